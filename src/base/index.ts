@@ -1,0 +1,6 @@
+/** The words every floor speaks: addresses, bits, diagnostics, randomness, sizes. */
+export * from './addresses.js';
+export * from './bits.js';
+export * from './diagnostics.js';
+export * from './random.js';
+export * from './sizes.js';
