@@ -1,0 +1,20 @@
+/**
+ * What a subcommand of `mtemu` is. The dispatcher renders a thrown InputError and exits 2; a command
+ * never touches the process itself, so that tests run commands in-process.
+ */
+export interface CommandIo {
+  stdout(data: string | Uint8Array): void;
+  stderr(text: string): void;
+  /** Throws InputError (CLI-READ) where the file cannot be read. */
+  readFile(path: string): Uint8Array;
+  writeFile(path: string, data: Uint8Array | string): void;
+  readonly color: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly help: string;
+  /** Gives the exit status (interfaces: 0 done, 1 the check did not hold, 2 bad input, ...). */
+  run(args: string[], io: CommandIo): number | Promise<number>;
+}
