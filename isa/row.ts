@@ -1,0 +1,274 @@
+/**
+ * The row: one A64 encoding, from which everything about it is derived.
+ *
+ * Decoder, assembler, disassembler, evaluator, generated code, tests and the instruction reference all
+ * read the same rows. A row's pattern is a string literal that TypeScript itself parses, so a field
+ * name that the pattern does not have is a compile error.
+ *
+ *     pattern: 'sf 0 0 100010 sh imm12:12 Rn:5 Rd:5'
+ *
+ * Tokens are runs of fixed bits, one-bit fields (`sf`) and wider fields (`imm12:12`), from bit 31 down.
+ *
+ * Ref. DDI 0487, C4 (encodings) and C6 (instructions).
+ */
+import type { Builder, Words } from './builder.js';
+import type { EncodeContext, Mismatch, OperandCursor } from './syntax.js';
+
+// ---- pattern types ---------------------------------------------------------------------------------
+
+type Tokens<P extends string> = P extends `${infer Head} ${infer Rest}` ? Head | Tokens<Rest> : P;
+type FieldName<T extends string> = T extends `${infer Name}:${string}`
+  ? Name
+  : T extends `0${string}` | `1${string}` | ''
+    ? never
+    : T;
+/** The union of field names in a pattern. */
+export type FieldsOf<P extends string> = FieldName<Tokens<P>>;
+
+/** Field values of one instruction word, by name. */
+export type Fields = Readonly<Record<string, number>>;
+
+// ---- operand shapes --------------------------------------------------------------------------------
+
+/**
+ * What an operand is to semantics.
+ * `static` parts are plain numbers that semantics may branch on; the others belong to the builder.
+ */
+export type Shape =
+  | 'reg'
+  | 'imm'
+  | 'label'
+  | 'cond'
+  | 'sysreg'
+  | 'static'
+  | { readonly [part: string]: Shape };
+
+/** The operand as semantics see it under the builder's types. */
+export type Semantic<T extends Words, S> = S extends 'reg'
+  ? T['reg']
+  : S extends 'imm'
+    ? T['x']
+    : S extends 'label'
+      ? T['label']
+      : S extends 'cond'
+        ? T['cond']
+        : S extends 'sysreg'
+          ? T['sysreg']
+          : S extends 'static'
+            ? number
+            : { readonly [K in keyof S]: Semantic<T, S[K]> };
+
+/**
+ * The operand's decoded value. `reg`: slot 0..32 (31 zero register, 32 SP). `imm`: the 64-bit value
+ * semantics use (scaled, sign-extended to unsigned 64 bits, bitmask expanded). `label`: signed byte
+ * offset from the instruction, before any page masking (`addressOf` of an ADRP label works on pages:
+ * kinds mark it by the `page` flag). `cond`: 0..15. `sysreg`: op0:op1:CRn:CRm:op2.
+ */
+export type Concrete<S> = S extends 'imm'
+  ? bigint
+  : S extends 'label'
+    ? LabelValue
+    : S extends 'reg' | 'cond' | 'sysreg' | 'static'
+      ? number
+      : { readonly [K in keyof S]: Concrete<S[K]> };
+
+/** A PC-relative operand: target = (page ? pc & ~0xfff : pc) + offset. */
+export interface LabelValue {
+  readonly offset: bigint;
+  readonly page: boolean;
+}
+
+/** What printing may ask. */
+export interface PrintContext {
+  /** The instruction's address; labels print as absolute addresses, as objdump does. */
+  readonly pc: bigint;
+  /** `addr` followed by ` <symbol+0x..>` where the disassembler knows symbols. */
+  symbol?(address: bigint): string | undefined;
+}
+
+/** An operand in three directions: word to value, word to text, text to word. */
+export interface OperandKind<S extends Shape = Shape> {
+  readonly shape: S;
+  /** For documentation: `<Xd|SP>`, `#<imm>{, LSL #12}`. */
+  readonly syntax: string;
+  /** Field names it reads and writes. */
+  readonly fields: readonly string[];
+  decode(fields: Fields): Concrete<S>;
+  /** The operand's text, or '' where it is left out. */
+  print(fields: Fields, context: PrintContext): string;
+  /** Consumes its operands; gives the fields' values. */
+  parse(cursor: OperandCursor): Readonly<Record<string, number>> | Mismatch;
+}
+
+/** Operands in syntax order; the keys are the names semantics use. */
+export type OperandSet = Readonly<Record<string, OperandKind>>;
+
+type SemanticsOf<T extends Words, O extends OperandSet> = {
+  readonly [K in keyof O]: O[K] extends OperandKind<infer S> ? Semantic<T, S> : never;
+};
+
+// ---- rows ------------------------------------------------------------------------------------------
+
+/** Another spelling of the same encodings; the first whose `when` holds is what disassembly prints. */
+export interface Alias<F extends string = string> {
+  readonly name: string;
+  readonly operands: OperandSet;
+  /** Field values the alias implies; it matches only words that have them. */
+  readonly fixed?: Readonly<Partial<Record<F, number>>>;
+  /** Preferred disassembly under this condition; left out: always preferred; `never`: accepted, not printed. */
+  readonly when?: ((fields: Readonly<Record<F, number>>) => boolean) | 'never';
+}
+
+export type InstructionClass =
+  | 'data-processing-immediate'
+  | 'data-processing-register'
+  | 'branch'
+  | 'exception'
+  | 'system'
+  | 'load-store'
+  | 'atomic'
+  | 'mte'
+  | 'pauth'
+  | 'fp'
+  | 'simd'
+  | 'crypto';
+
+export interface RowSpec<P extends string, O extends OperandSet, S extends FieldsOf<P>> {
+  /** Unique: the Arm ARM's mnemonic and encoding form, `ADD_imm`, `STG_post`. */
+  readonly id: string;
+  /**
+   * The mnemonic, or several that differ by field values (`{ 'b.eq': { cond: 0 }, ... }`); the first
+   * whose values match is printed.
+   */
+  readonly name: string | Readonly<Record<string, Readonly<Partial<Record<FieldsOf<P>, number>>>>>;
+  readonly pattern: P;
+  readonly class: InstructionClass;
+  /** One line for people: `Add (immediate)`. */
+  readonly summary: string;
+  /** The section of DDI 0487 that defines it: `C6.2.4`. */
+  readonly arm: string;
+  /** The feature without which the encoding is UNDEFINED: `FEAT_MTE2`. Armv8.0 needs none. */
+  readonly feature?: string;
+  /** Reserved values: words for which this is false are not this row. */
+  readonly where?: (fields: Readonly<Record<FieldsOf<P>, number>>) => boolean;
+  readonly operands: O;
+  /** Fields that semantics branch on. */
+  readonly statics?: readonly S[];
+  readonly aliases?: readonly Alias<FieldsOf<P>>[];
+  readonly execute: <T extends Words>(
+    b: Builder<T>,
+    operands: SemanticsOf<T, O>,
+    statics: Readonly<Record<S, number>>,
+  ) => void;
+}
+
+/** One bit-field of a pattern. */
+export interface Field {
+  readonly name: string;
+  readonly lo: number;
+  readonly width: number;
+}
+
+/** A row with its types forgotten, its pattern compiled; what tools iterate over. */
+export interface Row {
+  readonly id: string;
+  readonly names: readonly { readonly name: string; readonly fixed: Readonly<Record<string, number>> }[];
+  readonly pattern: string;
+  readonly mask: number;
+  readonly value: number;
+  readonly fields: readonly Field[];
+  readonly class: InstructionClass;
+  readonly summary: string;
+  readonly arm: string;
+  readonly feature: string | undefined;
+  readonly where: ((fields: Fields) => boolean) | undefined;
+  readonly operands: OperandSet;
+  readonly statics: readonly string[];
+  readonly aliases: readonly Alias[];
+  readonly execute: <T extends Words>(
+    b: Builder<T>,
+    operands: Readonly<Record<string, unknown>>,
+    statics: Fields,
+  ) => void;
+}
+
+/** Checks and compiles one row. Throws Error (a build failure) where it contradicts itself. */
+export function defineRow<const P extends string, O extends OperandSet, const S extends FieldsOf<P> = never>(
+  spec: RowSpec<P, O, S>,
+): Row {
+  const { mask, value, fields } = compilePattern(spec.id, spec.pattern);
+  const known = new Set(fields.map((f) => f.name));
+  const sets = [spec.operands, ...(spec.aliases ?? []).map((a) => a.operands)];
+  for (const set of sets) {
+    for (const kind of Object.values(set)) {
+      for (const name of kind.fields) {
+        if (!known.has(name))
+          throw new Error(`row ${spec.id}: operand ${kind.syntax} uses unknown field ${name}`);
+      }
+    }
+  }
+  const names =
+    typeof spec.name === 'string'
+      ? [{ name: spec.name, fixed: {} }]
+      : Object.entries(spec.name).map(([name, fixed]) => ({ name, fixed: fixed as Record<string, number> }));
+  return {
+    id: spec.id,
+    names,
+    pattern: spec.pattern,
+    mask,
+    value,
+    fields,
+    class: spec.class,
+    summary: spec.summary,
+    arm: spec.arm,
+    feature: spec.feature,
+    where: spec.where as Row['where'],
+    operands: spec.operands,
+    statics: spec.statics ?? [],
+    aliases: (spec.aliases ?? []) as readonly Alias[],
+    execute: spec.execute as Row['execute'],
+  };
+}
+
+function compilePattern(id: string, pattern: string): { mask: number; value: number; fields: Field[] } {
+  let mask = 0;
+  let value = 0;
+  let at = 32;
+  const fields: Field[] = [];
+  for (const token of pattern.split(' ')) {
+    if (/^[01]+$/.test(token)) {
+      at -= token.length;
+      if (at < 0) throw new Error(`row ${id}: pattern is longer than 32 bits`);
+      const ones = token.length === 32 ? -1 : (1 << token.length) - 1;
+      mask |= ones << at;
+      value |= Number.parseInt(token, 2) << at;
+    } else {
+      const [name, width = '1'] = token.split(':') as [string, string?];
+      at -= Number(width);
+      if (fields.some((f) => f.name === name)) throw new Error(`row ${id}: field ${name} appears twice`);
+      fields.push({ name, lo: at, width: Number(width) });
+    }
+  }
+  if (at !== 0) throw new Error(`row ${id}: pattern has ${32 - at} bits, not 32`);
+  return { mask: mask >>> 0, value: value >>> 0, fields };
+}
+
+/** The field values of `word` under the row's pattern. */
+export function extractFields(row: Row, word: number): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const f of row.fields)
+    out[f.name] = f.width === 32 ? word >>> 0 : (word >>> f.lo) & ((1 << f.width) - 1);
+  return out;
+}
+
+/** The word with the row's fixed bits and these fields; fields not named are 0. */
+export function composeWord(row: Row, fields: Fields): number {
+  let word = row.value;
+  for (const f of row.fields) {
+    const v = fields[f.name] ?? 0;
+    word |= f.width === 32 ? v : (v & ((1 << f.width) - 1)) << f.lo;
+  }
+  return word >>> 0;
+}
+
+export type { EncodeContext };
