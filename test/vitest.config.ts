@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import type { Reporter } from 'vitest/node';
 
 /** The bundler's loaders for assembly, trees and binaries, so that tests import what the build imports. */
 const assets = {
@@ -16,6 +17,21 @@ const assets = {
   },
 };
 
+/** The last line of a run, in the plain form that any CI can read. */
+const plainSummary: Reporter = {
+  onTestRunEnd(modules) {
+    const counts = { passed: 0, failed: 0, skipped: 0, pending: 0 };
+    for (const module of modules) {
+      for (const test of module.children.allTests()) counts[test.result().state]++;
+    }
+    const failed = counts.failed + modules.filter((m) => m.errors().length > 0).length;
+    // After the default reporter's own summary, which is written when this event is over.
+    setTimeout(() => {
+      console.log(`tests: ${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
+    }, 0);
+  },
+};
+
 export default defineConfig({
   plugins: [assets],
   test: {
@@ -24,5 +40,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: 'threads',
+    reporters: ['default', plainSummary],
   },
 });

@@ -15,6 +15,8 @@ export interface Command {
   readonly name: string;
   readonly summary: string;
   readonly help: string;
+  /** Index in `args` from where words belong to the guest program, not to mtemu (`run PROGRAM ARG...`). */
+  optionsEnd?(args: readonly string[]): number;
   /** Gives the exit status (interfaces: 0 done, 1 the check did not hold, 2 bad input, ...). */
   run(args: string[], io: CommandIo): number | Promise<number>;
 }
