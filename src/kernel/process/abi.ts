@@ -1,0 +1,129 @@
+/**
+ * Numbers of the Linux arm64 user ABI that the kernel and its tests name.
+ *
+ * Ref. include/uapi/asm-generic/{errno-base,errno,mman-common,siginfo,fcntl}.h, arch/arm64/include/uapi/asm,
+ * include/uapi/linux/{prctl,auxvec}.h of Linux 6.x.
+ */
+
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENOTTY: 25,
+  ENOSPC: 28,
+  EPIPE: 32,
+  ENOSYS: 38,
+  EOPNOTSUPP: 95,
+} as const;
+export type ErrnoName = keyof typeof ERRNO;
+
+/** `EFAULT` for 14, for --strace. */
+export function errnoName(value: number): string {
+  for (const [name, number] of Object.entries(ERRNO)) if (number === value) return name;
+  return `E${value}`;
+}
+
+export const SIGNAL = {
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+} as const;
+export type SignalName = keyof typeof SIGNAL;
+
+/** si_code values. */
+export const SI_CODE = {
+  ILL_ILLOPC: 1,
+  TRAP_BRKPT: 1,
+  BUS_ADRALN: 1,
+  BUS_ADRERR: 2,
+  SEGV_MAPERR: 1,
+  SEGV_ACCERR: 2,
+  SEGV_MTEAERR: 8,
+  SEGV_MTESERR: 9,
+} as const;
+
+export const PROT = { READ: 1, WRITE: 2, EXEC: 4, BTI: 0x10, MTE: 0x20 } as const;
+export const MAP = {
+  SHARED: 0x01,
+  PRIVATE: 0x02,
+  TYPE: 0x0f,
+  FIXED: 0x10,
+  ANONYMOUS: 0x20,
+  NORESERVE: 0x4000,
+  POPULATE: 0x8000,
+  STACK: 0x20000,
+  FIXED_NOREPLACE: 0x100000,
+} as const;
+export const MADV = { NORMAL: 0, DONTNEED: 4, FREE: 8 } as const;
+
+/** prctl(PR_SET_TAGGED_ADDR_CTRL): Documentation/arch/arm64/memory-tagging-extension.rst. */
+export const PRCTL = { SET_TAGGED_ADDR_CTRL: 55, GET_TAGGED_ADDR_CTRL: 56 } as const;
+export const TAGGED_ADDR = {
+  ENABLE: 1,
+  TCF_SYNC: 2,
+  TCF_ASYNC: 4,
+  TAG_SHIFT: 3,
+  TAG_MASK: 0x7fff8,
+} as const;
+
+export const AT = {
+  NULL: 0,
+  PHDR: 3,
+  PHENT: 4,
+  PHNUM: 5,
+  PAGESZ: 6,
+  BASE: 7,
+  FLAGS: 8,
+  ENTRY: 9,
+  UID: 11,
+  EUID: 12,
+  GID: 13,
+  EGID: 14,
+  PLATFORM: 15,
+  HWCAP: 16,
+  CLKTCK: 17,
+  SECURE: 23,
+  RANDOM: 25,
+  HWCAP2: 26,
+  EXECFN: 31,
+  MINSIGSTKSZ: 51,
+} as const;
+
+/** AT_HWCAP and AT_HWCAP2 bits, and the feature each reports. */
+export const HWCAP_BITS: readonly (readonly [bit: number, feature: string])[] = [
+  [3, 'FEAT_AES'],
+  [4, 'FEAT_PMULL'],
+  [5, 'FEAT_SHA1'],
+  [6, 'FEAT_SHA256'],
+  [7, 'FEAT_CRC32'],
+  [8, 'FEAT_LSE'],
+  [15, 'FEAT_LRCPC'],
+  [26, 'FEAT_LRCPC2'],
+  [27, 'FEAT_FlagM'],
+  [30, 'FEAT_PAuth'],
+];
+/** ID registers read from EL0 are emulated by Linux: HWCAP_CPUID. */
+export const HWCAP_CPUID = 1 << 11;
+export const HWCAP2_BITS: readonly (readonly [bit: number, feature: string])[] = [
+  [7, 'FEAT_FlagM2'],
+  [17, 'FEAT_BTI'],
+  [18, 'FEAT_MTE2'],
+  [22, 'FEAT_MTE3'],
+];

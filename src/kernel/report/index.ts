@@ -1,0 +1,3 @@
+/** Reports of faults, as data, text and JSON. */
+export * from './render.js';
+export * from './tag-fault.js';
