@@ -1,0 +1,27 @@
+/** Tasks, locks, schedules, and the colours of kernel functions. */
+export { Contexts } from './contexts.js';
+export * from './errno.js';
+export { KernelBug, type KernelBugKind } from './kernel-bug.js';
+export type { LockClass } from './lockdep.js';
+export { Mutex, RwSemaphore, SpinLock, WaitQueue } from './locks.js';
+export {
+  type Atomic,
+  type MaySleep,
+  type RacePoint,
+  racePoint,
+  type SleepPoint,
+  sleepPoint,
+  unsafeSleepInAtomic,
+} from './points.js';
+export {
+  formatSchedule,
+  parseSchedule,
+  randomStrategy,
+  replayStrategy,
+  type Schedule,
+  Scheduler,
+  type SearchFailure,
+  type Strategy,
+  searchSchedules,
+} from './scheduler.js';
+export { type HeldLock, Task } from './task.js';

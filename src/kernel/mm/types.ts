@@ -1,0 +1,243 @@
+/**
+ * The memory manager's outward vocabulary: what the process and system-call floors build on.
+ *
+ * Addresses of user space are `VA` bigints here and may carry a tag in their top byte where Linux
+ * accepts one; inside mm/ they are plain untagged numbers (48 bits fit exactly). Lengths are bytes.
+ * Operations return 0, a count or an address, or a negative errno, as system calls do.
+ */
+import type { PA, Pfn, VA } from '../../base/index.js';
+import type { MaySleep } from '../contexts/index.js';
+
+/** Bytes of a translation granule. */
+export type PageSize = 4096 | 16384 | 65536;
+
+/** A range of physical memory in bytes. */
+export interface PhysRange {
+  readonly base: PA;
+  readonly size: number;
+}
+
+/** One tag region of discovery: all bounds are inclusive page frame numbers of the kernel's page size. */
+export interface TagRegion {
+  readonly memStartPfn: number;
+  readonly memEndPfn: number;
+  readonly tagStartPfn: number;
+  readonly tagEndPfn: number;
+  /** B: pages taken or given back at once; any integer from 1. */
+  readonly blockSizePages: number;
+}
+
+/** What the memory manager tells the MMU; the TLB is the machine's. Addresses are page-aligned and untagged. */
+export interface TlbHooks {
+  /** TLBI VAE1IS of one page of an address space. */
+  flushTlbPage(asid: number, va: VA): void;
+  /** Of [start, end). */
+  flushTlbRange(asid: number, start: VA, end: VA): void;
+  /** TLBI ASIDE1IS. */
+  flushTlbMm(asid: number): void;
+}
+
+/** How a faulting access was made. */
+export interface FaultAccess {
+  readonly write: boolean;
+  readonly exec: boolean;
+  /** From EL0 (a kernel access to user memory is not). */
+  readonly user: boolean;
+  /** The access reads or writes an allocation tag (LDG, STG): counts as read or write, by `write`. */
+  readonly tagAccess: boolean;
+}
+
+/** What became of a fault. After `handled` the access is made again; it may fault again. */
+export type FaultResult =
+  | { readonly kind: 'handled'; readonly major: boolean }
+  | {
+      readonly kind: 'signal';
+      readonly signal: 'SIGSEGV' | 'SIGBUS';
+      /** SEGV_MAPERR: nothing mapped there; SEGV_ACCERR: mapped, but not for this access. */
+      readonly code: 'MAPERR' | 'ACCERR' | 'ADRERR';
+    }
+  /** VM_FAULT_OOM: the out-of-memory killer's turn. */
+  | { readonly kind: 'oom' }
+  /** A fatal signal is pending: the task dies instead. */
+  | { readonly kind: 'killed' };
+
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+export const PROT_BTI = 0x10;
+export const PROT_MTE = 0x20;
+
+export const MAP_SHARED = 0x01;
+export const MAP_PRIVATE = 0x02;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_GROWSDOWN = 0x100;
+export const MAP_NORESERVE = 0x4000;
+export const MAP_POPULATE = 0x8000;
+export const MAP_STACK = 0x20000;
+export const MAP_FIXED_NOREPLACE = 0x100000;
+
+export const MADV_NORMAL = 0;
+export const MADV_RANDOM = 1;
+export const MADV_SEQUENTIAL = 2;
+export const MADV_WILLNEED = 3;
+export const MADV_DONTNEED = 4;
+
+export const MREMAP_MAYMOVE = 1;
+export const MREMAP_FIXED = 2;
+
+export interface MmapRequest {
+  readonly addr: VA;
+  readonly length: number;
+  /** PROT_* bits. */
+  readonly prot: number;
+  /** MAP_* bits; only anonymous memory so far. */
+  readonly flags: number;
+  /** For reports and /proc/PID/maps: `[stack]`, `[heap]`, a file's name. */
+  readonly name?: string;
+}
+
+/** A mapping as /proc/PID/smaps would show it. */
+export interface VmaInfo {
+  readonly start: VA;
+  /** Exclusive. */
+  readonly end: VA;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly exec: boolean;
+  readonly shared: boolean;
+  /** VM_MTE: `mt` in VmFlags. */
+  readonly mte: boolean;
+  readonly name: string;
+}
+
+/** A walk's result for one page. */
+export interface PhysicalMapping {
+  readonly pa: PA;
+  readonly write: boolean;
+  readonly exec: boolean;
+  /** The entry's memory type is Normal Tagged: tags are valid and accesses are checked. */
+  readonly tagged: boolean;
+}
+
+export interface UserCopyOptions {
+  /** The task's accesses are checked synchronously (TCF = SYNC): a tag mismatch ends the copy. */
+  readonly checkTags?: boolean;
+}
+
+/** One process's address space (struct mm_struct). */
+export interface AddressSpace {
+  readonly id: number;
+  /** For TTBR0_EL1. */
+  readonly pgd: PA;
+  readonly asid: number;
+  /** First address above user space. */
+  readonly taskSize: VA;
+  /** Pages mapped (RSS) and mapped address space, in pages. */
+  readonly residentPages: number;
+  readonly totalPages: number;
+  /** start_brk, brk: set once by whoever loads the program. */
+  setBrk(start: VA): void;
+}
+
+/** Tag storage at one instant, page by page. */
+export interface TagStorageSnapshot {
+  readonly policy: string;
+  readonly enabled: boolean;
+  /** Why it is disabled, in words. */
+  readonly reason: string;
+  readonly regions: readonly TagRegionSnapshot[];
+  readonly free: number;
+  readonly data: number;
+  readonly tags: number;
+  /** Pages neither lent nor lendable: the static carve-out, or what alignment left over. */
+  readonly reserved: number;
+}
+
+export interface TagRegionSnapshot {
+  readonly region: TagRegion;
+  /** One byte a tag page, from tagStartPfn: TAG_PAGE_*. */
+  readonly pages: Uint8Array;
+}
+
+export const TAG_PAGE_FREE = 0;
+export const TAG_PAGE_DATA = 1;
+export const TAG_PAGE_TAGS = 2;
+export const TAG_PAGE_RESERVED = 3;
+
+/** Who has a page of tag storage right now, for reports. */
+export type TagPageOwner =
+  | { readonly kind: 'not-tag-storage' }
+  | { readonly kind: 'free' }
+  | { readonly kind: 'reserved' }
+  | { readonly kind: 'tags'; readonly blockPfn: Pfn; readonly taggedPages: number }
+  | {
+      readonly kind: 'data';
+      readonly pfn: Pfn;
+      /** Where it is mapped. */
+      readonly mappings: readonly { readonly addressSpace: number; readonly va: VA }[];
+    };
+
+/** A broken invariant of tag-storage.md section 12 (or of the allocator's own). */
+export interface Violation {
+  /** Number in section 12, or a name for the allocator's own rules. */
+  readonly invariant: string;
+  readonly detail: string;
+}
+
+/** Everything the floors above ask of memory. */
+export interface MemoryManager {
+  readonly pageSize: PageSize;
+  readonly vaBits: number;
+
+  /** A new, empty address space; undefined when its top table cannot be allocated. */
+  createAddressSpace(): MaySleep<AddressSpace | undefined>;
+  /** fork: copy-on-write of data and tags; a negative errno on failure. */
+  cloneAddressSpace(as: AddressSpace): MaySleep<AddressSpace | number>;
+  /** Unmaps everything and frees the tables; the object is dead afterwards. */
+  exitMmap(as: AddressSpace): MaySleep<void>;
+
+  /** The address, or a negative errno. */
+  mmap(as: AddressSpace, request: MmapRequest): MaySleep<number>;
+  munmap(as: AddressSpace, addr: VA, length: number): MaySleep<number>;
+  mprotect(as: AddressSpace, addr: VA, length: number, prot: number): MaySleep<number>;
+  madvise(as: AddressSpace, addr: VA, length: number, advice: number): MaySleep<number>;
+  mremap(
+    as: AddressSpace,
+    addr: VA,
+    oldLength: number,
+    newLength: number,
+    flags: number,
+    newAddr: VA,
+  ): MaySleep<number>;
+  /** The new (or, on failure, the old) program break, as the system call returns it. */
+  brk(as: AddressSpace, addr: VA): MaySleep<number>;
+
+  handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult>;
+
+  /** Fewer bytes than asked where the rest cannot be read. */
+  copyFromUser(as: AddressSpace, va: VA, bytes: number, options?: UserCopyOptions): MaySleep<Uint8Array>;
+  /** Bytes written. */
+  copyToUser(as: AddressSpace, va: VA, data: Uint8Array, options?: UserCopyOptions): MaySleep<number>;
+  /** As copyToUser, but into mappings that are not writable (a loader filling text); never checks tags. */
+  accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number>;
+
+  /** A software walk; undefined where no valid entry maps `va`. */
+  virtToPhys(as: AddressSpace, va: VA): PhysicalMapping | undefined;
+  findVma(as: AddressSpace, va: VA): VmaInfo | undefined;
+  vmas(as: AddressSpace): readonly VmaInfo[];
+
+  snapshotTagStorage(): TagStorageSnapshot;
+  ownerOfTagPage(pfn: Pfn): TagPageOwner;
+
+  /** /proc/vmstat names. */
+  vmstat(): Readonly<Record<string, number>>;
+  /** /proc/meminfo names; kB. */
+  meminfo(): Readonly<Record<string, number>>;
+  /** Policy metrics (tag-storage.md 8.5). */
+  tagStorageMetrics(): Readonly<Record<string, number>>;
+
+  /** Every invariant that can be checked from the kernel's own state. */
+  checkInvariants(): readonly Violation[];
+}

@@ -1,0 +1,29 @@
+/**
+ * What bringing memory up needs: plain data from the device tree and the boot CPU, and the machine's
+ * memory port.
+ */
+import type { MemoryPort } from '../../machine/port.js';
+import type { Contexts } from '../contexts/index.js';
+import type { PageSize, PhysRange, TagRegion, TlbHooks } from '../mm/index.js';
+
+export interface BootMemoryOptions {
+  readonly port: MemoryPort;
+  readonly contexts: Contexts;
+  readonly tlb: TlbHooks;
+  /** memory nodes, tag storage included (it is a bank, or part of one). */
+  readonly banks: readonly PhysRange[];
+  /** Firmware, device tree, kernel image; the tag regions need not be listed. */
+  readonly reserved: readonly PhysRange[];
+  readonly tagRegions: readonly TagRegion[];
+  readonly pageSize: PageSize;
+  /** 48 (default) or 39. */
+  readonly vaBits?: 48 | 39;
+  /** Name of a tag storage policy; `policies()` lists them. */
+  readonly policy: string;
+  /** The CPU has MTE and no `arm64.nomte`; default true. */
+  readonly mte?: boolean;
+  /** KASAN_HW_TAGS is on: the kernel itself allocates tagged memory; default false. */
+  readonly kasanHwTags?: boolean;
+  /** A kernel log line (dmesg), without time stamp or newline. */
+  readonly log: (line: string) => void;
+}
