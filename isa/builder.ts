@@ -25,6 +25,9 @@
 /** Operation width in bits. */
 export type Width = 32 | 64;
 
+/** The address keys of pointer authentication (APIAKey_EL1, ...); PACGA's generic key is used by nothing else. */
+export type PacKey = 'ia' | 'ib' | 'da' | 'db';
+
 /** The types a builder chooses for itself; rows see them only as opaque. */
 export interface Words {
   /** A 64-bit value. */
@@ -125,6 +128,8 @@ export interface Builder<T extends Words> {
   nextReg(reg: T['reg']): T['reg'];
   /** X30. */
   linkRegister(): T['reg'];
+  /** A register that the instruction names itself, by slot: 32 for the SP of RETAA, 17 for AUTIA1716. */
+  fixedRegister(slot: number): T['reg'];
 
   /** NZCV of the operation on `a` and `b` (`logic`: of value `a`; `b` is ignored). `adc`/`sbc` use PSTATE.C. */
   setFlags(operation: FlagOperation, w: Width, a: T['x'], b: T['x']): void;
@@ -150,11 +155,15 @@ export interface Builder<T extends Words> {
   pc(): T['x'];
   /** The address a PC-relative operand names (ADR: byte; ADRP: page; literal). */
   addressOf(label: T['label']): T['x'];
-  /** BranchTo a PC-relative target. `link` is static: writes X30 first. */
+  /** BranchTo a PC-relative target. BL has written X30 before. */
   branch(label: T['label']): void;
   branchIf(condition: T['bool'], label: T['label']): void;
-  /** BranchTo an address in a register; `kind` sets PSTATE.BTYPE (FEAT_BTI) and helps return prediction. */
-  branchTo(target: T['x'], kind: 'jump' | 'call' | 'return'): void;
+  /**
+   * BranchTo an address in a register; `kind` sets PSTATE.BTYPE (FEAT_BTI) and helps return prediction.
+   * `via` is the register of a jump: X16 and X17 give BTYPE 01 in a guarded page, the others 11.
+   */
+  branchTo(target: T['x'], kind: 'call' | 'return'): void;
+  branchTo(target: T['x'], kind: 'jump', via: T['reg']): void;
 
   // ---- memory ------------------------------------------------------------------------------------
   /** `bytes` 1, 2, 4 or 8; the result is zero-extended. */
@@ -217,6 +226,19 @@ export interface Builder<T extends Words> {
   /** STZGM: DCZID_EL0.BS block, one tag, data zeroed. */
   storeTagZeroBlock(address: T['x'], tag: T['x']): void;
 
+  // ---- pointer authentication (DDI 0487, D8.8 and J1 "pac"; only reached where FEAT_PAuth is there) ---
+  /**
+   * AddPACIA and its kin: `pointer` with an authentication code for `modifier` in its unused top bits.
+   * The pointer itself where SCTLR_ELx.EnIA (EnIB, EnDA, EnDB) is 0.
+   */
+  addPac(pointer: T['x'], modifier: T['x'], key: PacKey): T['x'];
+  /** AuthIA and its kin: the pointer without its code; a wrong code gives a non-canonical address. */
+  authenticate(pointer: T['x'], modifier: T['x'], key: PacKey): T['x'];
+  /** Strip: the pointer without its code, unchecked. `data`: XPACD, as a data address (TBI). */
+  stripPac(pointer: T['x'], data: boolean): T['x'];
+  /** PACGA: the 32-bit code of `value` under the generic key in bits 63:32, zeros below. */
+  genericPac(value: T['x'], modifier: T['x']): T['x'];
+
   // ---- system ------------------------------------------------------------------------------------
   readSystemRegister(reg: T['sysreg']): T['x'];
   writeSystemRegister(reg: T['sysreg'], value: T['x']): void;
@@ -233,7 +255,8 @@ export interface Builder<T extends Words> {
   undefined(): void;
   /** UNDEFINED unless PSTATE.EL >= `el`. */
   requireEL(el: 1 | 2 | 3): void;
-  exceptionReturn(): void;
+  /** ERET; with a key, ERETAA or ERETAB: ELR_ELx is authenticated against SP first. */
+  exceptionReturn(key?: 'ia' | 'ib'): void;
   /** HINT #n, other than those with semantics of their own: NOP, YIELD, WFE, WFI, SEV, SEVL, BTI, ESB, ... */
   hint(number: T['x']): void;
 }

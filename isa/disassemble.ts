@@ -24,7 +24,12 @@ function matches(fixed: Readonly<Record<string, number | undefined>>, fields: Fi
 
 function isPreferred(alias: Alias, fields: Fields): boolean {
   if (alias.when === 'never') return false;
-  return matches(alias.fixed ?? {}, fields) && (alias.when === undefined || alias.when(fields));
+  const { fixed = {}, requires, when } = alias;
+  return (
+    matches(fixed, fields) &&
+    (requires === undefined || requires(fields)) &&
+    (when === undefined || when(fields))
+  );
 }
 
 function textOf(name: string, operands: OperandSet, fields: Fields, context: PrintContext): string {

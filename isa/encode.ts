@@ -5,7 +5,7 @@
  * operands wins. Where none does, the mismatch that got furthest is the one worth reporting.
  */
 import type { Span } from '../src/base/index.js';
-import { composeWord, extractFields, type OperandSet, type Row } from './row.js';
+import { composeWord, extractFields, type Fields, type OperandSet, type Row } from './row.js';
 import { ROWS } from './rows/index.js';
 import { type EncodeContext, Mismatch, type OperandAst, OperandCursor } from './syntax.js';
 
@@ -13,6 +13,7 @@ interface Candidate {
   readonly row: Row;
   readonly operands: OperandSet;
   readonly fixed: Readonly<Record<string, number | undefined>>;
+  readonly requires: ((fields: Fields) => boolean) | undefined;
 }
 
 let index: Map<string, Candidate[]> | undefined;
@@ -25,9 +26,11 @@ function buildIndex(): Map<string, Candidate[]> {
     else list.push(candidate);
   };
   for (const row of ROWS) {
-    for (const { name, fixed } of row.names) add(name, { row, operands: row.operands, fixed });
+    for (const { name, fixed } of row.names)
+      add(name, { row, operands: row.operands, fixed, requires: undefined });
     for (const alias of row.aliases) {
-      add(alias.name, { row, operands: alias.operands, fixed: alias.fixed ?? {} });
+      const { name, operands, fixed = {}, requires } = alias;
+      add(name, { row, operands, fixed, requires });
     }
   }
   return out;
@@ -81,12 +84,15 @@ export function encode(
   return best?.mismatch;
 }
 
-function tryCandidate({ row, operands, fixed }: Candidate, cursor: OperandCursor): number | Mismatch {
+function tryCandidate(
+  { row, operands, fixed, requires }: Candidate,
+  cursor: OperandCursor,
+): number | Mismatch {
   const fields: Record<string, number> = {};
   for (const [name, value] of Object.entries(fixed)) if (value !== undefined) fields[name] = value;
   for (const kind of Object.values(operands)) {
     const span = cursor.peek()?.span ?? cursor.end;
-    const values = kind.parse(cursor);
+    const values = kind.parse(cursor, fields);
     if (values instanceof Mismatch) return values;
     for (const [name, value] of Object.entries(values)) {
       const before = fields[name];
@@ -105,7 +111,8 @@ function tryCandidate({ row, operands, fixed }: Candidate, cursor: OperandCursor
   const extra = cursor.peek();
   if (extra !== undefined) return new Mismatch(extra.span, 'unexpected operand');
   const word = composeWord(row, fields);
-  if (row.where !== undefined && !row.where(extractFields(row, word))) {
+  const allowed = (test: typeof requires) => test === undefined || test(extractFields(row, word));
+  if (!allowed(row.where) || !allowed(requires)) {
     return new Mismatch(cursor.operands[0]?.span ?? cursor.end, 'these operands make a reserved encoding', {
       weight: 1,
     });

@@ -96,8 +96,8 @@ export interface OperandKind<S extends Shape = Shape> {
   decode(fields: Fields): Concrete<S>;
   /** The operand's text, or '' where it is left out. */
   print(fields: Fields, context: PrintContext): string;
-  /** Consumes its operands; gives the fields' values. */
-  parse(cursor: OperandCursor): Readonly<Record<string, number>> | Mismatch;
+  /** Consumes its operands; gives the fields' values. `before`: those the operands to the left gave. */
+  parse(cursor: OperandCursor, before: Fields): Fields | Mismatch;
 }
 
 /** Operands in syntax order; the keys are the names semantics use. */
@@ -115,6 +115,8 @@ export interface Alias<F extends string = string> {
   readonly operands: OperandSet;
   /** Field values the alias implies; it matches only words that have them. */
   readonly fixed?: Readonly<Partial<Record<F, number>>>;
+  /** What `fixed` cannot say; it matches only words for which this holds, in both directions. */
+  readonly requires?: (fields: Readonly<Record<F, number>>) => boolean;
   /** Preferred disassembly under this condition; left out: always preferred; `never`: accepted, not printed. */
   readonly when?: ((fields: Readonly<Record<F, number>>) => boolean) | 'never';
 }
@@ -151,6 +153,13 @@ export interface RowSpec<P extends string, O extends OperandSet, S extends Field
   readonly feature?: string;
   /** Reserved values: words for which this is false are not this row. */
   readonly where?: (fields: Readonly<Record<FieldsOf<P>, number>>) => boolean;
+  /**
+   * Fields that no operand sets, with the value encoding gives them: should-be-one and should-be-zero
+   * bits, written `(1)` in the Arm ARM. Other values decode all the same.
+   */
+  readonly shouldBe?: Readonly<Partial<Record<FieldsOf<P>, number>>>;
+  /** Rows whose encodings this one takes a part of; an overlap not declared here fails the tests. */
+  readonly refines?: readonly string[];
   readonly operands: O;
   /** Fields that semantics branch on. */
   readonly statics?: readonly S[];
@@ -182,6 +191,8 @@ export interface Row {
   readonly arm: string;
   readonly feature: string | undefined;
   readonly where: ((fields: Fields) => boolean) | undefined;
+  readonly shouldBe: Fields;
+  readonly refines: readonly string[];
   readonly operands: OperandSet;
   readonly statics: readonly string[];
   readonly aliases: readonly Alias[];
@@ -211,6 +222,17 @@ export function defineRow<const P extends string, O extends OperandSet, const S 
     typeof spec.name === 'string'
       ? [{ name: spec.name, fixed: {} }]
       : Object.entries(spec.name).map(([name, fixed]) => ({ name, fixed: fixed as Record<string, number> }));
+  const shouldBe = (spec.shouldBe ?? {}) as Fields;
+  for (const set of sets) {
+    const settable = new Set(Object.values(set).flatMap((kind) => kind.fields));
+    const alias = spec.aliases?.find((a) => a.operands === set);
+    for (const name of known) {
+      const named = alias === undefined ? names.every((n) => name in n.fixed) : name in (alias.fixed ?? {});
+      if (!settable.has(name) && !named && !(name in shouldBe)) {
+        throw new Error(`row ${spec.id}: nothing in ${alias?.name ?? 'its syntax'} sets field ${name}`);
+      }
+    }
+  }
   return {
     id: spec.id,
     names,
@@ -223,6 +245,8 @@ export function defineRow<const P extends string, O extends OperandSet, const S 
     arm: spec.arm,
     feature: spec.feature,
     where: spec.where as Row['where'],
+    shouldBe,
+    refines: spec.refines ?? [],
     operands: spec.operands,
     statics: spec.statics ?? [],
     aliases: (spec.aliases ?? []) as readonly Alias[],
@@ -261,11 +285,11 @@ export function extractFields(row: Row, word: number): Record<string, number> {
   return out;
 }
 
-/** The word with the row's fixed bits and these fields; fields not named are 0. */
+/** The word with the row's fixed bits and these fields; those not named are as they should be, else 0. */
 export function composeWord(row: Row, fields: Fields): number {
   let word = row.value;
   for (const f of row.fields) {
-    const v = fields[f.name] ?? 0;
+    const v = fields[f.name] ?? row.shouldBe[f.name] ?? 0;
     word |= f.width === 32 ? v : (v & ((1 << f.width) - 1)) << f.lo;
   }
   return word >>> 0;

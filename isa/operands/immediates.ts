@@ -14,14 +14,26 @@ export function printImmediate(value: bigint, style: 'hex' | 'decimal'): string 
   return style === 'hex' && value >= 0n ? `#0x${value.toString(16)}` : `#${value}`;
 }
 
+/**
+ * The value of an immediate with its relocation operator applied. Addresses are final when operands are
+ * encoded, so that `:lo12:label` is a number like any other.
+ */
+export function evaluateImmediate(operand: ImmediateOperand, context: EncodeContext): bigint | Mismatch {
+  const value = context.evaluate(operand.value);
+  const { relocation } = operand;
+  if (relocation === undefined) return value;
+  if (relocation === 'lo12') return value & 0xfffn;
+  return new Mismatch(operand.span, `:${relocation}: cannot be used with this instruction`, { weight: 1 });
+}
+
 /** Evaluates an immediate and checks range and scale; gives the encoded (unscaled) number. */
 export function encodeScaled(
   operand: ImmediateOperand,
   context: EncodeContext,
   rule: { readonly bits: number; readonly signed: boolean; readonly scale: number },
 ): number | Mismatch {
-  const value = context.evaluate(operand.value);
-  return scaleValue(value, operand, rule);
+  const value = evaluateImmediate(operand, context);
+  return value instanceof Mismatch ? value : scaleValue(value, operand, rule);
 }
 
 function scaleValue(
