@@ -8,6 +8,8 @@ export * from './builder.js';
 export * from './decode.js';
 export * from './disassemble.js';
 export * from './encode.js';
+export * from './features.js';
 export * from './row.js';
 export { ROWS } from './rows/index.js';
 export * from './syntax.js';
+export * from './sysregs/index.js';
