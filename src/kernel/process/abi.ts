@@ -1,40 +1,9 @@
 /**
- * Numbers of the Linux arm64 user ABI that the kernel and its tests name.
+ * Numbers of the Linux arm64 user ABI beyond those the memory manager names: signals, prctl, auxv, hwcaps.
  *
- * Ref. include/uapi/asm-generic/{errno-base,errno,mman-common,siginfo,fcntl}.h, arch/arm64/include/uapi/asm,
+ * Ref. include/uapi/asm-generic/siginfo.h, arch/arm64/include/uapi/asm,
  * include/uapi/linux/{prctl,auxvec}.h of Linux 6.x.
  */
-
-export const ERRNO = {
-  EPERM: 1,
-  ENOENT: 2,
-  ESRCH: 3,
-  EINTR: 4,
-  EIO: 5,
-  E2BIG: 7,
-  ENOEXEC: 8,
-  EBADF: 9,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  EACCES: 13,
-  EFAULT: 14,
-  EBUSY: 16,
-  EEXIST: 17,
-  ENODEV: 19,
-  EINVAL: 22,
-  ENOTTY: 25,
-  ENOSPC: 28,
-  EPIPE: 32,
-  ENOSYS: 38,
-  EOPNOTSUPP: 95,
-} as const;
-export type ErrnoName = keyof typeof ERRNO;
-
-/** `EFAULT` for 14, for --strace. */
-export function errnoName(value: number): string {
-  for (const [name, number] of Object.entries(ERRNO)) if (number === value) return name;
-  return `E${value}`;
-}
 
 export const SIGNAL = {
   SIGILL: 4,
@@ -58,20 +27,6 @@ export const SI_CODE = {
   SEGV_MTEAERR: 8,
   SEGV_MTESERR: 9,
 } as const;
-
-export const PROT = { READ: 1, WRITE: 2, EXEC: 4, BTI: 0x10, MTE: 0x20 } as const;
-export const MAP = {
-  SHARED: 0x01,
-  PRIVATE: 0x02,
-  TYPE: 0x0f,
-  FIXED: 0x10,
-  ANONYMOUS: 0x20,
-  NORESERVE: 0x4000,
-  POPULATE: 0x8000,
-  STACK: 0x20000,
-  FIXED_NOREPLACE: 0x100000,
-} as const;
-export const MADV = { NORMAL: 0, DONTNEED: 4, FREE: 8 } as const;
 
 /** prctl(PR_SET_TAGGED_ADDR_CTRL): Documentation/arch/arm64/memory-tagging-extension.rst. */
 export const PRCTL = { SET_TAGGED_ADDR_CTRL: 55, GET_TAGGED_ADDR_CTRL: 56 } as const;

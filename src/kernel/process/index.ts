@@ -1,0 +1,5 @@
+/** Processes: loading programs, user registers, MTE control, the ABI's numbers. */
+export * from './abi.js';
+export * from './process.js';
+export * from './stack.js';
+export * from './tagged-address-control.js';
