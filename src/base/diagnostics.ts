@@ -13,14 +13,26 @@ export type Severity = 'error' | 'warning' | 'note';
 export class SourceText {
   readonly name: string;
   readonly text: string;
+  /** Added to the lines of the text: what a `#line` directive asks for. */
+  readonly lineShift: number;
+  /** The text as it was loaded, which renamed views share. */
+  readonly origin: SourceText;
   #lineStarts: number[] | undefined;
 
-  constructor(name: string, text: string) {
+  constructor(name: string, text: string, origin?: SourceText, lineShift = 0) {
     this.name = name;
     this.text = text;
+    this.origin = origin ?? this;
+    this.lineShift = lineShift;
+  }
+
+  /** The same text and offsets under another name, its lines numbered `lineShift` higher. */
+  renamed(name: string, lineShift: number): SourceText {
+    return new SourceText(name, this.text, this.origin, lineShift);
   }
 
   get lineStarts(): readonly number[] {
+    if (this.origin !== this) return this.origin.lineStarts;
     if (this.#lineStarts === undefined) {
       const starts = [0];
       for (let at = this.text.indexOf('\n'); at >= 0; at = this.text.indexOf('\n', at + 1))
@@ -40,12 +52,12 @@ export class SourceText {
       if (starts[middle]! <= offset) low = middle;
       else high = middle - 1;
     }
-    return { line: low + 1, start: starts[low]! };
+    return { line: low + 1 + this.lineShift, start: starts[low]! };
   }
 
   /** The text of line `line` (from 1), without its line end. */
   lineText(line: number): string {
-    const start = this.lineStarts[line - 1] ?? this.text.length;
+    const start = this.lineStarts[line - 1 - this.lineShift] ?? this.text.length;
     const end = this.text.indexOf('\n', start);
     return this.text.slice(start, end < 0 ? this.text.length : end).replace(/\r$/, '');
   }
@@ -105,11 +117,12 @@ export function positionOf(span: Span): Position {
   return { file: span.source.name, line, column: utf8Length(before) + 1 };
 }
 
+/** A lone surrogate U+DC80..U+DCFF is a single byte of a source that is not UTF-8. */
 function utf8Length(text: string): number {
   let length = 0;
   for (const character of text) {
     const code = character.codePointAt(0)!;
-    length += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    length += code < 0x80 || (code >= 0xdc80 && code <= 0xdcff) ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
   }
   return length;
 }

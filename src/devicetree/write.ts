@@ -1,0 +1,178 @@
+/**
+ * The flattened device tree writer: version 17, laid out byte for byte as dtc 1.6.1 lays it out.
+ *
+ * Header of 40 bytes, reservation block at 0x28 with its 16-byte terminator, structure block, strings
+ * block, nothing between or behind (so totalsize may be odd). Property names enter the strings block
+ * in order of first use, and a name that already stands there as the tail of another reuses it.
+ */
+
+import { FDT_BEGIN_NODE, FDT_END, FDT_END_NODE, FDT_MAGIC, FDT_PROP } from './read.js';
+import type { DeviceTree, DtNode } from './tree.js';
+
+export interface WriteOptions {
+  /** Zero bytes added at the end and counted in totalsize (room for a boot loader to edit). */
+  readonly padding?: number;
+}
+
+/** A growing byte buffer, big-endian. */
+class ByteSink {
+  #bytes = new Uint8Array(1024);
+  length = 0;
+
+  #reserve(more: number): void {
+    const needed = this.length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    grown.set(this.#bytes.subarray(0, this.length));
+    this.#bytes = grown;
+  }
+
+  u32(value: number): void {
+    this.#reserve(4);
+    const at = this.length;
+    this.#bytes[at] = value >>> 24;
+    this.#bytes[at + 1] = value >>> 16;
+    this.#bytes[at + 2] = value >>> 8;
+    this.#bytes[at + 3] = value;
+    this.length = at + 4;
+  }
+
+  u64(value: bigint): void {
+    this.u32(Number(BigInt.asUintN(32, value >> 32n)));
+    this.u32(Number(BigInt.asUintN(32, value)));
+  }
+
+  bytes(value: Uint8Array): void {
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.length);
+    this.length += value.length;
+  }
+
+  /** Latin-1 text and a NUL. */
+  name(text: string): void {
+    this.#reserve(text.length + 1);
+    for (let i = 0; i < text.length; i++) this.#bytes[this.length + i] = text.charCodeAt(i);
+    this.#bytes[this.length + text.length] = 0;
+    this.length += text.length + 1;
+  }
+
+  align4(): void {
+    const rest = this.length % 4;
+    if (rest === 0) return;
+    this.#reserve(4);
+    this.#bytes.fill(0, this.length, this.length + 4 - rest);
+    this.length += 4 - rest;
+  }
+
+  done(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+}
+
+/**
+ * The strings block. dtc searches the whole block for each name; the same answer comes from a trie
+ * over the reversed names, in time linear in their length.
+ */
+class StringTable {
+  readonly sink = new ByteSink();
+  /** Trie edges: node * 256 + byte -> node. */
+  readonly #edges = new Map<number, number>();
+  /** Offset at which the suffix that a trie node spells first stands. */
+  readonly #offsets: number[] = [-1];
+  readonly #known = new Map<string, number>();
+
+  offset(name: string): number {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const found = this.#search(name) ?? this.#insert(name);
+    this.#known.set(name, found);
+    return found;
+  }
+
+  #search(name: string): number | undefined {
+    let node = 0;
+    for (let i = name.length - 1; i >= 0; i--) {
+      const next = this.#edges.get(node * 256 + name.charCodeAt(i));
+      if (next === undefined) return undefined;
+      node = next;
+    }
+    const offset = this.#offsets[node]!;
+    return offset < 0 ? undefined : offset;
+  }
+
+  #insert(name: string): number {
+    const start = this.sink.length;
+    this.sink.name(name);
+    let node = 0;
+    if (this.#offsets[0]! < 0) this.#offsets[0] = start + name.length;
+    for (let i = name.length - 1; i >= 0; i--) {
+      const key = node * 256 + name.charCodeAt(i);
+      let next = this.#edges.get(key);
+      if (next === undefined) {
+        next = this.#offsets.length;
+        this.#offsets.push(start + i);
+        this.#edges.set(key, next);
+      }
+      node = next;
+    }
+    return start;
+  }
+}
+
+/** The blob of `tree`. */
+export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Array {
+  const table = new StringTable();
+  const structure = new ByteSink();
+  // A frame is a node to begin, or undefined to end the one begun last.
+  const stack: (DtNode | undefined)[] = [tree.root];
+  while (stack.length > 0) {
+    const node = stack.pop();
+    if (node === undefined) {
+      structure.u32(FDT_END_NODE);
+      continue;
+    }
+    structure.u32(FDT_BEGIN_NODE);
+    structure.name(node.name);
+    structure.align4();
+    for (const [name, value] of node.properties) {
+      structure.u32(FDT_PROP);
+      structure.u32(value.length);
+      structure.u32(table.offset(name));
+      structure.bytes(value);
+      structure.align4();
+    }
+    stack.push(undefined);
+    for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]);
+  }
+  structure.u32(FDT_END);
+
+  const headerSize = 40;
+  const reserveSize = 16 * (tree.memreserve.length + 1);
+  const structureAt = headerSize + reserveSize;
+  const stringsAt = structureAt + structure.length;
+  const padding = options.padding ?? 0;
+  const total = stringsAt + table.sink.length + padding;
+  const out = new ByteSink();
+  for (const word of [
+    FDT_MAGIC,
+    total,
+    structureAt,
+    stringsAt,
+    headerSize,
+    17,
+    16,
+    tree.bootCpuidPhys,
+    table.sink.length,
+    structure.length,
+  ]) {
+    out.u32(word);
+  }
+  for (const { address, size } of [...tree.memreserve, { address: 0n, size: 0n }]) {
+    out.u64(address);
+    out.u64(size);
+  }
+  out.bytes(structure.done());
+  out.bytes(table.sink.done());
+  out.bytes(new Uint8Array(padding));
+  return out.done().slice();
+}
