@@ -50,6 +50,7 @@ export function syntaxesOf(mnemonic: string): string[] {
       mnemonic,
       Object.values(c.operands)
         .map((k) => k.syntax)
+        .filter((syntax) => syntax !== '')
         .join(', '),
     ]
       .join(' ')

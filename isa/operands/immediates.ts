@@ -83,3 +83,18 @@ export function imm(
     },
   };
 }
+
+/**
+ * `{#<imm>}`: an immediate that may be left out, and is left out in print, where it is
+ * `absent` (DCPS1, CLREX).
+ */
+export function optionalImm(field: string, bits: number, absent = 0): OperandKind<'imm'> {
+  const kind = imm(field, bits);
+  return {
+    ...kind,
+    syntax: `{#<${field}>}`,
+    print: (f, context) => (f[field] === absent ? '' : kind.print(f, context)),
+    parse: (cursor, before) =>
+      cursor.peek() === undefined ? { [field]: absent } : kind.parse(cursor, before),
+  };
+}

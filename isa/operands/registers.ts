@@ -104,3 +104,40 @@ export const RSP = (field: string, width: WidthRule): OperandKind<'reg'> =>
 export const X = (field: string): OperandKind<'reg'> => R(field, 64);
 export const W = (field: string): OperandKind<'reg'> => R(field, 32);
 export const XSP = (field: string): OperandKind<'reg'> => RSP(field, 64);
+
+/** One register of the text that stands in two fields: the source of ROR (immediate), CINC, CINV, CNEG. */
+export function sameRegister(first: string, second: string, width: WidthRule): OperandKind<'reg'> {
+  const kind = R(first, width);
+  return {
+    ...kind,
+    fields: [...kind.fields, second],
+    parse(cursor, before) {
+      const fields = kind.parse(cursor, before);
+      return fields instanceof Mismatch ? fields : { ...fields, [second]: fields[first]! };
+    },
+  };
+}
+
+/** TBZ's register and bit number, `w3, #5` or `x3, #40`: the number's top bit is the register's width. */
+export function testedBit(reg: string, high: string, low: string): OperandKind<{ reg: 'reg'; bit: 'imm' }> {
+  const bit = (f: Fields) => f[high]! * 32 + f[low]!;
+  return {
+    shape: { reg: 'reg', bit: 'imm' },
+    syntax: `<R${reg.slice(1)}>, #<bit>`,
+    fields: [reg, high, low],
+    decode: (f) => ({ reg: f[reg]!, bit: BigInt(bit(f)) }),
+    print: (f) => `${gprName(f[reg]!, f[high] ? 64 : 32, 'zero')}, #${bit(f)}`,
+    parse(cursor) {
+      const register = takeGpr(cursor, 'any', 'zero');
+      if (register instanceof Mismatch) return register;
+      const operand = cursor.take('immediate', 'a bit number');
+      if (operand instanceof Mismatch) return operand;
+      const number = cursor.context.evaluate(operand.value);
+      const most = register.file === 'x' ? 63n : 31n;
+      if (number < 0n || number > most) {
+        return new Mismatch(operand.span, `bit ${number} out of range 0 to ${most}`, { weight: 1 });
+      }
+      return { [reg]: register.number, [high]: Number(number >> 5n), [low]: Number(number & 31n) };
+    },
+  };
+}
