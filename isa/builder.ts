@@ -210,7 +210,10 @@ export interface Builder<T extends Words> {
   tagOf(address: T['x']): T['x'];
   /** AArch64.AddressWithAllocationTag: `address` with bits 59:56 replaced by the low 4 bits of `tag`. */
   withTag(address: T['x'], tag: T['x']): T['x'];
-  /** IRG's tag: AArch64.RandomTag / ChooseRandomNonExcludedTag with GCR_EL1.Exclude | exclude; advances RGSR_EL1. */
+  /**
+   * IRG's tag: AArch64.RandomTag / ChooseRandomNonExcludedTag with GCR_EL1.Exclude | exclude; advances
+   * RGSR_EL1. Where tag access is not enabled it is 0 and RGSR_EL1 stays.
+   */
   randomTag(exclude: T['x']): T['x'];
   /** AArch64.ChooseNonExcludedTag from `tag` by `offset` steps, with GCR_EL1.Exclude (ADDG, SUBG). */
   nextTag(tag: T['x'], offset: T['x']): T['x'];

@@ -16,6 +16,8 @@ import { rows as loadStorePair } from './load-store-pair.js';
 import { rows as loadStoreRegister } from './load-store-register.js';
 import { rows as logical } from './logical.js';
 import { rows as moveWide } from './move-wide.js';
+import { rows as mteArithmetic } from './mte-arithmetic.js';
+import { rows as mteMemory } from './mte-memory.js';
 import { rows as pauth } from './pauth.js';
 import { rows as system } from './system.js';
 
@@ -39,4 +41,6 @@ export const ROWS: readonly Row[] = [
   ...barriers,
   ...hints,
   ...system,
+  ...mteArithmetic,
+  ...mteMemory,
 ];
