@@ -2,15 +2,19 @@
 import type { Row } from '../row.js';
 import { rows as addSubImmediate } from './add-sub-immediate.js';
 import { rows as addSubRegister } from './add-sub-register.js';
+import { rows as atomics } from './atomics.js';
 import { rows as barriers } from './barriers.js';
 import { rows as bitfield } from './bitfield.js';
 import { rows as branches } from './branches.js';
+import { rows as compareSwap } from './compare-swap.js';
 import { rows as conditional } from './conditional.js';
 import { rows as dataProcessing } from './data-processing.js';
 import { rows as exceptions } from './exceptions.js';
 import { rows as flags } from './flags.js';
 import { rows as hints } from './hints.js';
+import { rows as loadAcquire } from './load-acquire.js';
 import { rows as loadLiteral } from './load-literal.js';
+import { rows as loadStoreExclusive } from './load-store-exclusive.js';
 import { rows as loadStoreImmediate } from './load-store-immediate.js';
 import { rows as loadStorePair } from './load-store-pair.js';
 import { rows as loadStoreRegister } from './load-store-register.js';
@@ -43,4 +47,8 @@ export const ROWS: readonly Row[] = [
   ...system,
   ...mteArithmetic,
   ...mteMemory,
+  ...loadStoreExclusive,
+  ...loadAcquire,
+  ...atomics,
+  ...compareSwap,
 ];
