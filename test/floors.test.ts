@@ -26,7 +26,8 @@ const KERNEL_FLOORS: readonly (readonly string[])[] = [
   ['src/kernel/arch/pgtable'],
   ['src/kernel/mm'],
   ['src/kernel/arch', 'src/kernel/tag-storage'],
-  ['src/kernel/process', 'src/kernel/fs'],
+  ['src/kernel/report', 'src/kernel/fs'],
+  ['src/kernel/process'],
   ['src/kernel/syscalls'],
 ];
 
