@@ -5,7 +5,7 @@
  * tree -> blob. The order is dtc 1.6.1's, because it shows in the bytes.
  */
 
-import { type Diagnostic, InputError, inputError } from '../base/index.js';
+import { type Diagnostic, InputError, inputError, type Span } from '../base/index.js';
 import { CHECKS, type CheckedTree, type CheckSwitches, runChecks } from './checks/index.js';
 import type { IncludeLoader, SourceFile } from './source/lexer.js';
 import { LabelIndex, LiveNode, LiveProperty, nodeByPath } from './source/live.js';
@@ -31,6 +31,8 @@ export interface Compiled {
   /** Made when first asked for. */
   readonly dtb: Uint8Array;
   readonly warnings: Diagnostic[];
+  /** Where the source defines a node or property, for diagnostics about the tree. */
+  readonly locate: (path: string, property?: string) => Span | undefined;
   readonly work: ParsedSource['work'];
 }
 
@@ -67,6 +69,11 @@ export function compileDts(source: SourceFile, options: CompileOptions = {}): Co
       return dtb;
     },
     warnings,
+    locate: (path, property) => {
+      const node = nodeByPath(root, path);
+      const of = property === undefined ? undefined : node?.property(property);
+      return of?.span ?? node?.spans[0];
+    },
     work: parsed.work,
   };
 }

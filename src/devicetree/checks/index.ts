@@ -6,3 +6,8 @@ export type { Check, CheckedTree, CheckSwitches } from './framework.js';
 export { runChecks } from './framework.js';
 
 export const CHECKS: readonly Check[] = ERROR_CHECKS;
+
+/** The names that switches take, in order. */
+export function checkNames(): string[] {
+  return CHECKS.map((c) => c.name);
+}

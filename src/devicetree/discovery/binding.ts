@@ -78,6 +78,7 @@ export class BindingDiscovery {
   readonly #pageSize: PageSize;
   readonly #diagnostics: DiscoveryDiagnostic[] = [];
   readonly #phandles = new Map<number, DtNode>();
+  #cellsDiffer = false;
 
   constructor(tree: DeviceTree, pageSize: PageSize) {
     this.#tree = tree;
@@ -170,7 +171,9 @@ export class BindingDiscovery {
       const own = reserved.properties.get(name);
       const wanted = cellCount(root, name);
       const found = u32(own);
+      this.#cellsDiffer ||= found !== wanted;
       if (wanted === undefined || wanted === 0 || wanted > 2) {
+        this.#cellsDiffer = true;
         this.#report('TAG-STORAGE-CELLS', root, name, `the root's ${name} describes no usable addresses`, {
           found: `${u32(root.properties.get(name)) ?? 'not one u32'}`,
           rule: 'an arm64 physical address or size takes 1 or 2 cells',
@@ -187,7 +190,7 @@ export class BindingDiscovery {
     }
     const ranges = reserved.properties.get('ranges');
     if (ranges === undefined) {
-      this.#report('TAG-STORAGE-RANGES', reserved, 'ranges', '/reserved-memory has no ranges', {
+      this.#report('TAG-STORAGE-RANGES', reserved, 'ranges', 'no ranges', {
         found: 'absent',
         rule: '/reserved-memory must have an empty ranges property',
         why: 'Linux ignores /reserved-memory as a whole then: nothing keeps data out of tag storage',
@@ -202,7 +205,7 @@ export class BindingDiscovery {
       });
     }
     if (!isOkay(reserved)) {
-      this.#report('TAG-STORAGE-STATUS', reserved, 'status', '/reserved-memory itself is not available', {
+      this.#report('TAG-STORAGE-STATUS', reserved, 'status', 'the node itself is not available', {
         found: `"${strings(reserved.properties.get('status'))[0] ?? ''}"`,
         rule: 'status must be absent or "okay" where tag storage is described',
         why: 'software may take the area for free memory',
@@ -229,6 +232,8 @@ export class BindingDiscovery {
   }
 
   #tagRange(node: DtNode): RegEntry | undefined {
+    // With wrong cell counts, already told, no number in `reg` means anything.
+    if (this.#cellsDiffer) return undefined;
     const value = node.properties.get('reg');
     const entries = regEntries(node);
     if (value === undefined || entries === undefined || entries.length !== 1) {
