@@ -6,6 +6,7 @@
  *
  * Ref. DDI 0487, C5.1 "The System instruction class encoding space".
  */
+import { suggest } from '../../src/base/index.js';
 import type { Fields, OperandKind } from '../row.js';
 import { Mismatch, type OperandCursor } from '../syntax.js';
 import {
@@ -36,28 +37,10 @@ function takeName(cursor: OperandCursor, expected: string) {
   return { name: operand.symbol, span: operand.span };
 }
 
-/** The known name that differs least from `name`, if it is a likely slip: one character off, or an infix. */
-function closest(name: string, known: Iterable<string>): string | undefined {
-  let starts: string | undefined;
-  for (const candidate of known) {
-    if (isOneEditApart(name, candidate)) return candidate;
-    if (starts === undefined && name.length >= 3 && candidate.startsWith(name)) starts = candidate;
-  }
-  return starts;
+function suggestion(name: string, known: Iterable<string>): { readonly help?: string } {
+  const [best] = suggest(name, known, 1);
+  return best === undefined ? {} : { help: `did you mean ${best}?` };
 }
-
-function isOneEditApart(a: string, b: string): boolean {
-  if (Math.abs(a.length - b.length) > 1) return false;
-  let head = 0;
-  while (head < a.length && head < b.length && a[head] === b[head]) head++;
-  let tail = 0;
-  const room = Math.min(a.length, b.length) - head;
-  while (tail < room && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
-  return Math.max(a.length, b.length) - head - tail <= 1;
-}
-
-const suggestion = (name: string | undefined) =>
-  name === undefined ? {} : { help: `did you mean ${name}?` };
 
 /** `<systemreg>`: a register by name, by either name where reading and writing have two. */
 export function systemRegister(direction: Direction): OperandKind<'sysreg'> {
@@ -75,7 +58,7 @@ export function systemRegister(direction: Direction): OperandKind<'sysreg'> {
       if (register === undefined) {
         return new Mismatch(taken.span, `unknown system register ${taken.name}`, {
           weight: 1,
-          ...suggestion(closest(taken.name, systemRegisterNames())),
+          ...suggestion(taken.name, systemRegisterNames()),
         });
       }
       const { op0, op1, crn, crm, op2 } = encodingParts(register.encoding);
@@ -165,7 +148,7 @@ export function systemOperation(group: OperationGroup, hasOperand: boolean): Ope
       if (operation === undefined) {
         return new Mismatch(taken.span, `unknown ${group} operation ${taken.name}`, {
           weight: 1,
-          ...suggestion(closest(taken.name, systemOperationNames(group))),
+          ...suggestion(taken.name, systemOperationNames(group)),
         });
       }
       if (operation.hasOperand !== hasOperand) {

@@ -36,6 +36,7 @@ const transfer = (
   kind: 'store' | 'load' | 'signed',
 ): Transfer => ({ size, opc, load: kind !== 'store', bytes, width, signed: kind === 'signed', suffix });
 
+/** The 64-bit form first where a mnemonic has both: its diagnostics are the ones to show. */
 export const TRANSFERS: readonly Transfer[] = [
   transfer('00', '00', 1, 32, 'b', 'store'),
   transfer('00', '01', 1, 32, 'b', 'load'),
@@ -45,11 +46,11 @@ export const TRANSFERS: readonly Transfer[] = [
   transfer('01', '01', 2, 32, 'h', 'load'),
   transfer('01', '10', 2, 64, 'sh', 'signed'),
   transfer('01', '11', 2, 32, 'sh', 'signed'),
+  transfer('11', '00', 8, 64, '', 'store'),
+  transfer('11', '01', 8, 64, '', 'load'),
   transfer('10', '00', 4, 32, '', 'store'),
   transfer('10', '01', 4, 32, '', 'load'),
   transfer('10', '10', 4, 64, 'sw', 'signed'),
-  transfer('11', '00', 8, 64, '', 'store'),
-  transfer('11', '01', 8, 64, '', 'load'),
 ];
 
 /** Log2 of the access size. */
