@@ -67,7 +67,7 @@ function atomicRow({ operation, o3, opc, title }: Operation, size: Size): Row {
     pattern: `${bits} 111 0 00 A R 1 Rs:5 ${o3} ${opc} 00 Rn:5 Rt:5`,
     class: 'atomic',
     summary: title + size.title,
-    arm: `C6.2 "${(stem + suffix).toUpperCase()}"`,
+    arm: `C6.2 ${(stem + suffix).toUpperCase()}`,
     feature: 'FEAT_LSE',
     operands: { rs, rt: R('Rt', width), base },
     aliases: operation === 'swp' ? [] : stores,

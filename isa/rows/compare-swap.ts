@@ -27,7 +27,7 @@ function casRow(bits: TwoBits, bytes: Bytes, width: Width, suffix: 'b' | 'h' | '
     pattern: `${bits} 001000 1 A 1 Rs:5 R 11111 Rn:5 Rt:5`,
     class: 'atomic',
     summary: `Compare and Swap ${what} in memory`,
-    arm: `C6.2 "CAS${suffix.toUpperCase()}"`,
+    arm: `C6.2 CAS${suffix.toUpperCase()}`,
     feature: 'FEAT_LSE',
     operands: { rs: R('Rs', width), rt: R('Rt', width), base: memBase('Rn') },
     execute: (b, { rs, rt, base }) => {
@@ -47,7 +47,7 @@ function caspRow(width: Width): Row {
     pattern: `0 ${width === 64 ? '1' : '0'} 001000 0 A 1 Rs:5 R 11111 Rn:5 Rt:5`,
     class: 'atomic',
     summary: `Compare and Swap Pair of ${width === 64 ? 'doublewords' : 'words'} in memory`,
-    arm: 'C6.2 "CASP"',
+    arm: 'C6.2 CASP',
     feature: 'FEAT_LSE',
     where: (f) => f.Rs % 2 === 0 && f.Rt % 2 === 0,
     operands: { rs: registerPair('Rs', width), rt: registerPair('Rt', width), base: memBase('Rn') },

@@ -14,6 +14,7 @@ import { rows as flags } from './flags.js';
 import { rows as hints } from './hints.js';
 import { rows as loadAcquire } from './load-acquire.js';
 import { rows as loadLiteral } from './load-literal.js';
+import { rows as loadStoreAuthenticated } from './load-store-authenticated.js';
 import { rows as loadStoreExclusive } from './load-store-exclusive.js';
 import { rows as loadStoreImmediate } from './load-store-immediate.js';
 import { rows as loadStorePair } from './load-store-pair.js';
@@ -42,6 +43,7 @@ export const ROWS: readonly Row[] = [
   ...loadStoreImmediate,
   ...loadStorePair,
   ...loadStoreRegister,
+  ...loadStoreAuthenticated,
   ...barriers,
   ...hints,
   ...system,

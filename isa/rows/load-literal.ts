@@ -25,7 +25,7 @@ function literalRow(t: Transfer): readonly Row[] {
       pattern: `${opc} 011 0 00 imm19:19 Rt:5`,
       class: 'load-store',
       summary: `${titleOf(t, { load: 'Load Register', store: '' })} (literal)`,
-      arm: `C6.2 "${name.toUpperCase()} (literal)"`,
+      arm: `C6.2 ${name.toUpperCase()} (literal)`,
       operands: { rt: R('Rt', t.width), target: label('imm19', 19) },
       execute: (b, { rt, target }) =>
         transferData(b, t, rt, b.addressOf(target), { kind: 'normal', tagChecked: false }),
@@ -41,7 +41,7 @@ export const rows: readonly Row[] = [
     pattern: '11 011 0 00 imm19:19 Rt:5',
     class: 'load-store',
     summary: 'Prefetch Memory (literal)',
-    arm: 'C6.2 "PRFM (literal)"',
+    arm: 'C6.2 PRFM (literal)',
     operands: { operation: prefetch('Rt'), target: label('imm19', 19) },
     execute: () => {},
   }),

@@ -38,7 +38,7 @@ function loadRow({ bits, bytes, width, suffix, title }: Size, acquire: boolean):
     pattern: `${bits} 001000 0 1 0 Rs:5 ${acquire ? '1' : '0'} Rt2:5 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `Load${acquire ? '-Acquire' : ''} Exclusive Register${title}`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     shouldBe: { Rs: 31, Rt2: 31 },
     operands: { rt: R('Rt', width), base: memBase('Rn') },
     execute: (b, { rt, base }) => {
@@ -56,7 +56,7 @@ function storeRow({ bits, bytes, width, suffix, title }: Size, release: boolean)
     pattern: `${bits} 001000 0 0 0 Rs:5 ${release ? '1' : '0'} Rt2:5 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `Store${release ? '-Release' : ''} Exclusive Register${title}`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     shouldBe: { Rt2: 31 },
     operands: { status: W('Rs'), rt: R('Rt', width), base: memBase('Rn') },
     execute: (b, { status, rt, base }) => {
@@ -77,7 +77,7 @@ function loadPairRow(bytes: 4 | 8, acquire: boolean): Row {
     pattern: `1 ${bytes === 8 ? '1' : '0'} 001000 0 1 1 Rs:5 ${acquire ? '1' : '0'} Rt2:5 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `Load${acquire ? '-Acquire' : ''} Exclusive Pair of Registers`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     shouldBe: { Rs: 31 },
     operands: { rt: R('Rt', width), rt2: R('Rt2', width), base: memBase('Rn') },
     execute: (b, { rt, rt2, base }) => {
@@ -98,7 +98,7 @@ function storePairRow(bytes: 4 | 8, release: boolean): Row {
     pattern: `1 ${bytes === 8 ? '1' : '0'} 001000 0 0 1 Rs:5 ${release ? '1' : '0'} Rt2:5 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `Store${release ? '-Release' : ''} Exclusive Pair of Registers`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     operands: { status: W('Rs'), rt: R('Rt', width), rt2: R('Rt2', width), base: memBase('Rn') },
     execute: (b, { status, rt, rt2, base }) => {
       const address = b.readBase(base);

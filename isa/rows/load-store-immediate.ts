@@ -34,7 +34,7 @@ function unsignedRow(t: Transfer): Row {
     pattern: `${t.size} 111 0 01 ${t.opc} imm12:12 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${titleOf(t, verbs(''))} (immediate), unsigned offset`,
-    arm: `C6.2 "${name.toUpperCase()} (immediate)"`,
+    arm: `C6.2 ${name.toUpperCase()} (immediate)`,
     operands: { rt: R('Rt', t.width), mem: memImm('Rn', 'offset', unsigned12(t.bytes)) },
     execute: (b, { rt, mem }) => {
       const { address, access } = indexed(b, 'offset', mem);
@@ -52,7 +52,7 @@ function indexedRow(t: Transfer, mode: 'pre' | 'post'): Row {
     pattern: `${t.size} 111 0 00 ${t.opc} 0 imm9:9 ${mode === 'pre' ? '11' : '01'} Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${titleOf(t, verbs(''))} (immediate), ${mode}-index`,
-    arm: `C6.2 "${name.toUpperCase()} (immediate)"`,
+    arm: `C6.2 ${name.toUpperCase()} (immediate)`,
     operands: { rt: R('Rt', t.width), mem: memImm('Rn', mode, signed9) },
     execute: (b, { rt, mem }) => {
       const { address, access, writeBack } = indexed(b, mode, mem);
@@ -72,7 +72,7 @@ function unscaledRow(t: Transfer): Row {
     pattern: `${t.size} 111 0 00 ${t.opc} 0 imm9:9 00 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${titleOf(t, verbs(''))} (unscaled)`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     operands,
     aliases: [{ name: plainName(t), operands, when: 'never' }],
     execute: (b, { rt, mem }) => {
@@ -91,7 +91,7 @@ function unprivilegedRow(t: Transfer): Row {
     pattern: `${t.size} 111 0 00 ${t.opc} 0 imm9:9 10 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${titleOf(t, verbs(''))} (unprivileged)`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     operands: { rt: R('Rt', t.width), mem: memImm('Rn', 'offset', signed9) },
     execute: (b, { rt, mem }) => {
       const { address, access } = indexed(b, 'offset', mem);
@@ -109,7 +109,7 @@ const prefetches: readonly Row[] = [
     pattern: '11 111 0 01 10 imm12:12 Rn:5 Rt:5',
     class: 'load-store',
     summary: 'Prefetch Memory (immediate)',
-    arm: 'C6.2 "PRFM (immediate)"',
+    arm: 'C6.2 PRFM (immediate)',
     operands: { operation: prefetch('Rt'), mem: memImm('Rn', 'offset', unsigned12(8)) },
     execute: () => {},
   }),
@@ -119,7 +119,7 @@ const prefetches: readonly Row[] = [
     pattern: '11 111 0 00 10 0 imm9:9 00 Rn:5 Rt:5',
     class: 'load-store',
     summary: 'Prefetch Memory (unscaled offset)',
-    arm: 'C6.2 "PRFUM"',
+    arm: 'C6.2 PRFUM',
     operands: { operation: prefetch('Rt'), mem: memImm('Rn', 'offset', signed9) },
     aliases: [
       {

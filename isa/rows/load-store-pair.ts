@@ -59,7 +59,7 @@ function pairRow(t: PairTransfer, mode: IndexMode, nonTemporal: boolean): Row {
     pattern: `${t.opc} 101 0 0 ${bits} ${t.load ? '1' : '0'} imm7:7 Rt2:5 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${t.load ? 'Load' : 'Store'} Pair of Registers${signed}${hint}`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     operands: {
       rt: R('Rt', t.width),
       rt2: R('Rt2', t.width),

@@ -34,7 +34,7 @@ function registerRow(t: Transfer): Row {
     pattern: `${t.size} 111 0 00 ${t.opc} 1 Rm:5 option:3 S 10 Rn:5 Rt:5`,
     class: 'load-store',
     summary: `${titleOf(t, { load: 'Load Register', store: 'Store Register' })} (register)`,
-    arm: `C6.2 "${name.toUpperCase()} (register)"`,
+    arm: `C6.2 ${name.toUpperCase()} (register)`,
     where: (f) => isIndexOption(f.option),
     operands: { rt: R('Rt', t.width), mem: memRegister(logOf(t.bytes)) },
     execute: (b, { rt, mem }) =>
@@ -50,7 +50,7 @@ export const rows: readonly Row[] = [
     pattern: '11 111 0 00 10 1 Rm:5 option:3 S 10 Rn:5 Rt:5',
     class: 'load-store',
     summary: 'Prefetch Memory (register)',
-    arm: 'C6.2 "PRFM (register)"',
+    arm: 'C6.2 PRFM (register)',
     where: (f) => isIndexOption(f.option),
     operands: { operation: prefetch('Rt'), mem: memRegister(3) },
     execute: () => {},

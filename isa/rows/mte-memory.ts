@@ -41,7 +41,7 @@ const tagStoreRow = ({ name, opc, granules, zero, title }: TagStore, mode: Index
     pattern: `11011001 ${opc} 1 imm9:9 ${OP2[mode]} Rn:5 Rt:5`,
     class: 'mte',
     summary: `${title}, ${MODE_TITLE[mode]}`,
-    arm: `C6.2 "${name.toUpperCase()}"`,
+    arm: `C6.2 ${name.toUpperCase()}`,
     feature: 'FEAT_MTE',
     operands: { rt: XSP('Rt'), mem: memImm('Rn', mode, signed9) },
     execute: (b, { rt, mem }) => {
@@ -62,7 +62,7 @@ const stgpRow = (mode: IndexMode): Row =>
     pattern: `01 101 0 0 ${STGP_MODE[mode]} 0 imm7:7 Rt2:5 Rn:5 Rt:5`,
     class: 'mte',
     summary: `Store Allocation Tag and Pair of Registers, ${MODE_TITLE[mode]}`,
-    arm: 'C6.2 "STGP"',
+    arm: 'C6.2 STGP',
     feature: 'FEAT_MTE',
     operands: {
       rt: X('Rt'),
@@ -86,7 +86,7 @@ export const rows: readonly Row[] = [
     pattern: '11011001 01 1 imm9:9 00 Rn:5 Rt:5',
     class: 'mte',
     summary: 'Load Allocation Tag into the top byte of the register',
-    arm: 'C6.2 "LDG"',
+    arm: 'C6.2 LDG',
     feature: 'FEAT_MTE',
     operands: { rt: X('Rt'), mem: memImm('Rn', 'offset', signed9) },
     execute: (b, { rt, mem }) => {
@@ -100,7 +100,7 @@ export const rows: readonly Row[] = [
     pattern: '11011001 11 1 000000000 00 Rn:5 Rt:5',
     class: 'mte',
     summary: 'Load Tag Multiple',
-    arm: 'C6.2 "LDGM"',
+    arm: 'C6.2 LDGM',
     feature: 'FEAT_MTE2',
     operands: { rt: X('Rt'), base: memBase('Rn') },
     execute: (b, { rt, base }) => {
@@ -114,7 +114,7 @@ export const rows: readonly Row[] = [
     pattern: '11011001 10 1 000000000 00 Rn:5 Rt:5',
     class: 'mte',
     summary: 'Store Tag Multiple',
-    arm: 'C6.2 "STGM"',
+    arm: 'C6.2 STGM',
     feature: 'FEAT_MTE2',
     operands: { rt: X('Rt'), base: memBase('Rn') },
     execute: (b, { rt, base }) => {
@@ -128,7 +128,7 @@ export const rows: readonly Row[] = [
     pattern: '11011001 00 1 000000000 00 Rn:5 Rt:5',
     class: 'mte',
     summary: 'Store Tag and Zero Multiple',
-    arm: 'C6.2 "STZGM"',
+    arm: 'C6.2 STZGM',
     feature: 'FEAT_MTE2',
     operands: { rt: X('Rt'), base: memBase('Rn') },
     execute: (b, { rt, base }) => {

@@ -50,6 +50,9 @@ const SPELLINGS: readonly (readonly [written: string, printed: string])[] = [
   ['stp w0, w1, [sp, #252]!', 'stp w0, w1, [sp, #252]!'],
   ['ldpsw x0, x1, [x2], #-256', 'ldpsw x0, x1, [x2], #-256'],
   ['stnp xzr, x1, [x2, #504]', 'stnp xzr, x1, [x2, #504]'],
+  ['ldraa x0, [x1, #-8]!', 'ldraa x0, [x1, #-8]!'],
+  ['ldrab x0, [sp, #4088]', 'ldrab x0, [sp, #4088]'],
+  ['ldrab x0, [x1, #0]!', 'ldrab x0, [x1]!'],
   ['ldr x0, [x1], #0', 'ldr x0, [x1], #0'],
   ['ldr x0, [x1, #0]!', 'ldr x0, [x1, #0]!'],
 ];
@@ -80,6 +83,7 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['cas x0, w1, [x2]', /expected a 64-bit register/],
   ['prfm pldl4keep, [x0]', /no such prefetch operation/],
   ['prfm #32, [x0]', /out of range 0 to 31/],
+  ['ldraa x0, [x1, #4096]', /out of range -4096 to 4088/],
   ['ldapr x0, [x1, x2]', /no register offset/],
 ];
 
@@ -238,6 +242,15 @@ describe('semantics', () => {
       'storeExclusive(8, readBase(x3), readX(64, x2), {kind exclusive, tagChecked true})',
       'writeX(32, x1, #1)',
     ]);
+  });
+
+  it('authenticate the base of LDRAA and keep what came of it', () => {
+    expect(assembled('ldrab x0, [x1, #-8]!')).toEqual([
+      'load(8, add(64, authenticate(readBase(x1), 0, db), 18446744073709551608), {kind normal, tagChecked true})',
+      'writeX(64, x0, #1)',
+      'writeX(64, x1, add(64, authenticate(readBase(x1), 0, db), 18446744073709551608))',
+    ]);
+    expect(assembled('ldraa x0, [sp]')[0]).toContain('tagChecked false');
   });
 
   it('prefetch without effect', () => {
