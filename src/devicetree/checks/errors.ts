@@ -19,7 +19,7 @@ import type { Check, CheckRun } from './framework.js';
 import { Phandles } from './phandles.js';
 
 const LETTERS_AND_DIGITS = 'a-zA-Z0-9';
-const NODE_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+*#?@-]`);
+const NODE_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+@-]`);
 const PROPERTY_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+*#?-]`);
 
 /** The part of a node's name before `@`. */

@@ -128,7 +128,7 @@ interface OpenFile {
 
 const LABEL = /[a-zA-Z_][a-zA-Z0-9_]*:/y;
 const LABEL_REF = /&[a-zA-Z_][a-zA-Z0-9_]*/y;
-const PATH_REF = /&\{[a-zA-Z0-9,._+*#?@/-]*\}/y;
+const PATH_REF = /&\{\/[a-zA-Z0-9,._+*#?@/-]*\}/y;
 const INTEGER = /(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:ULL|UL|LL|U|L)?/y;
 const NAME = /\\?[a-zA-Z0-9,._+*#?@-]+/y;
 const BYTE = /[0-9a-fA-F]{2}/y;

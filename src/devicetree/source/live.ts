@@ -310,10 +310,7 @@ export function nodeByPath(from: LiveNode, path: string): LiveNode | undefined {
   return node;
 }
 
-/** What `&label`, `&{/path}` and `&{label/path}` name. */
+/** What `&label` and `&{/path}` name. */
 export function nodeByRef(root: LiveNode, index: LabelIndex, ref: string): LiveNode | undefined {
-  if (ref.startsWith('/')) return nodeByPath(root, ref);
-  const slash = ref.indexOf('/');
-  const start = index.find(slash < 0 ? ref : ref.slice(0, slash));
-  return slash < 0 || start === undefined ? start : nodeByPath(start, ref.slice(slash + 1));
+  return ref.startsWith('/') ? nodeByPath(root, ref) : index.find(ref);
 }
