@@ -22,6 +22,23 @@ function matches(fixed: Readonly<Record<string, number | undefined>>, fields: Fi
   return Object.entries(fixed).every(([name, value]) => fields[name] === value);
 }
 
+/** Every way to write the word that its row knows: all of its names, then all aliases that can stand for it. */
+export function spellings(word: number, context: PrintContext = { pc: 0n }): string[] {
+  const decoded = decode(word);
+  if (decoded === undefined) return [];
+  const { row, fields } = decoded;
+  const out: string[] = [];
+  for (const { name, fixed } of row.names) {
+    if (matches(fixed, fields)) out.push(textOf(name, row.operands, fields, context));
+  }
+  for (const { name, operands, fixed = {}, requires } of row.aliases) {
+    if (matches(fixed, fields) && (requires === undefined || requires(fields))) {
+      out.push(textOf(name, operands, fields, context));
+    }
+  }
+  return out;
+}
+
 function isPreferred(alias: Alias, fields: Fields): boolean {
   if (alias.when === 'never') return false;
   const { fixed = {}, requires, when } = alias;

@@ -73,24 +73,22 @@ export const rows: readonly Row[] = [
   defineRow({
     id: 'CFINV_pstate',
     name: 'cfinv',
-    pattern: '1101010100 0 00 000 0100 CRm:4 000 11111',
+    pattern: '1101010100 0 00 000 0100 0000 000 11111',
     class: 'system',
     summary: 'Invert carry flag',
     arm: 'C6.2 CFINV',
     feature: 'FEAT_FlagM',
-    shouldBe: { CRm: 0 },
     operands: {},
     execute: (b) => b.writeFlags(b.xor(64, b.flags(), b.imm(2))),
   }),
   defineRow({
     id: 'XAFLAG_pstate',
     name: 'xaflag',
-    pattern: '1101010100 0 00 000 0100 CRm:4 001 11111',
+    pattern: '1101010100 0 00 000 0100 0000 001 11111',
     class: 'system',
     summary: 'Convert flags from the external to the Arm floating-point form',
     arm: 'C6.2 XAFLAG',
     feature: 'FEAT_FlagM2',
-    shouldBe: { CRm: 0 },
     operands: {},
     execute: (b) => {
       const { z, c } = flagBits(b);
@@ -105,12 +103,11 @@ export const rows: readonly Row[] = [
   defineRow({
     id: 'AXFLAG_pstate',
     name: 'axflag',
-    pattern: '1101010100 0 00 000 0100 CRm:4 010 11111',
+    pattern: '1101010100 0 00 000 0100 0000 010 11111',
     class: 'system',
     summary: 'Convert flags from the Arm to the external floating-point form',
     arm: 'C6.2 AXFLAG',
     feature: 'FEAT_FlagM2',
-    shouldBe: { CRm: 0 },
     operands: {},
     execute: (b) => {
       const { z, c, v } = flagBits(b);

@@ -196,7 +196,8 @@ export const rows: readonly Row[] = [
         name: 'mov',
         operands: { rd: RSP('Rd', 'sf'), imm },
         fixed: { Rn: 31 },
-        when: (f) => !moveWidePreferred(f),
+        // Neither MOVZ nor MOVN can write SP.
+        when: (f) => f.Rd === 31 || !moveWidePreferred(f),
       },
     ],
     execute: immediateForm('or'),
