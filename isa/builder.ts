@@ -8,8 +8,9 @@
  * 1. Register and flag writes come after the memory accesses of the instruction, so that a fault
  *    leaves the state as it was before the instruction.
  * 2. A value used more than once is named: `const t = b.let(...)`. A builder may otherwise emit its
- *    computation at each use. Values are used at most once unless named (the test suite's linearity
- *    builder proves it for every row).
+ *    computation where it is used, so an unnamed value is used at most once, not after a later write of
+ *    what it read, and the result of an effect not after a later effect. The two results of a pair
+ *    operation come named. (The test suite's linearity builder proves all this for every row.)
  * 3. NZCV is set by `setFlags`/`setFlagsIf`/`writeFlags` only and read by `holds`/`flags`/`carry` only.
  * 4. Ordinary JavaScript branching is allowed only on statics: fields and operand parts declared
  *    static, and `isSP`. Each combination is a form of its own in generated code.
@@ -53,8 +54,9 @@ export type AtomicOperation = 'add' | 'clr' | 'eor' | 'set' | 'smax' | 'smin' | 
  * What kind of access this is; every field is static.
  *
  * Alignment rules by kind: `normal` faults on a misaligned address only under SCTLR_ELx.A;
- * `ordered` (LDAR, LDAPUR, STLUR, ...) and `atomic` (LSE) follow FEAT_LSE2; `exclusive` must always
- * be aligned (to the whole pair for pairs). Ref. DDI 0487, B2.5.2.
+ * `ordered` (LDAR, LDAPUR, STLUR, ...), `atomic` (LSE) and loads of kind `exclusive` follow FEAT_LSE2: no
+ * fault where all bytes (of a pair: of both elements) lie inside one aligned 16-byte block. Stores of
+ * kind `exclusive` must always be aligned, to the whole pair for pairs. Ref. DDI 0487, B2.5.2.
  */
 export interface Access {
   readonly kind: 'normal' | 'ordered' | 'exclusive' | 'atomic';
@@ -197,7 +199,7 @@ export interface Builder<T extends Words> {
   ): readonly [T['x'], T['x']];
   loadExclusive(bytes: 1 | 2 | 4 | 8, address: T['x'], access: Access): T['x'];
   loadExclusivePair(bytes: 4 | 8, address: T['x'], access: Access): readonly [T['x'], T['x']];
-  /** Gives the status: 0 stored, 1 not. */
+  /** Gives the status: 0 stored, 1 not. Alignment is checked first; without the monitor, nothing more is. */
   storeExclusive(bytes: 1 | 2 | 4 | 8, address: T['x'], value: T['x'], access: Access): T['x'];
   storeExclusivePair(bytes: 4 | 8, address: T['x'], first: T['x'], second: T['x'], access: Access): T['x'];
   clearExclusive(): void;
