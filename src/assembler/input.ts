@@ -1,0 +1,148 @@
+/**
+ * Where statements come from: the file, included files, macro bodies and repetitions, stacked.
+ *
+ * Bodies are replayed statement by statement and never joined into text, so an expansion costs what
+ * its statements cost. Depth and the total number of expanded statements are bounded: no macro and no
+ * `.rept` can keep the assembler busy for ever.
+ */
+import type { SourceText } from '../base/index.js';
+import { lineSpan, type Reporter } from './report.js';
+import { type Expansion, type Line, type SplitSource, splitSource, substitute } from './source.js';
+
+/** Macros, repetitions and includes inside one another; GNU as allows macros this deep too. */
+export const MAX_DEPTH = 100;
+/** Statements that macros and repetitions may produce in one assembly. */
+export const MAX_EXPANDED = 3_000_000;
+
+type FrameKind = 'file' | 'macro' | 'repeat';
+
+interface Frame {
+  readonly kind: FrameKind;
+  readonly expansion: Expansion | undefined;
+  /** Conditionals open when the frame began. */
+  readonly conditionals: number;
+  /** The next line, or undefined at the end. */
+  next(): Line | undefined;
+}
+
+export class Input {
+  readonly #frames: Frame[] = [];
+  readonly #reporter: Reporter;
+  #expanded = 0;
+
+  constructor(reporter: Reporter) {
+    this.#reporter = reporter;
+  }
+
+  get depth(): number {
+    return this.#frames.length;
+  }
+
+  /** The conditionals that were open when the innermost frame began. */
+  get conditionals(): number {
+    return this.#frames.at(-1)?.conditionals ?? 0;
+  }
+
+  get kind(): FrameKind {
+    return this.#frames.at(-1)?.kind ?? 'file';
+  }
+
+  pushFile(source: SourceText, expansion: Expansion | undefined, conditionals: number): void {
+    const split: SplitSource = splitSource(source);
+    for (const problem of split.problems) this.#reporter.add(problem);
+    const { bounds, text } = split;
+    let at = 0;
+    this.#frames.push({
+      kind: 'file',
+      expansion,
+      conditionals,
+      next: () => {
+        if (at >= bounds.length) return undefined;
+        at += 2;
+        return { source, text, start: bounds[at - 2]!, end: bounds[at - 1]!, expansion };
+      },
+    });
+  }
+
+  /**
+   * Replays `body` `times` times; `parameter(iteration, name)` gives the text of a parameter.
+   * The caller has checked the depth with `enter`.
+   */
+  pushBody(
+    kind: 'macro' | 'repeat',
+    body: readonly Line[],
+    times: number,
+    expansion: Expansion,
+    conditionals: number,
+    parameter: (iteration: number, name: string) => string | undefined,
+  ): void {
+    if (body.length === 0 || times <= 0) return;
+    let iteration = 0;
+    let at = 0;
+    this.#frames.push({
+      kind,
+      expansion,
+      conditionals,
+      next: () => {
+        if (at === body.length) {
+          iteration++;
+          at = 0;
+        }
+        if (iteration >= times) return undefined;
+        if (++this.#expanded > MAX_EXPANDED) {
+          this.#reporter.fatal(
+            'ASM-LIMIT',
+            `macros and repetitions produce more than ${MAX_EXPANDED} statements`,
+            lineSpan(expansion.site),
+            expansion.site,
+          );
+        }
+        return substitute(body[at++]!, expansion, (name) => parameter(iteration, name));
+      },
+    });
+  }
+
+  /** The next statement of the innermost frame, without leaving it. */
+  nextInFrame(): Line | undefined {
+    return this.#frames.at(-1)?.next();
+  }
+
+  pop(): void {
+    this.#frames.pop();
+  }
+
+  /** Leaves the innermost macro, and repetitions inside it; gives its open conditionals, or undefined. */
+  exitMacro(): number | undefined {
+    for (let i = this.#frames.length - 1; i >= 0 && this.#frames[i]!.kind !== 'file'; i--) {
+      if (this.#frames[i]!.kind === 'macro') {
+        const { conditionals } = this.#frames[i]!;
+        this.#frames.length = i;
+        return conditionals;
+      }
+    }
+    return undefined;
+  }
+
+  /** Leaves the innermost repetition (`.exitm` in a `.rept` outside any macro). */
+  exitRepeat(): number | undefined {
+    if (this.kind !== 'repeat') return undefined;
+    const { conditionals } = this.#frames.at(-1)!;
+    this.#frames.pop();
+    return conditionals;
+  }
+
+  /** The expansion that `site` begins, its depth checked; `what` is for the notes of errors in it. */
+  enter(what: string, site: Line): Expansion {
+    const depth = (site.expansion?.depth ?? 0) + 1;
+    if (depth > MAX_DEPTH) {
+      this.#reporter.fatal(
+        'ASM-LIMIT',
+        `macros, repetitions and includes are nested more than ${MAX_DEPTH} deep`,
+        lineSpan(site),
+        site,
+        { help: 'a macro that calls itself, or a file that includes itself, needs an .if that ends it' },
+      );
+    }
+    return { what, site, depth };
+  }
+}
