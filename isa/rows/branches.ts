@@ -10,11 +10,13 @@ import { width } from './common.js';
 
 const shared = { class: 'branch' } as const;
 
-/** `b.eq`, and `b.hs` beside `b.cs`; the first of each condition prints. */
-const conditionalNames = (prefix: string) =>
-  Object.fromEntries(
-    CONDITIONS.flatMap((names, number) => names.map((name) => [`${prefix}${name}`, { cond: number }])),
-  );
+/** `b.eq`, and `b.hs` beside `b.cs` (the first of each condition prints); then the older `beq`. */
+const CONDITIONAL_NAMES = Object.fromEntries([
+  ...CONDITIONS.flatMap((names, number) => names.map((name) => [`b.${name}`, { cond: number }])),
+  ...CONDITIONS.slice(0, 14).flatMap((names, number) =>
+    names.filter((name) => /^(?!ul)..$/.test(name)).map((name) => [`b${name}`, { cond: number }]),
+  ),
+]);
 
 const compareAndBranch =
   (branchIfZero: boolean) =>
@@ -79,7 +81,7 @@ export const rows: readonly Row[] = [
   defineRow({
     ...shared,
     id: 'B_condbranch',
-    name: { ...conditionalNames('b.'), ...conditionalNames('b') },
+    name: CONDITIONAL_NAMES,
     pattern: '0101010 0 imm19:19 0 cond:4',
     summary: 'Branch conditionally',
     arm: 'C6.2 B.cond',

@@ -5,8 +5,9 @@
  *
  * Ref. DDI 0487, C4.1 "Logical (immediate)" and "Logical (shifted register)".
  */
+import { ones } from '../../src/base/index.js';
 import type { Builder, Words } from '../builder.js';
-import { bitmaskImm, isBitmask, R, RSP, shiftedReg, W, X } from '../operands/index.js';
+import { bitmaskImm, decodeBitMasks, isBitmask, R, RSP, shiftedReg, W, X } from '../operands/index.js';
 import { defineRow, type Row } from '../row.js';
 import { shifted, width } from './common.js';
 
@@ -78,16 +79,22 @@ const immediateRow = {
   where: (f: Readonly<Record<'sf' | 'N' | 'imms', number>>) => isBitmask(f, width(f.sf)),
 } as const;
 
+/** At most one halfword of the value is not zero. */
+const isWide = (value: bigint, w: 32 | 64): boolean => {
+  for (let at = 0n; at < w; at += 16n) {
+    if ((value & ~(0xffffn << at)) === 0n) return true;
+  }
+  return false;
+};
+
 /**
- * MoveWidePreferred: MOVZ or MOVN could make the same value, so MOV does not stand for this ORR.
- * Ref. DDI 0487, J1.
+ * MoveWidePreferred (DDI 0487, J1), as binutils decides it: MOVZ or MOVN could make the same value, so
+ * MOV does not stand for this ORR.
  */
 function moveWidePreferred(f: Readonly<Record<'sf' | 'N' | 'imms' | 'immr', number>>): boolean {
   const w = width(f.sf);
-  if (f.sf === 1 ? f.N !== 1 : f.N !== 0 || f.imms > 31) return false;
-  if (f.imms < 16) return -f.immr % 16 === 0 || 16 - (f.immr % 16) <= 15 - f.imms;
-  if (f.imms >= w - 15) return f.immr % 16 <= f.imms - (w - 15);
-  return false;
+  const value = decodeBitMasks(f, w);
+  return isWide(value, w) || isWide(value ^ ones(w), w);
 }
 
 export const rows: readonly Row[] = [

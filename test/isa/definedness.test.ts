@@ -1,0 +1,135 @@
+/**
+ * Which words are instructions at all: random words through our decoder, objdump and llvm-mc.
+ *
+ * objdump knows every architecture version, so a word that only it knows counts only if GNU as, told
+ * our features, takes objdump's text. MTEMU_RANDOM_WORDS sets how many words (default 100000),
+ * MTEMU_RANDOM_SEED which.
+ */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { decode, disassemble, ROWS } from '../../isa/index.js';
+import { Random } from '../../src/base/index.js';
+import { AS, BASE, gnuAs, hasTool, LLVM_MC, llvmDefined, OBJDUMP, objdump, undefinedText } from './oracle.js';
+
+const COUNT = Number(process.env['MTEMU_RANDOM_WORDS'] ?? 100_000);
+const SEED = Number(process.env['MTEMU_RANDOM_SEED'] ?? 1);
+
+interface Word {
+  readonly at: number;
+  readonly word: number;
+  /** The row, where we know the word. */
+  readonly id: string | undefined;
+  readonly ours: string;
+  /** objdump's text. */
+  readonly theirs: string;
+}
+
+interface Known {
+  readonly reason: string;
+  readonly is: (word: Word) => boolean;
+}
+
+const field = (word: number, hi: number, lo: number) => (word >>> lo) & (2 ** (hi - lo + 1) - 1);
+
+/** Words we execute and objdump calls undefined. */
+const OURS_ONLY: readonly Known[] = [
+  {
+    reason: 'LDPSW with overlapping registers is CONSTRAINED UNPREDICTABLE, not unallocated',
+    is: ({ id }) => id?.startsWith('LDPSW') === true,
+  },
+  {
+    reason:
+      'LDAR and its kin with should-be-one bits that are not (binutils checks them here and nowhere else)',
+    is: ({ id, word }) =>
+      /^LDL?AR/.test(id ?? '') && (field(word, 20, 16) !== 31 || field(word, 14, 10) !== 31),
+  },
+];
+
+/** Words that objdump knows, GNU as takes for our features, and we leave undefined. */
+const OBJDUMP_ONLY: readonly Known[] = [
+  {
+    reason: 'MRS and MSR with op0 = 0 are unallocated (DDI 0487, C4.1); binutils prints any op0',
+    is: ({ word }) => field(word, 31, 22) === 0b1101010100 && field(word, 20, 19) === 0,
+  },
+];
+
+/** Words that llvm-mc knows and we leave undefined. */
+const LLVM_ONLY: readonly Known[] = [
+  ...OBJDUMP_ONLY,
+  {
+    reason: 'ADDG and SUBG with bits 15:14 not zero: LLVM ignores them, binutils and we do not',
+    is: ({ word }) => (field(word, 31, 22) & 0b1011111111) === 0b1001000110 && field(word, 15, 14) !== 0,
+  },
+];
+
+/** Words we execute and llvm-mc 14 does not know. */
+const NOT_LLVM: readonly Known[] = [];
+
+/** Until there are rows for FP and SIMD, words whose text has such a register are not compared. */
+const HAS_FP = ROWS.some((row) => row.class === 'fp' || row.class === 'simd');
+const isFp = (text: string) => /\b(?:[bhsdq]\d+|v\d+)\b/.test(text);
+
+function settle(words: readonly Word[], table: readonly Known[]): void {
+  const unexplained = words.filter((word) => !table.some((k) => k.is(word)));
+  expect(
+    unexplained
+      .slice(0, 20)
+      .map(({ word, id, ours, theirs }) => `${word.toString(16)} ${id}: ${ours} / objdump ${theirs}`),
+  ).toEqual([]);
+}
+
+describe.skipIf(!hasTool(OBJDUMP))(`${COUNT} random words [needs aarch64-linux-gnu-objdump]`, () => {
+  const words: Word[] = [];
+
+  beforeAll(() => {
+    const random = new Random(SEED, 'definedness');
+    const raw = Array.from({ length: COUNT }, () => random.u32());
+    const theirs = objdump(raw);
+    for (const [at, word] of raw.entries()) {
+      const ours = disassemble(word, { pc: BASE + 4n * BigInt(at) });
+      words.push({ at, word, id: decode(word)?.row.id, ours, theirs: theirs[at]! });
+    }
+  });
+
+  const oursKnown = ({ id }: Word) => id !== undefined;
+  const theirsKnown = ({ word, theirs }: Word) => theirs !== undefinedText(word);
+
+  it('that both know have the same text', () => {
+    const both = words.filter((w) => oursKnown(w) && theirsKnown(w));
+    expect(both.length).toBeGreaterThan(COUNT / 10);
+    settle(
+      both.filter(({ ours, theirs }) => ours !== theirs),
+      [],
+    );
+  });
+
+  it('that we know are known to objdump', () => {
+    settle(
+      words.filter((w) => oursKnown(w) && !theirsKnown(w)),
+      OURS_ONLY,
+    );
+  });
+
+  it.skipIf(!hasTool(AS))('that objdump knows and GNU as takes for our features are known to us', () => {
+    const candidates = words.filter((w) => !oursKnown(w) && theirsKnown(w) && (HAS_FP || !isFp(w.theirs)));
+    // Targets were printed for another place; as does not care where a branch goes, only whether it can.
+    const near = (text: string) =>
+      text.replace(/^(b\S*|cbn?z .*|tbn?z .*|adrp? .*|ldr\w* .*|prfm .*) ?0x[0-9a-f]+$/, '$1 .');
+    const accepted = gnuAs(candidates.map(({ theirs }) => near(theirs)));
+    settle(
+      candidates.filter((_, i) => typeof accepted[i] === 'number'),
+      OBJDUMP_ONLY,
+    );
+  });
+
+  it.skipIf(!hasTool(LLVM_MC))('are known to llvm-mc where they are to us [needs llvm-mc-14]', () => {
+    const known = llvmDefined(words.map(({ word }) => word));
+    settle(
+      words.filter((w) => known[w.at] && !oursKnown(w) && (HAS_FP || !isFp(w.theirs))),
+      LLVM_ONLY,
+    );
+    settle(
+      words.filter((w) => !known[w.at] && oursKnown(w)),
+      NOT_LLVM,
+    );
+  });
+});
