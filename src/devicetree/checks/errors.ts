@@ -15,29 +15,13 @@ import {
   nodeByRef,
 } from '../source/live.js';
 import { cellAt } from '../tree.js';
+import { baseName, firstText, isString, unitName } from './facts.js';
 import type { Check, CheckRun } from './framework.js';
 import { Phandles } from './phandles.js';
 
 const LETTERS_AND_DIGITS = 'a-zA-Z0-9';
 const NODE_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+@-]`);
 const PROPERTY_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+*#?-]`);
-
-/** The part of a node's name before `@`. */
-export function baseName(node: LiveNode): string {
-  const at = node.name.indexOf('@');
-  return at < 0 ? node.name : node.name.slice(0, at);
-}
-
-/** The unit address, without `@`; empty where there is none. */
-export function unitName(node: LiveNode): string {
-  const at = node.name.indexOf('@');
-  return at < 0 ? '' : node.name.slice(at + 1);
-}
-
-/** Whether a value is one NUL-terminated string without a NUL inside. */
-export function isString(value: Uint8Array): boolean {
-  return value.length > 0 && value.indexOf(0) === value.length - 1;
-}
 
 const duplicateNodeNames: Check = {
   name: 'duplicate_node_names',
@@ -116,7 +100,7 @@ const nameProperties: Check = {
     const property = node.firstProperty('name');
     if (property === undefined) return;
     const base = baseName(node);
-    const text = String.fromCharCode(...property.value.subarray(0, 256)).replace(/\0.*$/s, '');
+    const text = firstText(property.value);
     if (property.value.length === base.length + 1 && text === base) node.removeProperty('name');
     else {
       run.fail(node, `"name" property is incorrect ("${text}" instead of base node name)`, {

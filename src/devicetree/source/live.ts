@@ -98,6 +98,8 @@ export class LiveNode {
   referenced = false;
   /** 0 where none is known yet. */
   phandle = 0;
+  /** Which kind of bus the checks have found the node to be. */
+  bus: 'pci' | 'simple' | 'i2c' | 'spi' | 'graph-port' | 'graph-ports' | undefined;
   /** Every body that defined the node, in order. */
   spans: Span[];
   nextSame: LiveNode | undefined;

@@ -50,6 +50,12 @@ export class TokenStream {
     return undefined;
   }
 
+  acceptOne(kinds: readonly number[]): Token | undefined {
+    if (kinds.includes(this.peek().kind)) return this.take();
+    this.wanted(...kinds);
+    return undefined;
+  }
+
   /** Notes that `kind` would have been right at this place. */
   wanted(...kinds: number[]): void {
     for (const kind of kinds) this.#expected.add(kind);
@@ -72,37 +78,44 @@ export class TokenStream {
 type State<T> = ParserState<T, string, TokenStream>;
 export type TokenParser<T> = Parser<T, string, TokenStream>;
 
-function succeed<T>(state: State<unknown>, result: T, index: number): State<T> {
-  return { ...state, isError: false, result, index };
+/** A literal rather than a spread: this is made for every token. */
+function succeed<T>({ dataView, inputType, data }: State<unknown>, result: T, index: number): State<T> {
+  return { dataView, inputType, isError: false, error: '', index, result, data };
 }
 
-function failed(state: State<unknown>): State<never> {
-  return { ...state, isError: true, error: 'syntax error', result: undefined as never };
-}
+const NO_INPUT = new DataView(new ArrayBuffer(0));
+
+/** Combinators only ask a failed state whether it is one; the stream knows where it stands. */
+const FAILED: ParserState<never, string, never> = {
+  dataView: NO_INPUT,
+  inputType: InputTypes.DATA_VIEW,
+  isError: true,
+  error: 'syntax error',
+  index: 0,
+  result: undefined as never,
+  data: undefined as never,
+};
 
 /** The next token, if it is one of `kinds`. */
 export function token(...kinds: number[]): TokenParser<Token> {
   return new Parser((state: State<unknown>): State<Token> => {
     const stream = state.data;
-    if (state.isError || state.index !== stream.position) return failed(state);
-    for (const kind of kinds) {
-      const taken = stream.accept(kind);
-      if (taken !== undefined) return succeed(state, taken, state.index + 1);
-    }
-    return failed(state);
+    if (state.isError || state.index !== stream.position) return FAILED;
+    const taken = stream.acceptOne(kinds);
+    return taken === undefined ? FAILED : succeed(state, taken, state.index + 1);
   });
 }
 
 /** `parser`, tried only where `condition` holds. */
 export function when<T>(condition: () => boolean, parser: TokenParser<T>): TokenParser<T> {
-  return new Parser((state: State<unknown>): State<T> => (condition() ? parser.p(state) : failed(state)));
+  return new Parser((state: State<unknown>): State<T> => (condition() ? parser.p(state) : FAILED));
 }
 
 /** Succeeds without a token where `condition` holds. */
 export function check(condition: () => boolean): TokenParser<undefined> {
   return new Parser(
     (state: State<unknown>): State<undefined> =>
-      condition() ? succeed(state, undefined, state.index) : failed(state),
+      condition() ? succeed(state, undefined, state.index) : FAILED,
   );
 }
 
@@ -121,8 +134,6 @@ export function repeat(parser: TokenParser<unknown>): TokenParser<undefined> {
     return succeed(last, undefined, last.index);
   });
 }
-
-const NO_INPUT = new DataView(new ArrayBuffer(0));
 
 /** Runs a parser from where the stream stands. Undefined means a syntax error at `stream.peek()`. */
 export function parse<T>(parser: TokenParser<T>, stream: TokenStream): { readonly result: T } | undefined {
