@@ -164,6 +164,7 @@ export const DEFAULT_FEATURES: readonly FeatureName[] = [
   'FEAT_HAFDBS',
   'FEAT_VMID16',
   'FEAT_HPDS',
+  'FEAT_LOR',
   'FEAT_PAN',
   'FEAT_PAN2',
   'FEAT_XNX',

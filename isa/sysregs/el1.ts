@@ -9,6 +9,7 @@ const TVM: HypervisorTrap = { write: 26, read: 30 };
 const TID3: HypervisorTrap = { read: 18 };
 const TID2: HypervisorTrap = { read: 17, write: 17 };
 const ATA: HypervisorTrap = { read: 56, write: 56, zero: true };
+const TLOR: HypervisorTrap = { read: 35, write: 35 };
 const APK: HypervisorTrap = { read: 40, write: 40, zero: true };
 
 const id = (name: string, encoding: string, summary: string): SystemRegister =>
@@ -32,8 +33,24 @@ const AARCH32_ID: readonly SystemRegister[] = [
   raz('id_mmfr5_el1', 3, 6),
 ];
 
+/** LORID says that there are no regions, so that the others are RES0 and LDLAR orders as LDAR. */
+const ORDERING_REGIONS: readonly SystemRegister[] = [
+  ...(['lorsa', 'lorea', 'lorn', 'lorc'] as const).map((name, op2) =>
+    r(`${name}_el1`, `3:0:10:4:${op2}`, 'Limited ordering region (none: RES0)', {
+      res0: -1n,
+      feature: 'FEAT_LOR',
+      trap: TLOR,
+    }),
+  ),
+  r('lorid_el1', '3:0:10:4:7', 'Limited ordering regions: none', {
+    kind: 'constant',
+    feature: 'FEAT_LOR',
+    trap: TLOR,
+  }),
+];
+
 const IDENTIFICATION: readonly SystemRegister[] = [
-  r('midr_el1', '3:0:0:0:0', 'Main ID', { kind: 'computed', access: 'ro', reset: 0x00_0f_000_0n }),
+  r('midr_el1', '3:0:0:0:0', 'Main ID', { kind: 'computed', access: 'ro', reset: 0x000f_4d50n }),
   r('mpidr_el1', '3:0:0:0:5', 'Multiprocessor affinity', { kind: 'computed', access: 'ro' }),
   r('revidr_el1', '3:0:0:0:6', 'Revision ID', { kind: 'constant', trap: { read: 16 } }),
   ...AARCH32_ID,
@@ -231,6 +248,7 @@ const GIC: readonly SystemRegister[] = [
 export const EL1_REGISTERS: readonly SystemRegister[] = [
   ...IDENTIFICATION,
   ...CONTROL,
+  ...ORDERING_REGIONS,
   ...PROCESS_STATE,
   ...TIMER,
   ...DEBUG,

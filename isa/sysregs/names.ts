@@ -45,8 +45,7 @@ const LISTED = `
   3:0:9 pmbsr_el1 10:3, pmbidr_el1 10:7, trblimitr_el1 11:0, trbptr_el1 11:1, trbbaser_el1 11:2
   3:0:9 trbsr_el1 11:3, trbmar_el1 11:4, trbtrg_el1 11:6, trbidr_el1 11:7, pmintenset_el1 14:1
   3:0:9 pmintenclr_el1 14:2, pmmir_el1 14:6
-  3:0:10 lorsa_el1 4:0, lorea_el1 4:1, lorn_el1 4:2, lorc_el1 4:3, mpamidr_el1 4:4, lorid_el1 4:7
-  3:0:10 mpam1_el1 5:0, mpam0_el1 5:1, mpamsm_el1 5:3
+  3:0:10 mpamidr_el1 4:4, mpam1_el1 5:0, mpam0_el1 5:1, mpamsm_el1 5:3
   3:0:12 rvbar_el1 0:1, rmr_el1 0:2, disr_el1 1:1, icc_nmiar1_el1 9:5
   3:0:13 accdata_el1 0:5, scxtnum_el1 0:7
   3:1:0 ccsidr2_el1 0:2, smidr_el1 0:6
