@@ -12,7 +12,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { decode, disassemble, ROWS } from '../../isa/index.js';
 import { Random } from '../../src/base/index.js';
-import { encodeLine } from './mini-parser.js';
+import { encodeLine } from './assemble-lines.js';
 import { BASE, hasTool, OBJDUMP, objdump, undefinedText } from './oracle.js';
 import { samplesOf } from './samples.js';
 

@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { decode, disassemble } from '../../isa/index.js';
-import { encodeLine } from './mini-parser.js';
+import { encodeLine } from './assemble-lines.js';
 import { AS, gnuAs, hasTool } from './oracle.js';
 import { effectsOf } from './text-builder.js';
 

@@ -7,7 +7,7 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { disassemble, ROWS, spellings } from '../../isa/index.js';
-import { encodeLine } from './mini-parser.js';
+import { encodeLines } from './assemble-lines.js';
 import { AS, BASE, gnuAs, hasTool, LLVM_MC, llvmMc, OBJDUMP, objdump } from './oracle.js';
 import { samplesOf } from './samples.js';
 
@@ -38,7 +38,7 @@ function settle(
 
 const samples = ROWS.flatMap((row) => samplesOf(row));
 const texts = samples.map(({ word }, at) => disassemble(word, { pc: pcOf(at) }));
-const encoded = texts.map((text, at) => encodeLine(text, pcOf(at)));
+const encoded = encodeLines(texts, BASE);
 
 describe('every row, its disassembly', () => {
   it('is sampled at least 200 times, or in all its words', () => {
@@ -132,8 +132,12 @@ describe('every row, all its spellings', () => {
   });
 
   it.skipIf(!tool)('mean the same to GNU as, or are refused by both [needs aarch64-linux-gnu-as]', () => {
+    const encodedLines = encodeLines(
+      lines.map(({ text }) => text),
+      BASE,
+    );
     const differences = lines.flatMap(({ id, text }, at) => {
-      const ours = encodeLine(text, pcOf(at));
+      const ours = encodedLines[at]!;
       const other = theirs[at]!;
       if (ours === other || (typeof ours === 'string' && typeof other === 'string')) return [];
       return [{ id, text: `${text} = ${shown(ours)}`, theirs: shown(other) }];
