@@ -22,5 +22,6 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const ENOTTY = 25;
 export const ENOSPC = 28;
+export const EOPNOTSUPP = 95;
 export const EPIPE = 32;
 export const ENOSYS = 38;

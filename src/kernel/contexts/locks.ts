@@ -28,12 +28,16 @@ export class SpinLock implements HeldLock {
   readonly #contexts: Contexts;
   readonly #class: LockClass;
   readonly #contended: RacePoint;
+  /** How the lock stands in its holder's list, as taken with lockNested. */
+  readonly #nestedClass: LockClass;
   #owner: Task | undefined;
+  #heldAs: HeldLock = this;
 
   /** @param className all locks made with one name are of one class. */
   constructor(contexts: Contexts, className: string) {
     this.#contexts = contexts;
     this.#class = contexts.lockdep.lockClass(className);
+    this.#nestedClass = contexts.lockdep.lockClass(`${className}/1`);
     this.name = className;
     this.classId = this.#class.id;
     const self = this;
@@ -57,26 +61,40 @@ export class SpinLock implements HeldLock {
   }
 
   *lock(): Atomic<void> {
-    const contexts = this.#contexts;
-    if (contexts.racing) yield SPIN_LOCK;
-    const task = contexts.current;
+    if (this.#contexts.racing) yield SPIN_LOCK;
+    this.#check(this.#class);
+    while (this.#owner !== undefined) yield this.#contended;
+    this.#take(this);
+  }
+
+  /** spin_lock_nested(SINGLE_DEPTH_NESTING): the inner one of two locks of this class. */
+  *lockNested(): Atomic<void> {
+    if (this.#contexts.racing) yield SPIN_LOCK;
+    this.#check(this.#nestedClass);
+    while (this.#owner !== undefined) yield this.#contended;
+    this.#take({ name: this.#nestedClass.name, classId: this.#nestedClass.id });
+  }
+
+  #check(as: LockClass): void {
+    const task = this.#contexts.current;
     if (this.#owner === task) {
       throw new KernelBug('recursive-lock', `${task.name} takes ${this.name} again`);
     }
-    contexts.lockdep.acquire(task, this.#class, true);
-    while (this.#owner !== undefined) yield this.#contended;
+    this.#contexts.lockdep.acquire(task, as, true);
+  }
+
+  #take(as: HeldLock): void {
+    const task = this.#contexts.current;
     this.#owner = task;
+    this.#heldAs = as;
     task.preemptCount++;
-    task.held.push(this);
+    task.held.push(as);
   }
 
   /** True if taken. */
   tryLock(): boolean {
     if (this.#owner !== undefined) return false;
-    const task = this.#contexts.current;
-    this.#owner = task;
-    task.preemptCount++;
-    task.held.push(this);
+    this.#take(this);
     return true;
   }
 
@@ -85,7 +103,7 @@ export class SpinLock implements HeldLock {
     if (this.#owner !== task) {
       throw new KernelBug('foreign-unlock', `${task.name} unlocks ${this.name}, which it does not hold`);
     }
-    dropHeld(task, this);
+    dropHeld(task, this.#heldAs);
     this.#owner = undefined;
     task.preemptCount--;
   }

@@ -1,2 +1,72 @@
 /** The memory manager, modelled on Linux 6.8's mm/. */
+export {
+  freeReservedArea,
+  type InitMemoryOptions,
+  initMemory,
+  initZeroPage,
+  memInit,
+  pfnRange,
+} from './boot.js';
+export {
+  type CmaArea,
+  type CmaRangeResult,
+  cmaActivateArea,
+  cmaAlloc,
+  cmaAllocRange,
+  cmaHoldBack,
+  cmaInitReservedMem,
+  cmaMinAlignmentPages,
+  cmaRangeUsed,
+  cmaRelease,
+  cmaRemoveMem,
+} from './cma.js';
+export { allocContigRange } from './contig.js';
+export {
+  allowRetryFirst,
+  FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_RETRY_NOWAIT,
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_ERROR,
+  VM_FAULT_OOM,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGBUS,
+} from './fault-flags.js';
+export * from './gfp.js';
+export type { CopyPreparation, FaultOnAccessContext, FaultOnAccessOutcome, MmHooks } from './hooks.js';
+export { forEachPte } from './invariants.js';
+export {
+  folioAddLru,
+  folioIsolateLru,
+  folioPutbackLru,
+  lruAddDrainAll,
+  lruCacheDisable,
+  lruCacheEnable,
+  putPage,
+} from './lru.js';
+export { Memblock } from './memblock.js';
+export { BYTES_PER_PAGE, Memmap, type Page } from './memmap.js';
+export { KernelMemoryManager, type TagStorageView } from './memory-manager.js';
+export { migratePages, type NewFolio, putbackMovablePages } from './migrate.js';
+export * from './migratetype.js';
+export type { FailureInjector, Mm } from './mm.js';
+export type { MmStruct } from './mm-struct.js';
+export {
+  allocPages,
+  allocPagesAtomic,
+  drainAllPages,
+  freePages,
+  getPage,
+  putPageTestzero,
+  splitPage,
+} from './page-alloc.js';
+export * from './page-flags.js';
+export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
+export type { MemoryPort } from './port.js';
+export { buddyinfo, pagetypeinfo } from './procfs.js';
+export { rmapWalkAnon } from './rmap.js';
+export { SlabCache } from './slab.js';
 export * from './types.js';
+export * from './vma.js';
+export type { Metrics, VmEvents } from './vmstat.js';
+export { DMA32_LIMIT, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, type Zone } from './zone.js';

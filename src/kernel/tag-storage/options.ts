@@ -2,9 +2,9 @@
  * What bringing memory up needs: plain data from the device tree and the boot CPU, and the machine's
  * memory port.
  */
-import type { MemoryPort } from '../../machine/port.js';
+
 import type { Contexts } from '../contexts/index.js';
-import type { PageSize, PhysRange, TagRegion, TlbHooks } from '../mm/index.js';
+import type { MemoryPort, PageSize, PhysRange, TagRegion, TlbHooks } from '../mm/index.js';
 
 export interface BootMemoryOptions {
   readonly port: MemoryPort;

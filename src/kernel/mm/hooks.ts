@@ -1,0 +1,82 @@
+/**
+ * Where mm/ calls up into the architecture and, through it, into tag storage: the series' table of
+ * contents.
+ *
+ * mm/ imports no implementation. Each hook names the patch of RFC v3 that brought it (or "arm64", for
+ * one that was there), and its colour says where it may be called. `NO_HOOKS` is an architecture
+ * without MTE: every hook compiled away.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import type { Gfp } from './gfp.js';
+import type { Page } from './memmap.js';
+import type { Pte } from './pgtable.js';
+import type { Vma } from './vma.js';
+
+/** What copy_highpage needs to have at hand, made where sleeping is allowed. */
+export interface CopyPreparation {
+  /** A stash buffer, if one was needed; the hooks' own. */
+  buffer?: unknown;
+}
+
+/** What a fault-on-access handler decided. */
+export interface FaultOnAccessOutcome {
+  /** 0, VM_FAULT_RETRY, VM_FAULT_OOM, ... */
+  readonly fault: number;
+  /** Write the ordinary entry now: the block is there. */
+  readonly mapPte: boolean;
+}
+
+/** The fault as the handler may see it. */
+export interface FaultOnAccessContext {
+  readonly vma: Vma;
+  readonly addr: number;
+  /** FAULT_FLAG_*. */
+  readonly flags: number;
+  /** Releases the fault lock (mmap_lock), which the handler must do when it returns VM_FAULT_RETRY. */
+  releaseFaultLock(): void;
+}
+
+export interface MmHooks {
+  /** v3/1: after refcount 1, before zeroing; best effort, the page is usable whatever happens. */
+  archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<void>;
+  /** The same where the caller must not sleep: a policy that would have to migrate does nothing. */
+  archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<void>;
+  /** v3/2: while page flags are still there; from any context. */
+  archFreePagesPrepare(page: Page, order: number): Atomic<void>;
+  /** Must archFreePagesPrepare be called for this page? A cheap test that spares untagged pages the hook. */
+  archNeedsFreePrepare(page: Page): boolean;
+  /** v3/3: may the allocation use MIGRATE_CMA? */
+  archAllocCma(gfp: Gfp): boolean;
+  /** arm64, changed by v3/23: zero a page's data and, where its block is held, its tags. */
+  tagClearHighpage(page: Page): void;
+  /** v3/11: flags to add to allocations for this VMA; never removes any. */
+  archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp): Gfp;
+  /** v3/13: does the set-PTE hook have to look at this entry? */
+  needsSyncTags(pte: Pte): boolean;
+  /**
+   * v3/26, the safety net: every entry passes here before it is written. Returns the entry to write for
+   * all `nr` pages from `page`: itself, with tags made valid, or fault-on-access.
+   */
+  mteSyncTags(pte: Pte, page: Page, nr: number): Atomic<Pte>;
+  /** arm64: instructions written as data become visible. */
+  syncIcacheDcache(page: Page): void;
+  /** v3/13, v3/26, v3/27: a page without its block is accessed; drops the folio reference always. */
+  archHandleFolioFaultOnAccess(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome>;
+  /**
+   * v3/29, split as the review asked (tag-storage.md 6.7 b): everything that can fail or sleep, before
+   * the copy.
+   *
+   * @returns the preparation, or a negative errno.
+   */
+  copyHighpagePrepare(to: Page, from: Page): MaySleep<CopyPreparation | number>;
+  /**
+   * Data and tags of one page; cannot sleep.
+   *
+   * @returns 0, or -EAGAIN where the source turned tagged since the preparation: prepare again.
+   */
+  copyHighpage(to: Page, from: Page, preparation: CopyPreparation): Atomic<number>;
+  /** Gives back what the copy did not need. */
+  copyHighpageEnd(preparation: CopyPreparation): Atomic<void>;
+  /** May the page be taken to hold tags' data? Reports only: is it tag storage, and whose? */
+  isTagStoragePage(page: Page): boolean;
+}

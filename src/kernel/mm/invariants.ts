@@ -1,0 +1,143 @@
+/**
+ * What must hold of the allocator and the page tables whenever no operation is under way.
+ *
+ * The tag storage floor adds the rules of tag-storage.md section 12; these are the ones they rest on:
+ * free lists, counters and references agree, and every page is accounted for by who uses it.
+ */
+import type { Page } from './memmap.js';
+import { vmNormalPage } from './memory.js';
+import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import { PG_buddy, PG_lru, PG_mte_tagged, PG_pcp, PG_reserved, PG_table } from './page-flags.js';
+import { nextPteRun, readPte } from './page-table.js';
+import type { Pte } from './pgtable.js';
+import { pteNone, ptePresent, pteWrite } from './pgtable.js';
+import type { Violation } from './types.js';
+
+/** Calls `visit` for every non-empty PTE of an address space. */
+export function forEachPte(mm: Mm, as: MmStruct, visit: (pte: Pte, addr: number) => void): void {
+  let addr = 0;
+  const end = as.layout.taskSize;
+  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
+      const pte = readPte(mm, at as typeof run.at);
+      if (!pteNone(pte)) visit(pte, page);
+    }
+    addr = run.end;
+  }
+}
+
+const pfnText = (mm: Mm, page: number): string => `pfn 0x${mm.memmap.pageToPfn(page as Page).toString(16)}`;
+
+/** Free lists against flags and counters. */
+function checkBuddy(mm: Mm, out: Violation[]): void {
+  const { memmap: map } = mm;
+  for (const zone of mm.zones) {
+    let free = 0;
+    let cma = 0;
+    for (let order = 0; order <= map.maxPageOrder; order++) {
+      let blocks = 0;
+      for (let type = 0; type < MIGRATE_TYPES; type++) {
+        const head = zone.freeList(order, type);
+        for (let page = map.next[head]!; page !== head; page = map.next[page]!) {
+          blocks++;
+          if (!map.test(page as Page, PG_buddy) || map.order[page] !== order) {
+            out.push({
+              invariant: 'buddy',
+              detail: `${pfnText(mm, page)} is on a free list of order ${order} but not free`,
+            });
+          }
+          const block = map.pageblockMigratetype(page as Page);
+          if ((block === MIGRATE_CMA || block === MIGRATE_ISOLATE || type >= MIGRATE_CMA) && block !== type) {
+            out.push({
+              invariant: 'buddy',
+              detail: `${pfnText(mm, page)}: list type ${type}, pageblock type ${block}`,
+            });
+          }
+          if (type !== MIGRATE_ISOLATE) free += 2 ** order;
+          if (type === MIGRATE_CMA) cma += 2 ** order;
+        }
+      }
+      if (blocks !== zone.nrFree[order]) {
+        out.push({
+          invariant: 'buddy',
+          detail: `${zone.name}: nr_free[${order}] is ${zone.nrFree[order]}, found ${blocks}`,
+        });
+      }
+    }
+    if (free !== zone.freePages || cma !== zone.freeCmaPages) {
+      out.push({
+        invariant: 'counters',
+        detail: `${zone.name}: free ${zone.freePages}/${zone.freeCmaPages} (all/CMA), found ${free}/${cma}`,
+      });
+    }
+  }
+}
+
+/** References and mappings of every page against what the page tables say. */
+function checkReferences(mm: Mm, out: Violation[]): void {
+  const { memmap: map } = mm;
+  const mapped = new Int32Array(map.pages);
+  let tables = 0;
+  for (const as of mm.addressSpaces) {
+    tables += as.nrTables;
+    let anon = 0;
+    forEachPte(mm, as, (pte, addr) => {
+      if (!ptePresent(pte)) return;
+      const page = vmNormalPage(mm, pte);
+      if (page === undefined) return;
+      mapped[page]!++;
+      anon++;
+      const vma = as.vmas.lookup(addr);
+      if (!vma)
+        out.push({ invariant: 'vma', detail: `entry at 0x${addr.toString(16)} of mm ${as.id} has no VMA` });
+      if (pteWrite(pte) && map.mapcount[page]! > 1) {
+        out.push({
+          invariant: 'cow',
+          detail: `${pfnText(mm, page)} is shared and writable at 0x${addr.toString(16)}`,
+        });
+      }
+    });
+    if (anon !== as.anonPages) {
+      out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.anonPages}, found ${anon}` });
+    }
+  }
+  let tablePages = 0;
+  for (let page = 0; page < map.pages; page++) {
+    const flags = map.flags[page]!;
+    if ((flags & PG_table) !== 0) tablePages++;
+    if (map.mapcount[page] !== mapped[page]) {
+      out.push({
+        invariant: 'rmap',
+        detail: `${pfnText(mm, page)}: mapcount ${map.mapcount[page]}, found ${mapped[page]}`,
+      });
+    }
+    if (map.refcount[page]! < mapped[page]!) {
+      out.push({
+        invariant: 'refcount',
+        detail: `${pfnText(mm, page)}: refcount ${map.refcount[page]} below its mappings`,
+      });
+    }
+    if (
+      (flags & (PG_buddy | PG_pcp)) !== 0 &&
+      (map.refcount[page] !== 0 || (flags & (PG_lru | PG_mte_tagged | PG_reserved)) !== 0)
+    ) {
+      out.push({ invariant: 'free', detail: `${pfnText(mm, page)} is free and in use` });
+    }
+  }
+  if (tables !== tablePages || tables !== mm.events.nr_page_table_pages) {
+    out.push({
+      invariant: 'counters',
+      detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.events.nr_page_table_pages} counted`,
+    });
+  }
+}
+
+/** Every violation of the memory manager's own rules. */
+export function checkMmInvariants(mm: Mm): Violation[] {
+  const out: Violation[] = [];
+  checkBuddy(mm, out);
+  checkReferences(mm, out);
+  return out;
+}

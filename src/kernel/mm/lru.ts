@@ -1,0 +1,130 @@
+/**
+ * LRU lists and the per-CPU batches before them (mm/swap.c).
+ *
+ * A new page first waits, with a reference, in its CPU's batch; only pages that reached a list can be
+ * isolated for migration. That is why contiguous allocation drains all CPUs, and why it disables the
+ * batches while it works: the cost behind the Chrome start-up regression of v1 and v2.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { racePoint } from '../contexts/index.js';
+import type { Page } from './memmap.js';
+import type { Mm } from './mm.js';
+import { freeUnrefPage, getPage, putPageTestzero } from './page-alloc.js';
+import { PG_active, PG_isolated, PG_lru, PG_swapbacked, PG_unevictable } from './page-flags.js';
+
+export const LRU_INACTIVE_ANON = 0;
+export const LRU_ACTIVE_ANON = 1;
+export const LRU_INACTIVE_FILE = 2;
+export const LRU_ACTIVE_FILE = 3;
+export const LRU_UNEVICTABLE = 4;
+export const NR_LRU_LISTS = 5;
+
+/** Pages a folio_batch holds. */
+const PAGEVEC_SIZE = 15;
+
+const LRU_ADD = racePoint('lru_add');
+
+export class LruCache {
+  readonly lists: Int32Array;
+  /** Pages on each list. */
+  readonly sizes = new Int32Array(NR_LRU_LISTS);
+  /** lru_add batches, one a CPU. */
+  readonly batches: Page[][];
+  /** lru_disable_count. */
+  disabled = 0;
+
+  constructor(mm: Mm, cpus: number) {
+    this.lists = Int32Array.from({ length: NR_LRU_LISTS }, () => mm.memmap.newListHead());
+    this.batches = Array.from({ length: cpus }, () => []);
+  }
+}
+
+/** folio_lru_list(). */
+function lruListOf(mm: Mm, page: Page): number {
+  const flags = mm.memmap.flags[page]!;
+  if ((flags & PG_unevictable) !== 0) return LRU_UNEVICTABLE;
+  const active = (flags & PG_active) !== 0;
+  if ((flags & PG_swapbacked) !== 0) return active ? LRU_ACTIVE_ANON : LRU_INACTIVE_ANON;
+  return active ? LRU_ACTIVE_FILE : LRU_INACTIVE_FILE;
+}
+
+function lruvecAdd(mm: Mm, page: Page): void {
+  const list = lruListOf(mm, page);
+  mm.memmap.set(page, PG_lru);
+  mm.memmap.listAdd(page, mm.lru.lists[list]!);
+  mm.lru.sizes[list]! += 2 ** mm.memmap.folioOrder(page);
+}
+
+function lruvecDel(mm: Mm, page: Page): void {
+  const list = lruListOf(mm, page);
+  mm.memmap.clear(page, PG_lru);
+  mm.memmap.listDel(page);
+  mm.lru.sizes[list]! -= 2 ** mm.memmap.folioOrder(page);
+}
+
+/** folio_add_lru(): through this CPU's batch. */
+export function* folioAddLru(mm: Mm, page: Page): Atomic<void> {
+  getPage(mm, page);
+  const batch = mm.lru.batches[mm.contexts.current.cpu]!;
+  batch.push(page);
+  if (batch.length >= PAGEVEC_SIZE || mm.lru.disabled > 0) yield* lruAddDrainCpu(mm, mm.contexts.current.cpu);
+}
+
+/** lru_add_drain_cpu(): the batch goes to the lists. */
+function* lruAddDrainCpu(mm: Mm, cpu: number): Atomic<void> {
+  const batch = mm.lru.batches[cpu]!;
+  while (batch.length > 0) {
+    const page = batch.shift()!;
+    lruvecAdd(mm, page);
+    if (mm.contexts.racing) yield LRU_ADD;
+    yield* putPage(mm, page);
+  }
+}
+
+/** lru_add_drain(): of this CPU. */
+export function* lruAddDrain(mm: Mm): Atomic<void> {
+  yield* lruAddDrainCpu(mm, mm.contexts.current.cpu);
+}
+
+/** lru_add_drain_all(): an interrupt to every CPU. */
+export function* lruAddDrainAll(mm: Mm): MaySleep<void> {
+  mm.contexts.mightSleep('lru_add_drain_all');
+  mm.metrics.lruDrains++;
+  for (let cpu = 0; cpu < mm.lru.batches.length; cpu++) yield* lruAddDrainCpu(mm, cpu);
+}
+
+/** lru_cache_disable(): drains, and keeps pages from waiting in batches until enabled again. */
+export function* lruCacheDisable(mm: Mm): MaySleep<void> {
+  mm.lru.disabled++;
+  yield* lruAddDrainAll(mm);
+}
+
+export function lruCacheEnable(mm: Mm): void {
+  mm.lru.disabled--;
+}
+
+/** folio_put(): frees at the last reference, off the LRU first. */
+export function* putPage(mm: Mm, page: Page): Atomic<void> {
+  if (putPageTestzero(mm, page)) {
+    if (mm.memmap.test(page, PG_lru)) lruvecDel(mm, page);
+    yield* freeUnrefPage(mm, page, mm.memmap.folioOrder(page));
+  }
+}
+
+/** folio_isolate_lru(): takes the page off its list with a reference; false where it is on none. */
+export function folioIsolateLru(mm: Mm, page: Page): boolean {
+  if (!mm.memmap.test(page, PG_lru)) return false;
+  getPage(mm, page);
+  lruvecDel(mm, page);
+  mm.memmap.set(page, PG_isolated);
+  mm.events.nr_isolated_anon += 2 ** mm.memmap.folioOrder(page);
+  return true;
+}
+
+/** folio_putback_lru(): back through the batch; drops the isolation's reference. */
+export function* folioPutbackLru(mm: Mm, page: Page): Atomic<void> {
+  mm.memmap.clear(page, PG_isolated);
+  mm.events.nr_isolated_anon -= 2 ** mm.memmap.folioOrder(page);
+  yield* folioAddLru(mm, page);
+  yield* putPage(mm, page);
+}

@@ -1,0 +1,229 @@
+/**
+ * The memory manager as the floors above see it: `Mm` and its functions behind the `MemoryManager`
+ * interface, with locks taken and pointers untagged.
+ */
+import type { VA } from '../../base/index.js';
+import { VA as toVA, untagged } from '../../base/index.js';
+import type { MaySleep } from '../contexts/index.js';
+import { EINVAL, ENOMEM } from '../contexts/index.js';
+import { doPageFault, userAddress } from './fault.js';
+import { dupMmap, exitMmap, mmAlloc } from './fork.js';
+import { checkMmInvariants } from './invariants.js';
+import type { Mm } from './mm.js';
+import { MmStruct } from './mm-struct.js';
+import { doBrk, doMmap, doMunmap } from './mmap.js';
+import { doMadvise, doMprotect } from './mprotect.js';
+import { doMremap } from './mremap.js';
+import { meminfo, vmstat } from './procfs.js';
+import type {
+  AddressSpace,
+  FaultAccess,
+  FaultResult,
+  MemoryManager,
+  MmapRequest,
+  PageSize,
+  PhysicalMapping,
+  TagPageOwner,
+  TagStorageSnapshot,
+  UserCopyOptions,
+  Violation,
+  VmaInfo,
+} from './types.js';
+import { MAP_POPULATE } from './types.js';
+import { accessRemoteWrite, copyFromUser, copyToUser, virtToPhys } from './uaccess.js';
+import type { Vma } from './vma.js';
+import { VM_EXEC, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
+
+/** What the tag storage floor adds to the picture. */
+export interface TagStorageView {
+  snapshot(): TagStorageSnapshot;
+  owner(pfn: number): TagPageOwner;
+  metrics(): Readonly<Record<string, number>>;
+  checkInvariants(): readonly Violation[];
+}
+
+/** `flags` for a populate: write to what can be written, so that private pages are made. */
+const POPULATE_WRITE: FaultAccess = { write: true, exec: false, user: true, tagAccess: false };
+const POPULATE_READ: FaultAccess = { write: false, exec: false, user: true, tagAccess: false };
+
+export class KernelMemoryManager implements MemoryManager {
+  readonly mm: Mm;
+  readonly #tagStorage: TagStorageView;
+
+  constructor(mm: Mm, tagStorage: TagStorageView) {
+    this.mm = mm;
+    this.#tagStorage = tagStorage;
+  }
+
+  get pageSize(): PageSize {
+    return this.mm.pageSize as PageSize;
+  }
+
+  get vaBits(): number {
+    return this.mm.layout.vaBits;
+  }
+
+  createAddressSpace(): MaySleep<AddressSpace | undefined> {
+    return mmAlloc(this.mm);
+  }
+
+  cloneAddressSpace(as: AddressSpace): MaySleep<AddressSpace | number> {
+    return dupMmap(this.mm, own(as));
+  }
+
+  exitMmap(as: AddressSpace): MaySleep<void> {
+    return exitMmap(this.mm, own(as));
+  }
+
+  *mmap(as: AddressSpace, request: MmapRequest): MaySleep<number> {
+    const { mm } = this;
+    const { prot, flags, length } = request;
+    const space = own(as);
+    yield* space.mmapLock.downWrite();
+    // A new mapping's address is taken as it is: a tag in it is out of range.
+    const result = yield* doMmap(mm, space, Number(request.addr), length, prot, flags, request.name ?? '');
+    space.mmapLock.upWrite();
+    if (result >= 0 && (flags & MAP_POPULATE) !== 0) yield* this.#populate(space, result, length);
+    return result;
+  }
+
+  /** mm_populate(): best effort; a failure is found again at the access. */
+  *#populate(as: MmStruct, start: number, length: number): MaySleep<void> {
+    for (let addr = start; addr < start + length; addr += this.mm.pageSize) {
+      const vma = as.vmas.lookup(addr);
+      if (!vma?.accessible) return;
+      const access = (vma.flags & VM_WRITE) !== 0 ? POPULATE_WRITE : POPULATE_READ;
+      const result = yield* doPageFault(this.mm, as, toVA(BigInt(addr)), access);
+      if (result.kind !== 'handled') return;
+    }
+  }
+
+  *munmap(as: AddressSpace, addr: VA, length: number): MaySleep<number> {
+    const space = own(as);
+    const start = userAddress(space, addr);
+    if (start === undefined || !(length > 0)) return -EINVAL;
+    yield* space.mmapLock.downWrite();
+    const result = yield* doMunmap(this.mm, space, start, length);
+    space.mmapLock.upWrite();
+    return result;
+  }
+
+  *mprotect(as: AddressSpace, addr: VA, length: number, prot: number): MaySleep<number> {
+    const space = own(as);
+    const start = userAddress(space, addr);
+    if (start === undefined) return Number(untagged(addr)) % this.mm.pageSize === 0 ? -ENOMEM : -EINVAL;
+    yield* space.mmapLock.downWrite();
+    const result = yield* doMprotect(this.mm, space, start, length, prot);
+    space.mmapLock.upWrite();
+    return result;
+  }
+
+  *madvise(as: AddressSpace, addr: VA, length: number, advice: number): MaySleep<number> {
+    const space = own(as);
+    const start = userAddress(space, addr);
+    if (start === undefined) return -ENOMEM;
+    yield* space.mmapLock.downRead();
+    const result = yield* doMadvise(this.mm, space, start, length, advice);
+    space.mmapLock.upRead();
+    return result;
+  }
+
+  *mremap(
+    as: AddressSpace,
+    addr: VA,
+    oldLength: number,
+    newLength: number,
+    flags: number,
+    newAddr: VA,
+  ): MaySleep<number> {
+    const space = own(as);
+    const start = userAddress(space, addr);
+    if (start === undefined) return -EINVAL;
+    yield* space.mmapLock.downWrite();
+    const result = yield* doMremap(this.mm, space, start, oldLength, newLength, flags, Number(newAddr));
+    space.mmapLock.upWrite();
+    return result;
+  }
+
+  *brk(as: AddressSpace, addr: VA): MaySleep<number> {
+    const space = own(as);
+    yield* space.mmapLock.downWrite();
+    const result = yield* doBrk(this.mm, space, Number(addr));
+    space.mmapLock.upWrite();
+    return result;
+  }
+
+  handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult> {
+    return doPageFault(this.mm, own(as), va, access);
+  }
+
+  copyFromUser(as: AddressSpace, va: VA, bytes: number, options: UserCopyOptions = {}): MaySleep<Uint8Array> {
+    return copyFromUser(this.mm, own(as), va, bytes, options);
+  }
+
+  copyToUser(as: AddressSpace, va: VA, data: Uint8Array, options: UserCopyOptions = {}): MaySleep<number> {
+    return copyToUser(this.mm, own(as), va, data, options);
+  }
+
+  accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number> {
+    return accessRemoteWrite(this.mm, own(as), va, data);
+  }
+
+  virtToPhys(as: AddressSpace, va: VA): PhysicalMapping | undefined {
+    return virtToPhys(this.mm, own(as), va);
+  }
+
+  findVma(as: AddressSpace, va: VA): VmaInfo | undefined {
+    const space = own(as);
+    const addr = userAddress(space, va);
+    const vma = addr === undefined ? undefined : space.vmas.lookup(addr);
+    return vma && vmaInfo(vma);
+  }
+
+  vmas(as: AddressSpace): readonly VmaInfo[] {
+    return own(as).vmas.all.map(vmaInfo);
+  }
+
+  snapshotTagStorage(): TagStorageSnapshot {
+    return this.#tagStorage.snapshot();
+  }
+
+  ownerOfTagPage(pfn: number): TagPageOwner {
+    return this.#tagStorage.owner(pfn);
+  }
+
+  vmstat(): Readonly<Record<string, number>> {
+    return vmstat(this.mm);
+  }
+
+  meminfo(): Readonly<Record<string, number>> {
+    return meminfo(this.mm);
+  }
+
+  tagStorageMetrics(): Readonly<Record<string, number>> {
+    return this.#tagStorage.metrics();
+  }
+
+  checkInvariants(): readonly Violation[] {
+    return [...checkMmInvariants(this.mm), ...this.#tagStorage.checkInvariants()];
+  }
+}
+
+/** Address spaces are made here only. */
+function own(as: AddressSpace): MmStruct {
+  if (!(as instanceof MmStruct)) throw new TypeError('address space of another kernel');
+  return as;
+}
+
+function vmaInfo(vma: Vma): VmaInfo {
+  return {
+    start: toVA(BigInt(vma.start)),
+    end: toVA(BigInt(vma.end)),
+    read: (vma.flags & VM_READ) !== 0,
+    write: (vma.flags & VM_WRITE) !== 0,
+    exec: (vma.flags & VM_EXEC) !== 0,
+    shared: (vma.flags & VM_SHARED) !== 0,
+    mte: (vma.flags & VM_MTE) !== 0,
+    name: vma.name,
+  };
+}

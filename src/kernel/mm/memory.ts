@@ -1,0 +1,263 @@
+/**
+ * Page faults (mm/memory.c): demand zero, the zero page, copy-on-write, migration entries, and pages
+ * without their tag block.
+ */
+import type { PA } from '../../base/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EAGAIN } from '../contexts/index.js';
+import { anonVmaPrepare } from './anon-vma.js';
+import { FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
+import type { Gfp } from './gfp.js';
+import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
+import type { FaultOnAccessContext } from './hooks.js';
+import { folioAddLru, lruAddDrain, putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import { migrationEntryWait } from './migrate.js';
+import type { Mm } from './mm.js';
+import { allocPages, getPage } from './page-alloc.js';
+import { PG_anon_exclusive, PG_lru, PG_uptodate } from './page-flags.js';
+import { flushTlbPage, pteAlloc, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
+import type { Pte } from './pgtable.js';
+import {
+  isMigrationEntry,
+  paPte,
+  pteFaultOnAccess,
+  pteMkdirty,
+  pteMkspecial,
+  pteMkwrite,
+  pteMkyoung,
+  pteModify,
+  pteNone,
+  ptePa,
+  ptePresent,
+  pteProtnone,
+  pteSpecial,
+  pteWrite,
+} from './pgtable.js';
+import { folioAddNewAnonRmap, folioRemoveRmap } from './rmap.js';
+import type { Vma } from './vma.js';
+import { VM_SHARED, VM_WRITE } from './vma.js';
+
+/** struct vm_fault. */
+export interface VmFault extends FaultOnAccessContext {
+  readonly vma: Vma;
+  /** Page-aligned. */
+  readonly addr: number;
+  readonly flags: number;
+  releaseFaultLock(): void;
+}
+
+/** vm_normal_page(): the page behind an entry, undefined for the zero page. */
+export function vmNormalPage(mm: Mm, pte: Pte): Page | undefined {
+  return pteSpecial(pte) ? undefined : mm.paToPage(ptePa(pte));
+}
+
+/** vma_alloc_folio() of order 0: with what the architecture wants for this VMA (v3/11). */
+export function* vmaAllocFolio(mm: Mm, gfp: Gfp, vma: Vma): MaySleep<Page | undefined> {
+  return yield* allocPages(mm, gfp | mm.hooks.archCalcVmaGfp(vma, gfp), 0);
+}
+
+/** handle_mm_fault(): VM_FAULT_* flags; the fault lock is held, unless VM_FAULT_RETRY says it was dropped. */
+export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
+  mm.events.pgfault++;
+  const at = pteOffset(mm, vmf.vma.mm, vmf.addr);
+  const orig = at === undefined ? 0n : readPte(mm, at);
+  if (at === undefined || pteNone(orig)) return yield* doAnonymousPage(mm, vmf);
+  if (!ptePresent(orig)) return yield* doSwapPage(mm, orig);
+  if (pteProtnone(orig) && vmf.vma.accessible) return yield* handlePteProtnone(mm, vmf, at, orig);
+  return yield* handlePresentPte(mm, vmf, at, orig);
+}
+
+/** The rest of handle_pte_fault(): write faults, and access and dirty bits. */
+function* handlePresentPte(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
+  const as = vmf.vma.mm;
+  const write = (vmf.flags & FAULT_FLAG_WRITE) !== 0;
+  yield* as.pageTableLock.lock();
+  if (readPte(mm, at) !== orig) {
+    as.pageTableLock.unlock();
+    return 0;
+  }
+  if (write && !pteWrite(orig)) return yield* doWpPage(mm, vmf, at, orig);
+  const entry = pteMkyoung(write ? pteMkdirty(orig) : orig);
+  if (entry !== orig) {
+    // ptep_set_access_flags(): the page and its permissions stay; no hook.
+    mm.port.write64(at, entry);
+    flushTlbPage(mm, as, vmf.addr);
+  } else if (write && (vmf.flags & FAULT_FLAG_TRIED) === 0) {
+    // flush_tlb_fix_spurious_fault(): another CPU's TLB was behind.
+    flushTlbPage(mm, as, vmf.addr);
+  }
+  as.pageTableLock.unlock();
+  return 0;
+}
+
+/** do_anonymous_page(): nothing is there yet. */
+function* doAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  // Shared anonymous memory belongs to shmem, which there is none of yet; mmap refuses it.
+  if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS;
+  const at = yield* pteAlloc(mm, as, vmf.addr);
+  if (at === undefined) return VM_FAULT_OOM;
+
+  if ((vmf.flags & FAULT_FLAG_WRITE) === 0) {
+    const zero = pteMkspecial(paPte(mm.pageToPa(mm.zeroPage), vma.pageProt));
+    yield* as.pageTableLock.lock();
+    if (pteNone(readPte(mm, at))) yield* setPtes(mm, at, zero);
+    as.pageTableLock.unlock();
+    return 0;
+  }
+
+  anonVmaPrepare(mm, vma);
+  const page = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE | __GFP_ZERO, vma);
+  if (page === undefined) return VM_FAULT_OOM;
+  mm.memmap.set(page, PG_uptodate);
+  let entry = paPte(mm.pageToPa(page), vma.pageProt);
+  if ((vma.flags & VM_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry));
+  yield* as.pageTableLock.lock();
+  if (!pteNone(readPte(mm, at))) {
+    // Another thread was here first.
+    as.pageTableLock.unlock();
+    yield* putPage(mm, page);
+    return 0;
+  }
+  as.anonPages++;
+  folioAddNewAnonRmap(mm, page, vma, vmf.addr);
+  yield* folioAddLru(mm, page);
+  yield* setPtes(mm, at, entry);
+  as.pageTableLock.unlock();
+  return 0;
+}
+
+/** do_swap_page(): so far only entries of pages that are being migrated. */
+function* doSwapPage(mm: Mm, orig: Pte): MaySleep<number> {
+  if (isMigrationEntry(orig)) {
+    yield* migrationEntryWait(mm, orig);
+    return 0;
+  }
+  mm.warn(`page table holds an unknown entry 0x${orig.toString(16)}`);
+  return VM_FAULT_SIGBUS;
+}
+
+/** wp_can_reuse_anon_folio(): nobody else has the page any more. */
+function* canReuseAnonFolio(mm: Mm, page: Page): Atomic<boolean> {
+  const map = mm.memmap;
+  if (map.refcount[page]! > 3) return false;
+  // A page that still waits in this CPU's batch has a reference there.
+  if (!map.test(page, PG_lru)) yield* lruAddDrain(mm);
+  if (map.refcount[page] !== 1) return false;
+  map.set(page, PG_anon_exclusive);
+  return true;
+}
+
+/** do_wp_page(): a write to an entry that does not allow it. Enters with the table lock held. */
+function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  const page = vmNormalPage(mm, orig);
+  if (page !== undefined) {
+    if (mm.memmap.test(page, PG_anon_exclusive) || (yield* canReuseAnonFolio(mm, page))) {
+      // wp_page_reuse().
+      let entry = pteMkyoung(orig);
+      if ((vma.flags & VM_WRITE) !== 0) {
+        entry = pteMkwrite(pteMkdirty(entry));
+        mm.port.write64(at, entry);
+        flushTlbPage(mm, as, vmf.addr);
+      }
+      as.pageTableLock.unlock();
+      return 0;
+    }
+    getPage(mm, page);
+  }
+  as.pageTableLock.unlock();
+  return yield* wpPageCopy(mm, vmf, at, orig, page);
+}
+
+/** wp_page_copy(): a page of its own for the writer, with data and tags of the old one. */
+function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefined): MaySleep<number> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  anonVmaPrepare(mm, vma);
+  const gfp = old === undefined ? GFP_HIGHUSER_MOVABLE | __GFP_ZERO : GFP_HIGHUSER_MOVABLE;
+  const page = yield* vmaAllocFolio(mm, gfp, vma);
+  if (page === undefined || (old !== undefined && (yield* copyUserHighpage(mm, page, old)) !== 0)) {
+    if (page !== undefined) yield* putPage(mm, page);
+    if (old !== undefined) yield* putPage(mm, old);
+    return VM_FAULT_OOM;
+  }
+  mm.memmap.set(page, PG_uptodate);
+  yield* as.pageTableLock.lock();
+  if (readPte(mm, at) !== orig) {
+    as.pageTableLock.unlock();
+    yield* putPage(mm, page);
+    if (old !== undefined) yield* putPage(mm, old);
+    return 0;
+  }
+  let entry = paPte(mm.pageToPa(page), vma.pageProt);
+  if ((vma.flags & VM_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry));
+  // Clear and flush first: no CPU may see the old page for reading and the new one for writing at once.
+  yield* ptepClearFlush(mm, as, vmf.addr, at);
+  folioAddNewAnonRmap(mm, page, vma, vmf.addr);
+  yield* folioAddLru(mm, page);
+  yield* setPtes(mm, at, entry);
+  if (old === undefined) as.anonPages++;
+  else folioRemoveRmap(mm, old);
+  as.pageTableLock.unlock();
+  if (old !== undefined) {
+    // The mapping's reference and ours.
+    yield* putPage(mm, old);
+    yield* putPage(mm, old);
+  }
+  return 0;
+}
+
+/** copy_user_highpage() where sleeping is allowed: 0, or a negative errno. */
+export function* copyUserHighpage(mm: Mm, to: Page, from: Page): MaySleep<number> {
+  for (;;) {
+    const preparation = yield* mm.hooks.copyHighpagePrepare(to, from);
+    if (typeof preparation === 'number') return preparation;
+    const result = yield* mm.hooks.copyHighpage(to, from, preparation);
+    yield* mm.hooks.copyHighpageEnd(preparation);
+    if (result !== -EAGAIN) return result;
+  }
+}
+
+/** can_change_pte_writable() for private memory. */
+export function canChangePteWritable(mm: Mm, vma: Vma, pte: Pte): boolean {
+  if ((vma.flags & VM_WRITE) === 0 || pteProtnone(pte)) return false;
+  const page = vmNormalPage(mm, pte);
+  return page !== undefined && mm.memmap.test(page, PG_anon_exclusive);
+}
+
+/** handle_pte_protnone() (v3/13): a NUMA hint, or a page without its tag block. */
+function* handlePteProtnone(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  yield* as.pageTableLock.lock();
+  if (readPte(mm, at) !== orig) {
+    as.pageTableLock.unlock();
+    return 0;
+  }
+  let entry = pteModify(orig, vma.pageProt);
+  const writable = pteWrite(entry) || canChangePteWritable(mm, vma, entry);
+  const page = vmNormalPage(mm, entry);
+  if (page !== undefined && pteFaultOnAccess(orig)) {
+    getPage(mm, page);
+    as.pageTableLock.unlock();
+    const outcome = yield* mm.hooks.archHandleFolioFaultOnAccess(page, vmf);
+    if (outcome.fault !== 0 || !outcome.mapPte) return outcome.fault;
+    yield* as.pageTableLock.lock();
+    if (readPte(mm, at) !== orig) {
+      as.pageTableLock.unlock();
+      return 0;
+    }
+  } else {
+    // A NUMA hint: with one node there is nothing to move.
+    mm.events.numa_hint_faults++;
+  }
+  entry = pteMkyoung(entry);
+  if (writable) entry = pteMkwrite(entry);
+  yield* setPtes(mm, at, entry);
+  as.pageTableLock.unlock();
+  return 0;
+}

@@ -1,0 +1,209 @@
+/**
+ * Page migration: moving the contents of pages that are in use (mm/migrate.c).
+ *
+ * A page is locked, unmapped (every entry becomes a migration entry, at which faults wait), copied
+ * with its tags, and mapped again at its new place. A reference nobody accounts for, such as a pin,
+ * makes it fail with -EAGAIN; the caller's list keeps what could not be moved.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
+import { folioAddLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import type { Mm } from './mm.js';
+import { getPage } from './page-alloc.js';
+import {
+  PG_active,
+  PG_dirty,
+  PG_isolated,
+  PG_locked,
+  PG_mlocked,
+  PG_referenced,
+  PG_swapbacked,
+  PG_unevictable,
+  PG_uptodate,
+} from './page-flags.js';
+import { pteOffset, readPte, setPtes } from './page-table.js';
+import type { Pte } from './pgtable.js';
+import {
+  isMigrationEntry,
+  isMigrationEntryDirty,
+  isMigrationEntryYoung,
+  isReadExclusiveMigrationEntry,
+  isWritableMigrationEntry,
+  migrationEntryPfn,
+  paPte,
+  pteMkdirty,
+  pteMkold,
+  pteMkwrite,
+} from './pgtable.js';
+import { folioAddAnonRmap, rmapWalkAnon, tryToMigrate } from './rmap.js';
+import type { Vma } from './vma.js';
+
+/** NR_MAX_MIGRATE_PAGES_RETRY. */
+const MAX_RETRIES = 10;
+
+const COPY_PAGE = racePoint('migrate copy');
+const COND_RESCHED = sleepPoint('cond_resched');
+
+/** new_folio_t: where a page shall go; undefined where memory is short. */
+export type NewFolio = (source: Page) => MaySleep<Page | undefined>;
+
+/** Flags that describe the contents, and so move with them. */
+const MIGRATED_FLAGS =
+  PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked | PG_unevictable | PG_mlocked;
+
+/** folio_trylock(). */
+export function folioTrylock(mm: Mm, page: Page): boolean {
+  if (mm.memmap.test(page, PG_locked)) return false;
+  mm.memmap.set(page, PG_locked);
+  return true;
+}
+
+/** folio_lock(). */
+export function* folioLock(mm: Mm, page: Page): MaySleep<void> {
+  mm.contexts.mightSleep('folio_lock');
+  while (!folioTrylock(mm, page)) {
+    yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(page, PG_locked));
+  }
+}
+
+export function folioUnlock(mm: Mm, page: Page): void {
+  mm.bugOn(!mm.memmap.test(page, PG_locked), 'folio_unlock of an unlocked page');
+  mm.memmap.clear(page, PG_locked);
+  mm.pageWaitQueue.wakeUp();
+}
+
+/** migration_entry_wait(): until the page's migration has ended, one way or the other. */
+export function* migrationEntryWait(mm: Mm, entry: Pte): MaySleep<void> {
+  const page = mm.memmap.pfnToPage(migrationEntryPfn(entry));
+  if (page === undefined) return;
+  yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(page, PG_locked));
+}
+
+/** remove_migration_ptes(): the entries made for `from` now map `to` (the same page, when undoing). */
+function* removeMigrationPtes(mm: Mm, from: Page, to: Page): MaySleep<void> {
+  const pfn = mm.memmap.pageToPfn(from);
+  yield* rmapWalkAnon(mm, to, (vma, addr) => removeMigrationPte(mm, vma, addr, pfn, to));
+}
+
+function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, page: Page): Atomic<boolean> {
+  const as = vma.mm;
+  yield* as.pageTableLock.lock();
+  const at = pteOffset(mm, as, addr);
+  const entry = at === undefined ? 0n : readPte(mm, at);
+  if (at !== undefined && isMigrationEntry(entry) && migrationEntryPfn(entry) === oldPfn) {
+    getPage(mm, page);
+    // vm_page_prot: the memory type may have become Normal Tagged meanwhile; the hook will see.
+    let pte = paPte(mm.pageToPa(page), vma.pageProt);
+    if (!isMigrationEntryYoung(entry)) pte = pteMkold(pte);
+    if (isMigrationEntryDirty(entry)) pte = pteMkdirty(pte);
+    if (isWritableMigrationEntry(entry)) pte = pteMkwrite(pte);
+    const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
+    folioAddAnonRmap(mm, page, exclusive);
+    yield* setPtes(mm, at, pte);
+  }
+  as.pageTableLock.unlock();
+  return true;
+}
+
+/** folio_migrate_mapping() for anonymous pages: only the isolation may still hold a reference. */
+function migrateMapping(mm: Mm, to: Page, from: Page): number {
+  const map = mm.memmap;
+  if (map.refcount[from] !== 1) return -EAGAIN;
+  map.mapping[to] = map.mapping[from]!;
+  map.index[to] = map.index[from]!;
+  return 0;
+}
+
+/** Copies data and tags where allocation is allowed; the page is unmapped, so its tags hold still. */
+function* copyContents(mm: Mm, to: Page, from: Page): MaySleep<number> {
+  const { hooks } = mm;
+  for (;;) {
+    const preparation = yield* hooks.copyHighpagePrepare(to, from);
+    if (typeof preparation === 'number') return preparation;
+    const result = yield* hooks.copyHighpage(to, from, preparation);
+    yield* hooks.copyHighpageEnd(preparation);
+    if (result !== -EAGAIN) return result;
+  }
+}
+
+/** migrate_folio_unmap() and migrate_folio_move() of one isolated page. */
+function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
+  const map = mm.memmap;
+  yield* folioLock(mm, from);
+  const anonVma = map.mapcount[from]! > 0 ? mm.anonVmas.ofMapping(map.mapping[from]!) : undefined;
+  if (anonVma) anonVma.refcount++;
+  yield* folioLock(mm, to);
+  const wasMapped = map.mapcount[from]! > 0;
+  if (wasMapped) yield* tryToMigrate(mm, from);
+  let result = map.mapcount[from]! > 0 ? -EAGAIN : 0;
+  if (result === 0 && mm.shouldFail('migrate')) result = -EAGAIN;
+  if (result === 0) result = migrateMapping(mm, to, from);
+  if (mm.contexts.racing) yield COPY_PAGE;
+  if (result === 0) result = yield* copyContents(mm, to, from);
+  if (result === 0) {
+    map.set(to, map.flags[from]! & MIGRATED_FLAGS);
+    yield* folioAddLru(mm, to);
+    if (wasMapped) {
+      yield* lruAddDrain(mm);
+      yield* removeMigrationPtes(mm, from, to);
+    }
+  } else {
+    map.mapping[to] = 0;
+    if (wasMapped) yield* removeMigrationPtes(mm, from, from);
+  }
+  folioUnlock(mm, to);
+  if (anonVma) {
+    anonVma.refcount--;
+    mm.anonVmas.release(anonVma);
+  }
+  folioUnlock(mm, from);
+  return result;
+}
+
+/**
+ * migrate_pages(): moves isolated pages to where `newFolio` says, trying -EAGAIN again up to ten times.
+ *
+ * @param from isolated pages (folio_isolate_lru); those moved are removed and freed.
+ * @returns the number that could not be moved, or -ENOMEM where no destination could be had.
+ */
+export function* migratePages(mm: Mm, from: Page[], newFolio: NewFolio): MaySleep<number> {
+  mm.contexts.mightSleep('migrate_pages');
+  let failed = 0;
+  for (const page of [...from]) {
+    const result = yield* migrateWithRetries(mm, page, newFolio);
+    if (result === 0) {
+      from.splice(from.indexOf(page), 1);
+      mm.memmap.clear(page, PG_isolated);
+      mm.events.nr_isolated_anon--;
+      mm.events.pgmigrate_success++;
+      yield* putPage(mm, page);
+    } else {
+      failed++;
+      mm.events.pgmigrate_fail++;
+      if (result === -ENOMEM) return -ENOMEM;
+    }
+  }
+  return failed;
+}
+
+function* migrateWithRetries(mm: Mm, page: Page, newFolio: NewFolio): MaySleep<number> {
+  // Freed by its owner while we held it: nothing to move.
+  const gone = () => mm.memmap.refcount[page] === 1 && mm.memmap.mapcount[page] === 0;
+  if (gone()) return 0;
+  const to = yield* newFolio(page);
+  if (to === undefined) return -ENOMEM;
+  let result = -EAGAIN;
+  for (let attempt = 0; attempt < MAX_RETRIES && result === -EAGAIN; attempt++) {
+    if (attempt > 0) yield COND_RESCHED;
+    result = gone() ? 0 : yield* migrateOne(mm, page, to);
+  }
+  // After success the mappings hold references of their own; otherwise this frees it.
+  yield* putPage(mm, to);
+  return result;
+}
+
+/** putback_movable_pages(). */
+export function* putbackMovablePages(mm: Mm, pages: readonly Page[]): MaySleep<void> {
+  for (const page of pages) yield* folioPutbackLru(mm, page);
+}

@@ -1,0 +1,73 @@
+/**
+ * struct mm_struct: an address space, its lock, its table tree and its VMAs.
+ */
+import type { PA, VA } from '../../base/index.js';
+import { VA as toVA, untagged } from '../../base/index.js';
+import type { Contexts } from '../contexts/index.js';
+import { RwSemaphore, SpinLock } from '../contexts/index.js';
+import type { PageTableLayout } from './pgtable.js';
+import type { AddressSpace } from './types.js';
+import { VmaSet } from './vma.js';
+
+export class MmStruct implements AddressSpace {
+  readonly id: number;
+  readonly pgd: PA;
+  readonly asid: number;
+  readonly layout: PageTableLayout;
+  readonly vmas = new VmaSet();
+  readonly mmapLock: RwSemaphore;
+  /** mm->page_table_lock: one for all tables of this address space. */
+  readonly pageTableLock: SpinLock;
+  startBrk = 0;
+  brk = 0;
+  /** Anonymous pages mapped (MM_ANONPAGES). */
+  anonPages = 0;
+  /** Mapped address space in pages (total_vm). */
+  totalVm = 0;
+  /** Pages of tables in DRAM, the top one included (pgtables_bytes). */
+  nrTables = 0;
+  /** Where the last top-down search for room ended, and the largest hole it passed above it. */
+  freeAreaCache: number;
+  cachedHoleSize = 0;
+  /** exit_mmap ran: nothing may use it any more. */
+  dead = false;
+  /** Faults at one address with no progress in between, for the longest retry chain. */
+  retryAddr = -1;
+  retryChain = 0;
+
+  constructor(contexts: Contexts, id: number, pgd: PA, asid: number, layout: PageTableLayout) {
+    this.id = id;
+    this.pgd = pgd;
+    this.asid = asid;
+    this.layout = layout;
+    this.mmapLock = new RwSemaphore(contexts, 'mmap_lock');
+    this.pageTableLock = new SpinLock(contexts, 'page_table_lock');
+    this.freeAreaCache = this.mmapBase;
+  }
+
+  get pageSize(): number {
+    return this.layout.pageSize;
+  }
+
+  get taskSize(): VA {
+    return toVA(BigInt(this.layout.taskSize));
+  }
+
+  /** mmap_base: mappings grow down from here; the stack lies above. */
+  get mmapBase(): number {
+    return this.layout.taskSize - 128 * 2 ** 20;
+  }
+
+  get residentPages(): number {
+    return this.anonPages;
+  }
+
+  get totalPages(): number {
+    return this.totalVm;
+  }
+
+  setBrk(start: VA): void {
+    this.startBrk = Number(untagged(start));
+    this.brk = this.startBrk;
+  }
+}

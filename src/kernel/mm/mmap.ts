@@ -1,0 +1,360 @@
+/**
+ * Mappings: mmap, munmap, brk and the finding, merging and splitting of VMAs (mm/mmap.c).
+ *
+ * Memory is private and anonymous so far; what asks for anything else is refused. Addresses are
+ * untagged numbers here; the callers' tags were dealt with at the surface.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../contexts/index.js';
+import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
+import { putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import { vmNormalPage } from './memory.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
+import { isMigrationEntry, pteNone, ptePresent } from './pgtable.js';
+import { folioRemoveRmap } from './rmap.js';
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_BTI,
+  PROT_EXEC,
+  PROT_MTE,
+  PROT_READ,
+  PROT_WRITE,
+} from './types.js';
+import {
+  VM_ACCOUNT,
+  VM_ARM64_BTI,
+  VM_DATA_DEFAULT_FLAGS,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_MTE,
+  VM_MTE_ALLOWED,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  Vma,
+} from './vma.js';
+
+/** vm.max_map_count. */
+export const MAX_MAP_COUNT = 65530;
+/** vm.mmap_min_addr. */
+const MMAP_MIN_ADDR = 65536;
+/** stack_guard_gap, in pages. */
+export const STACK_GUARD_GAP = 256;
+
+export const pageAlign = (mm: Mm, bytes: number): number => Math.ceil(bytes / mm.pageSize) * mm.pageSize;
+export const pageAligned = (mm: Mm, addr: number): boolean => addr % mm.pageSize === 0;
+
+/** calc_vm_prot_bits(), with the architecture's PROT_BTI and PROT_MTE. */
+export function calcVmProtBits(mm: Mm, prot: number): number {
+  let flags = 0;
+  if ((prot & PROT_READ) !== 0) flags |= VM_READ;
+  if ((prot & PROT_WRITE) !== 0) flags |= VM_WRITE;
+  if ((prot & PROT_EXEC) !== 0) flags |= VM_EXEC;
+  if ((prot & PROT_BTI) !== 0) flags |= VM_ARM64_BTI;
+  if ((prot & PROT_MTE) !== 0 && mm.mte) flags |= VM_MTE;
+  return flags;
+}
+
+/** arch_validate_flags(): only RAM that may hold tags can be mapped with them. */
+export const archValidateFlags = (flags: number): boolean =>
+  (flags & VM_MTE) === 0 || (flags & VM_MTE_ALLOWED) !== 0;
+
+/** __vm_enough_memory(), heuristic: only obvious overcommits are refused. */
+export function vmEnoughMemory(mm: Mm, pages: number): boolean {
+  return pages <= mm.totalramPages();
+}
+
+/** accountable_mapping(). */
+const accountable = (flags: number): boolean => (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+
+/**
+ * get_unmapped_area(), top down.
+ *
+ * @param hint where the caller would like it, or 0.
+ * @returns an address or -ENOMEM.
+ */
+export function getUnmappedArea(mm: Mm, as: MmStruct, hint: number, length: number): number {
+  const { layout, vmas } = as;
+  if (length > layout.taskSize - MMAP_MIN_ADDR) return -ENOMEM;
+  if (hint !== 0) {
+    const at = pageAlign(mm, hint);
+    if (at >= MMAP_MIN_ADDR && at <= layout.taskSize - length && !vmas.intersects(at, at + length)) return at;
+  }
+  // A hole below the last answer may be too small for this request but was large enough to remember.
+  if (length <= as.cachedHoleSize) {
+    as.cachedHoleSize = 0;
+    as.freeAreaCache = as.mmapBase;
+  }
+  const found = searchDown(as, Math.min(as.freeAreaCache, as.mmapBase), length);
+  if (found !== undefined) {
+    as.freeAreaCache = found;
+    return found;
+  }
+  as.cachedHoleSize = 0;
+  as.freeAreaCache = as.mmapBase;
+  const again = searchDown(as, as.mmapBase, length);
+  if (again !== undefined) {
+    as.freeAreaCache = again;
+    return again;
+  }
+  // Bottom up, in what lies above mmap_base.
+  let at = as.mmapBase;
+  for (let i = vmas.indexAbove(at); ; i++) {
+    const vma = vmas.at(i);
+    if (at + length <= (vma?.start ?? layout.taskSize)) return at;
+    if (!vma) return -ENOMEM;
+    at = Math.max(at, vma.end);
+  }
+}
+
+function searchDown(as: MmStruct, from: number, length: number): number | undefined {
+  const { vmas } = as;
+  let top = from;
+  for (let i = vmas.indexAbove(top); top - length >= MMAP_MIN_ADDR; i--) {
+    // The VMA at or below `top`.
+    const above = vmas.at(i);
+    if (above && above.start < top) {
+      const guard = (above.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP * as.pageSize : 0;
+      top = above.start - guard;
+      continue;
+    }
+    const below = vmas.at(i - 1);
+    const bottom = below?.end ?? MMAP_MIN_ADDR;
+    if (top - length >= bottom) return top - length;
+    as.cachedHoleSize = Math.max(as.cachedHoleSize, top - bottom);
+    if (!below) return undefined;
+    const guard = (below.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP * as.pageSize : 0;
+    top = below.start - guard;
+  }
+  return undefined;
+}
+
+/** is_mergeable_anon_vma(): may one VMA carry the pages of both? */
+function mergeableAnonVma(low: Vma, high: Vma): boolean {
+  if (low.anonVma === high.anonVma) return true;
+  if (low.anonVma && high.anonVma) return false;
+  return (low.anonVma ? low : high).anonVmaChain.size <= 1;
+}
+
+/** can_vma_merge_after() and _before(): neighbours that could be one VMA. */
+function canMerge(mm: Mm, low: Vma, high: Vma): boolean {
+  return (
+    low.end === high.start &&
+    low.flags === high.flags &&
+    low.name === high.name &&
+    low.pgoff + (low.end - low.start) / mm.pageSize === high.pgoff &&
+    mergeableAnonVma(low, high)
+  );
+}
+
+/** vma_merge(): joins `vma` with its neighbours where they fit; the VMA that now covers its place. */
+export function vmaMerge(mm: Mm, vma: Vma): Vma {
+  const { vmas } = vma.mm;
+  let result = vma;
+  const index = vmas.indexAbove(vma.start);
+  const before = vmas.at(index - 1);
+  const after = vmas.at(index + 1);
+  if (before && canMerge(mm, before, result)) result = joinVmas(mm, before, result);
+  if (after && canMerge(mm, result, after)) result = joinVmas(mm, result, after);
+  return result;
+}
+
+function joinVmas(mm: Mm, low: Vma, high: Vma): Vma {
+  if (!low.anonVma && high.anonVma) anonVmaClone2(low, high);
+  low.mm.vmas.remove(high);
+  low.end = high.end;
+  unlinkAnonVmas(mm, high);
+  return low;
+}
+
+/** The low VMA takes over membership of the high one, its own anon_vma included. */
+function anonVmaClone2(low: Vma, high: Vma): void {
+  low.anonVma = high.anonVma;
+  anonVmaClone(low, high);
+}
+
+/** __split_vma(): cuts `vma` at `addr`; returns the upper part. */
+export function splitVma(mm: Mm, vma: Vma, addr: number): Vma {
+  const pages = (addr - vma.start) / mm.pageSize;
+  const upper = new Vma(vma.mm, addr, vma.end, vma.flags, vma.pgoff + pages, vma.name);
+  upper.anonVma = vma.anonVma;
+  anonVmaClone(upper, vma);
+  vma.end = addr;
+  vma.mm.vmas.insert(upper);
+  return upper;
+}
+
+/** Splits so that no VMA straddles `start` or `end`; -ENOMEM at the limit of map count. */
+export function splitAtEdges(mm: Mm, as: MmStruct, start: number, end: number): number {
+  for (const edge of [start, end]) {
+    const vma = as.vmas.lookup(edge);
+    if (vma && vma.start < edge) {
+      if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+      splitVma(mm, vma, edge);
+    }
+  }
+  return 0;
+}
+
+/** zap_page_range(): unmaps and, after the TLB forgot them, frees the pages of [start, end). */
+export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Atomic<void> {
+  const gathered: Page[] = [];
+  let addr = start;
+  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    yield* as.pageTableLock.lock();
+    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
+      const pte = readPte(mm, at as typeof run.at);
+      if (pteNone(pte)) continue;
+      yield* ptepGetAndClear(mm, at as typeof run.at);
+      if (ptePresent(pte)) {
+        const normal = vmNormalPage(mm, pte);
+        if (normal === undefined) continue;
+        folioRemoveRmap(mm, normal);
+        as.anonPages--;
+        gathered.push(normal);
+      } else if (isMigrationEntry(pte)) {
+        // The page is on its way elsewhere; whoever moves it will find no entry to turn back.
+        as.anonPages--;
+      }
+    }
+    as.pageTableLock.unlock();
+    flushTlbRange(mm, as, run.addr, run.end);
+    for (const page of gathered) yield* putPage(mm, page);
+    gathered.length = 0;
+    addr = run.end;
+  }
+}
+
+/** do_vmi_munmap() with mmap_lock held for writing. */
+export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): MaySleep<number> {
+  const end = start + pageAlign(mm, length);
+  if (!pageAligned(mm, start) || start > as.layout.taskSize || end > as.layout.taskSize || end <= start) {
+    return -EINVAL;
+  }
+  if (!as.vmas.intersects(start, end)) return 0;
+  const error = splitAtEdges(mm, as, start, end);
+  if (error !== 0) return error;
+  const doomed = as.vmas.overlapping(start, end);
+  for (const vma of doomed) {
+    as.vmas.remove(vma);
+    as.totalVm -= (vma.end - vma.start) / mm.pageSize;
+    if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages -= (vma.end - vma.start) / mm.pageSize;
+  }
+  const index = as.vmas.indexAbove(start);
+  const floor = as.vmas.at(index - 1)?.end ?? 0;
+  const ceiling = as.vmas.at(index)?.start ?? as.layout.taskSize;
+  for (const vma of doomed) yield* zapRange(mm, as, vma.start, vma.end);
+  yield* freePgtables(mm, as, start, end, floor, ceiling);
+  for (const vma of doomed) unlinkAnonVmas(mm, vma);
+  if (end > as.freeAreaCache) {
+    as.freeAreaCache = Math.min(end, as.mmapBase);
+    as.cachedHoleSize = 0;
+  }
+  return 0;
+}
+
+/** The flags a mapping of this request gets, or a negative errno. */
+function mmapFlags(mm: Mm, prot: number, flags: number): number {
+  if ((flags & MAP_ANONYMOUS) === 0) return -ENODEV;
+  const type = flags & (MAP_SHARED | MAP_PRIVATE);
+  if (type === 0 || type === (MAP_SHARED | MAP_PRIVATE)) return -EINVAL;
+  if (type === MAP_SHARED) {
+    mm.log('mmap: shared anonymous memory (shmem) is not implemented');
+    return -EOPNOTSUPP;
+  }
+  let vmFlags = calcVmProtBits(mm, prot) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_MTE_ALLOWED;
+  if ((flags & MAP_GROWSDOWN) !== 0) vmFlags |= VM_GROWSDOWN;
+  if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
+  return archValidateFlags(vmFlags) ? vmFlags : -EINVAL;
+}
+
+/** do_mmap() with mmap_lock held for writing: the address, or a negative errno. */
+export function* doMmap(
+  mm: Mm,
+  as: MmStruct,
+  addr: number,
+  length: number,
+  prot: number,
+  flags: number,
+  name: string,
+): MaySleep<number> {
+  if (!(length > 0)) return -EINVAL;
+  const size = pageAlign(mm, length);
+  if (!(size <= as.layout.taskSize)) return -ENOMEM;
+  let vmFlags = mmapFlags(mm, prot, flags);
+  if (vmFlags < 0) return vmFlags;
+  let start = addr;
+  if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
+    if (!pageAligned(mm, addr)) return -EINVAL;
+    if (addr > as.layout.taskSize - size) return -ENOMEM;
+    if ((flags & MAP_FIXED_NOREPLACE) !== 0 && as.vmas.intersects(addr, addr + size)) return -EEXIST;
+  } else {
+    start = getUnmappedArea(mm, as, addr, size);
+    if (start < 0) return start;
+  }
+  if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+  if (as.vmas.intersects(start, start + size)) {
+    const error = yield* doMunmap(mm, as, start, size);
+    if (error !== 0) return error;
+  }
+  if (accountable(vmFlags)) {
+    if (!vmEnoughMemory(mm, size / mm.pageSize)) return -ENOMEM;
+    vmFlags |= VM_ACCOUNT;
+  }
+  insertMapping(mm, as, start, size, vmFlags, name);
+  return start;
+}
+
+/** A new VMA, merged with its neighbours. */
+export function insertMapping(
+  mm: Mm,
+  as: MmStruct,
+  start: number,
+  size: number,
+  flags: number,
+  name: string,
+): Vma {
+  const vma = new Vma(as, start, start + size, flags, start / mm.pageSize, name);
+  as.vmas.insert(vma);
+  as.totalVm += size / mm.pageSize;
+  if ((flags & VM_ACCOUNT) !== 0) mm.committedPages += size / mm.pageSize;
+  return vmaMerge(mm, vma);
+}
+
+/** sys_brk() with mmap_lock held for writing: the new break, or the old one where it cannot be had. */
+export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
+  if (!(brk >= as.startBrk) || brk > as.layout.taskSize) return as.brk;
+  const newEnd = pageAlign(mm, brk);
+  const oldEnd = pageAlign(mm, as.brk);
+  if (newEnd === oldEnd) {
+    as.brk = brk;
+    return brk;
+  }
+  if (brk <= as.brk) {
+    const error = yield* doMunmap(mm, as, newEnd, oldEnd - newEnd);
+    if (error !== 0) return as.brk;
+    as.brk = brk;
+    return brk;
+  }
+  const next = as.vmas.at(as.vmas.indexAbove(oldEnd));
+  const guard = next && (next.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP * mm.pageSize : 0;
+  if (newEnd > as.layout.taskSize || (next && newEnd + guard > next.start)) return as.brk;
+  const pages = (newEnd - oldEnd) / mm.pageSize;
+  if (as.vmas.size >= MAX_MAP_COUNT || !vmEnoughMemory(mm, pages)) return as.brk;
+  insertMapping(mm, as, oldEnd, newEnd - oldEnd, VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, '[heap]');
+  as.brk = brk;
+  return brk;
+}

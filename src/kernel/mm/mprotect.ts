@@ -1,0 +1,152 @@
+/**
+ * mprotect and madvise (mm/mprotect.c, mm/madvise.c).
+ *
+ * PROT_MTE needs nothing special here, as in v2 and v3 of the series: rewriting an entry with the
+ * VMA's new Normal-Tagged protection passes through the set-PTE hook, which marks the pages that
+ * lack their tag block. PROT_MTE is never taken away again.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
+import { canChangePteWritable } from './memory.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import {
+  archValidateFlags,
+  calcVmProtBits,
+  pageAlign,
+  pageAligned,
+  splitAtEdges,
+  vmaMerge,
+  vmEnoughMemory,
+  zapRange,
+} from './mmap.js';
+import { flushTlbRange, nextPteRun, ptepGetAndClear, readPte, setPtes } from './page-table.js';
+import {
+  isMigrationEntry,
+  isWritableMigrationEntry,
+  pteMkwrite,
+  pteModify,
+  pteNone,
+  ptePresent,
+  pteWrite,
+  SWP_MIGRATION_READ_EXCLUSIVE,
+  withMigrationType,
+} from './pgtable.js';
+import {
+  MADV_DONTNEED,
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+  PROT_BTI,
+  PROT_MTE,
+} from './types.js';
+import type { Vma } from './vma.js';
+import { VM_ACCESS_FLAGS, VM_ACCOUNT, VM_ARM64_BTI, VM_NORESERVE, VM_SHARED, VM_WRITE } from './vma.js';
+
+/** PROT_READ, WRITE, EXEC and SEM. */
+const PROT_GENERIC = 0xf;
+
+/** change_protection(): every entry of the range gets the VMA's protection. */
+function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic<void> {
+  const as = vma.mm;
+  let addr = start;
+  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    yield* as.pageTableLock.lock();
+    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
+      const entryAt = at as typeof run.at;
+      const old = readPte(mm, entryAt);
+      if (pteNone(old)) continue;
+      if (ptePresent(old)) {
+        // ptep_modify_prot_start() and _commit(): never a moment with half of each protection.
+        yield* ptepGetAndClear(mm, entryAt);
+        let entry = pteModify(old, vma.pageProt);
+        if (!pteWrite(entry) && canChangePteWritable(mm, vma, entry)) entry = pteMkwrite(entry);
+        yield* setPtes(mm, entryAt, entry);
+      } else if (isMigrationEntry(old) && isWritableMigrationEntry(old)) {
+        // Writable again only through a fault that sees the VMA as it then is.
+        yield* setPtes(mm, entryAt, withMigrationType(old, SWP_MIGRATION_READ_EXCLUSIVE));
+      }
+    }
+    as.pageTableLock.unlock();
+    addr = run.end;
+  }
+  flushTlbRange(mm, as, start, end);
+}
+
+/** mprotect_fixup() of one VMA, which [start, end) covers exactly after splitting. */
+function* mprotectFixup(mm: Mm, vma: Vma, newFlags: number): MaySleep<number> {
+  const pages = (vma.end - vma.start) / mm.pageSize;
+  let flags = newFlags;
+  if ((flags & VM_WRITE) !== 0 && (vma.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) {
+    if (!vmEnoughMemory(mm, pages)) return -ENOMEM;
+    mm.committedPages += pages;
+    flags |= VM_ACCOUNT;
+  }
+  const { start, end } = vma;
+  vma.flags = flags;
+  const merged = vmaMerge(mm, vma);
+  yield* changeProtection(mm, merged, start, end);
+  return 0;
+}
+
+/** do_mprotect_pkey() with mmap_lock held for writing. What precedes an error stays changed. */
+export function* doMprotect(
+  mm: Mm,
+  as: MmStruct,
+  start: number,
+  length: number,
+  prot: number,
+): MaySleep<number> {
+  if (!pageAligned(mm, start)) return -EINVAL;
+  if (length === 0) return 0;
+  const end = start + pageAlign(mm, length);
+  if (!(end > start) || end > as.layout.taskSize) return -ENOMEM;
+  const supported = PROT_GENERIC | PROT_BTI | (mm.mte ? PROT_MTE : 0);
+  if ((prot & ~supported) !== 0) return -EINVAL;
+  const first = as.vmas.lookup(start);
+  if (!first) return -ENOMEM;
+  let addr = start;
+  while (addr < end) {
+    let vma = as.vmas.lookup(addr);
+    if (!vma) return -ENOMEM;
+    const flags = calcVmProtBits(mm, prot) | (vma.flags & ~(VM_ACCESS_FLAGS | VM_ARM64_BTI));
+    // The VM_MAY* bits lie four above what they allow.
+    if ((flags & ~(flags >> 4) & VM_ACCESS_FLAGS) !== 0) return -EACCES;
+    if (!archValidateFlags(flags)) return -EINVAL;
+    const stop = Math.min(vma.end, end);
+    if (flags !== vma.flags) {
+      const error = splitAtEdges(mm, as, addr, stop);
+      if (error !== 0) return error;
+      vma = as.vmas.lookup(addr)!;
+      const failed = yield* mprotectFixup(mm, vma, flags);
+      if (failed !== 0) return failed;
+    }
+    addr = stop;
+  }
+  return 0;
+}
+
+/** do_madvise(); mmap_lock held for reading. Holes are skipped and make the result -ENOMEM. */
+export function* doMadvise(
+  mm: Mm,
+  as: MmStruct,
+  start: number,
+  length: number,
+  advice: number,
+): MaySleep<number> {
+  const known = [MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED];
+  if (!known.includes(advice) || !pageAligned(mm, start)) return -EINVAL;
+  const end = start + pageAlign(mm, length);
+  if (!(end >= start)) return -EINVAL;
+  if (end === start) return 0;
+  let error = 0;
+  let addr = start;
+  for (const vma of as.vmas.overlapping(start, end)) {
+    if (vma.start > addr) error = -ENOMEM;
+    const stop = Math.min(vma.end, end);
+    if (advice === MADV_DONTNEED) yield* zapRange(mm, as, Math.max(vma.start, start), stop);
+    addr = stop;
+  }
+  return addr < end ? -ENOMEM : error;
+}

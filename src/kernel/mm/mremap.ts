@@ -1,0 +1,137 @@
+/**
+ * mremap: a mapping shrinks, grows where it is, or moves with its pages (mm/mremap.c).
+ */
+import { PA } from '../../base/index.js';
+import type { MaySleep } from '../contexts/index.js';
+import { EFAULT, EINVAL, ENOMEM } from '../contexts/index.js';
+import { anonVmaClone } from './anon-vma.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import {
+  doMunmap,
+  getUnmappedArea,
+  MAX_MAP_COUNT,
+  pageAlign,
+  pageAligned,
+  vmaMerge,
+  vmEnoughMemory,
+} from './mmap.js';
+import { flushTlbRange, nextPteRun, pteAlloc, ptepGetAndClear, readPte, setPtes } from './page-table.js';
+import { DESCRIPTOR_BYTES, pteNone } from './pgtable.js';
+import { MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
+import { VM_ACCOUNT, Vma } from './vma.js';
+
+/** sys_mremap() with mmap_lock held for writing: the address, or a negative errno. */
+export function* doMremap(
+  mm: Mm,
+  as: MmStruct,
+  addr: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  newAddr: number,
+): MaySleep<number> {
+  if ((flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE)) !== 0) return -EINVAL;
+  if ((flags & MREMAP_FIXED) !== 0 && (flags & MREMAP_MAYMOVE) === 0) return -EINVAL;
+  if (!pageAligned(mm, addr)) return -EINVAL;
+  const oldSize = pageAlign(mm, oldLength);
+  const newSize = pageAlign(mm, newLength);
+  if (!(newSize > 0) || newSize > as.layout.taskSize) return -EINVAL;
+  let vma = as.vmas.lookup(addr);
+  if (!vma) return -EFAULT;
+  if ((flags & MREMAP_FIXED) !== 0) {
+    if (!pageAligned(mm, newAddr) || newAddr > as.layout.taskSize - newSize) return -EINVAL;
+    if (addr + oldSize > newAddr && newAddr + newSize > addr) return -EINVAL;
+    const error = yield* doMunmap(mm, as, newAddr, newSize);
+    if (error !== 0) return error;
+  }
+  if (oldSize >= newSize) {
+    if (oldSize > newSize) {
+      const error = yield* doMunmap(mm, as, addr + newSize, oldSize - newSize);
+      if (error !== 0) return error;
+    }
+    if ((flags & MREMAP_FIXED) === 0) return addr;
+  }
+  vma = as.vmas.lookup(addr);
+  const moved = Math.min(oldSize, newSize);
+  // A zero old length would mirror a shared mapping; there are none.
+  if (!vma || oldSize === 0) return vma ? -EINVAL : -EFAULT;
+  if (addr + moved > vma.end) return -EFAULT;
+  const grown = (newSize - moved) / mm.pageSize;
+  if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, grown)) return -ENOMEM;
+  if ((flags & MREMAP_FIXED) === 0 && addr + oldSize === vma.end && canExpand(as, vma, addr + newSize)) {
+    vma.end = addr + newSize;
+    as.totalVm += grown;
+    if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += grown;
+    vmaMerge(mm, vma);
+    return addr;
+  }
+  if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
+  const target = (flags & MREMAP_FIXED) !== 0 ? newAddr : getUnmappedArea(mm, as, 0, newSize);
+  if (target < 0) return target;
+  return yield* moveVma(mm, as, vma, addr, moved, newSize, target);
+}
+
+function canExpand(as: MmStruct, vma: Vma, end: number): boolean {
+  const next = as.vmas.at(as.vmas.indexAbove(vma.end));
+  return end <= as.layout.taskSize && (next === undefined || end <= next.start);
+}
+
+/** move_vma(). */
+function* moveVma(
+  mm: Mm,
+  as: MmStruct,
+  vma: Vma,
+  addr: number,
+  moved: number,
+  newSize: number,
+  target: number,
+): MaySleep<number> {
+  if (as.vmas.size >= MAX_MAP_COUNT - 3) return -ENOMEM;
+  // copy_vma(): pages keep their index, so the copy keeps the page offset; without pages it is free to change.
+  const copy = new Vma(as, target, target + newSize, vma.flags, target / mm.pageSize, vma.name);
+  if (vma.anonVma) {
+    copy.pgoff = vma.pgoff + (addr - vma.start) / mm.pageSize;
+    copy.anonVma = vma.anonVma;
+    anonVmaClone(copy, vma);
+  }
+  as.vmas.insert(copy);
+  as.totalVm += newSize / mm.pageSize;
+  if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += newSize / mm.pageSize;
+  // move_page_tables() under the rmap lock: a walk must find each page at one of the two places.
+  const semaphore = copy.anonVma?.semaphore;
+  if (semaphore) yield* semaphore.downWrite();
+  const failed = !(yield* movePageTables(mm, as, addr, target, moved));
+  // Out of tables: what moved goes back, for which the tables are there.
+  if (failed) yield* movePageTables(mm, as, target, addr, moved);
+  semaphore?.upWrite();
+  if (failed) {
+    yield* doMunmap(mm, as, target, newSize);
+    return -ENOMEM;
+  }
+  yield* doMunmap(mm, as, addr, moved);
+  const settled = as.vmas.lookup(target);
+  if (settled) vmaMerge(mm, settled);
+  return target;
+}
+
+/** Moves every entry of [from, from + length) to the same offset of `to`; false where tables ran out. */
+function* movePageTables(mm: Mm, as: MmStruct, from: number, to: number, length: number): MaySleep<boolean> {
+  const end = from + length;
+  let addr = from;
+  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    for (let page = run.addr, i = 0; page < run.end; page += mm.pageSize, i++) {
+      const source = PA(run.at + i * DESCRIPTOR_BYTES);
+      if (pteNone(readPte(mm, source))) continue;
+      const target = yield* pteAlloc(mm, as, page - from + to);
+      if (target === undefined) return false;
+      yield* as.pageTableLock.lock();
+      const pte = yield* ptepGetAndClear(mm, source);
+      yield* setPtes(mm, target, pte);
+      as.pageTableLock.unlock();
+    }
+    flushTlbRange(mm, as, run.addr, run.end);
+    addr = run.end;
+  }
+  return true;
+}

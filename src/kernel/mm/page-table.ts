@@ -1,0 +1,222 @@
+/**
+ * Page tables in guest DRAM: walking, growing, writing and freeing them (mm/memory.c and pgalloc.h).
+ *
+ * Every descriptor is read and written through the memory port; there is no copy of it in the
+ * kernel. Table pages are ordinary unmovable pages with PG_table.
+ */
+import { PA, VA } from '../../base/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { racePoint } from '../contexts/index.js';
+import { GFP_PGTABLE_USER } from './gfp.js';
+import type { Page } from './memmap.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import { allocPages, freePages } from './page-alloc.js';
+import { PG_table } from './page-flags.js';
+import type { Pte } from './pgtable.js';
+import {
+  DESCRIPTOR_BYTES,
+  PTE_LEVEL,
+  ptePa,
+  pteSpecial,
+  pteUserExec,
+  pteValid,
+  tableDescriptor,
+} from './pgtable.js';
+
+const SET_PTE = racePoint('set_pte');
+const CLEAR_PTE = racePoint('ptep_get_and_clear');
+
+/** Whether a descriptor above the last level points to a table. */
+const isTable = (descriptor: bigint): boolean => (descriptor & 3n) === 3n;
+
+const entryAddress = (table: number, index: number): PA => PA(table + index * DESCRIPTOR_BYTES);
+
+/** A new, zeroed table page, counted; undefined where memory is short. */
+export function* allocTable(mm: Mm): MaySleep<Page | undefined> {
+  const page = yield* allocPages(mm, GFP_PGTABLE_USER, 0);
+  if (page === undefined) return undefined;
+  mm.memmap.set(page, PG_table);
+  mm.events.nr_page_table_pages++;
+  return page;
+}
+
+export function* freeTable(mm: Mm, page: Page): Atomic<void> {
+  mm.memmap.clear(page, PG_table);
+  mm.events.nr_page_table_pages--;
+  yield* freePages(mm, page, 0);
+}
+
+/** Address of the PTE for `addr`, or undefined where its table does not exist (pte_offset_map). */
+export function pteOffset(mm: Mm, as: MmStruct, addr: number): PA | undefined {
+  const { layout } = mm;
+  let table: number = as.pgd;
+  for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
+    const descriptor = mm.port.read64(entryAddress(table, layout.indexOf(level, addr)));
+    if (!isTable(descriptor)) return undefined;
+    table = ptePa(descriptor);
+  }
+  return entryAddress(table, layout.indexOf(PTE_LEVEL, addr));
+}
+
+/** pte_alloc(): as pteOffset, making the tables on the way; undefined where memory is short. */
+export function* pteAlloc(mm: Mm, as: MmStruct, addr: number): MaySleep<PA | undefined> {
+  const { layout, port } = mm;
+  let table: number = as.pgd;
+  for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
+    const at = entryAddress(table, layout.indexOf(level, addr));
+    let descriptor = port.read64(at);
+    if (!isTable(descriptor)) {
+      const page = yield* allocTable(mm);
+      if (page === undefined) return undefined;
+      // Another thread of the process may have made it while we slept.
+      descriptor = port.read64(at);
+      if (isTable(descriptor)) {
+        yield* freeTable(mm, page);
+      } else {
+        descriptor = tableDescriptor(mm.pageToPa(page));
+        port.write64(at, descriptor);
+        as.nrTables++;
+      }
+    }
+    table = ptePa(descriptor);
+  }
+  return entryAddress(table, layout.indexOf(PTE_LEVEL, addr));
+}
+
+export const readPte = (mm: Mm, at: PA): Pte => mm.port.read64(at);
+
+/**
+ * set_ptes(): `nr` entries for pages that follow one another. Everything that becomes visible to
+ * user space passes here, and so through the tag hook: no valid tagged entry without a tag block.
+ */
+export function* setPtes(mm: Mm, at: PA, pte: Pte, nr = 1): Atomic<void> {
+  let value = pte;
+  if (pteValid(pte) && !pteSpecial(pte)) {
+    const page = mm.paToPage(ptePa(pte));
+    if (page !== undefined) {
+      if (pteUserExec(pte)) {
+        for (let i = 0; i < nr; i++) mm.hooks.syncIcacheDcache((page + i) as Page);
+      }
+      if (mm.hooks.needsSyncTags(pte)) value = yield* mm.hooks.mteSyncTags(pte, page, nr);
+    }
+  }
+  if (mm.contexts.racing) yield SET_PTE;
+  for (let i = 0; i < nr; i++) {
+    mm.port.write64(PA(at + i * DESCRIPTOR_BYTES), value + BigInt(i * mm.pageSize));
+  }
+}
+
+/** ptep_get_and_clear(); the TLB still knows the entry. */
+export function* ptepGetAndClear(mm: Mm, at: PA): Atomic<Pte> {
+  const old = mm.port.read64(at);
+  mm.port.write64(at, 0n);
+  if (mm.contexts.racing) yield CLEAR_PTE;
+  return old;
+}
+
+/** ptep_clear_flush(). */
+export function* ptepClearFlush(mm: Mm, as: MmStruct, addr: number, at: PA): Atomic<Pte> {
+  const old = yield* ptepGetAndClear(mm, at);
+  flushTlbPage(mm, as, addr);
+  return old;
+}
+
+export function flushTlbPage(mm: Mm, as: MmStruct, addr: number): void {
+  mm.tlb.flushTlbPage(as.asid, VA(BigInt(addr)));
+}
+
+export function flushTlbRange(mm: Mm, as: MmStruct, start: number, end: number): void {
+  mm.tlb.flushTlbRange(as.asid, VA(BigInt(start)), VA(BigInt(end)));
+}
+
+/** A last-level table's part of a range: entries `at`, `at + 8`, ... for pages from `addr` to `end`. */
+export interface PteRun {
+  readonly at: PA;
+  readonly addr: number;
+  readonly end: number;
+}
+
+/** The next stretch of [addr, end) that has a last-level table; holes are skipped table-wise. */
+export function nextPteRun(mm: Mm, as: MmStruct, from: number, end: number): PteRun | undefined {
+  const { layout, port } = mm;
+  let addr = from;
+  outer: while (addr < end) {
+    let table: number = as.pgd;
+    for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
+      const descriptor = port.read64(entryAddress(table, layout.indexOf(level, addr)));
+      if (!isTable(descriptor)) {
+        const span = layout.spanOf(level);
+        addr = (Math.floor(addr / span) + 1) * span;
+        continue outer;
+      }
+      table = ptePa(descriptor);
+    }
+    const tableEnd = (Math.floor(addr / layout.pmdSize) + 1) * layout.pmdSize;
+    return {
+      at: entryAddress(table, layout.indexOf(PTE_LEVEL, addr)),
+      addr,
+      end: Math.min(end, tableEnd),
+    };
+  }
+  return undefined;
+}
+
+/**
+ * free_pgtables(): frees the tables that only served [start, end).
+ *
+ * @param floor, ceiling the nearest addresses still mapped on either side: a table that reaches beyond
+ *   them stays.
+ */
+export function* freePgtables(
+  mm: Mm,
+  as: MmStruct,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Atomic<void> {
+  const unlinked: Page[] = [];
+  unlinkTables(mm, mm.layout.startLevel, as.pgd, 0, { start, end, floor, ceiling }, unlinked);
+  if (unlinked.length === 0) return;
+  // Walks cached by the TLB must be gone before the pages are anything else.
+  flushTlbRange(mm, as, start, end);
+  for (const page of unlinked) {
+    as.nrTables--;
+    yield* freeTable(mm, page);
+  }
+}
+
+interface UnmappedRange {
+  readonly start: number;
+  readonly end: number;
+  readonly floor: number;
+  readonly ceiling: number;
+}
+
+function unlinkTables(
+  mm: Mm,
+  level: number,
+  table: number,
+  base: number,
+  range: UnmappedRange,
+  unlinked: Page[],
+): void {
+  if (level === PTE_LEVEL) return;
+  const { layout, port } = mm;
+  const span = layout.spanOf(level);
+  const entries = level === layout.startLevel ? layout.topEntries : layout.entriesPerTable;
+  const first = Math.max(0, Math.floor((range.start - base) / span));
+  const last = Math.min(entries - 1, Math.floor((range.end - 1 - base) / span));
+  for (let index = first; index <= last; index++) {
+    const at = entryAddress(table, index);
+    const descriptor = port.read64(at);
+    if (!isTable(descriptor)) continue;
+    const childBase = base + index * span;
+    unlinkTables(mm, level + 1, ptePa(descriptor), childBase, range, unlinked);
+    if (childBase >= range.floor && childBase + span <= range.ceiling) {
+      port.write64(at, 0n);
+      unlinked.push(mm.paToPage(ptePa(descriptor))!);
+    }
+  }
+}

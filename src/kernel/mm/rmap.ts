@@ -1,0 +1,115 @@
+/**
+ * Reverse-map operations on pages: counting mappings, and walking every entry that maps one
+ * (mm/rmap.c).
+ */
+import type { PA } from '../../base/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { anonMapping, vmaAddress } from './anon-vma.js';
+import { putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import type { Mm } from './mm.js';
+import { PG_anon_exclusive, PG_swapbacked } from './page-flags.js';
+import { pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
+import {
+  makeMigrationEntry,
+  pteDirty,
+  ptePa,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+  pteYoung,
+  SWP_MIGRATION_READ,
+  SWP_MIGRATION_READ_EXCLUSIVE,
+  SWP_MIGRATION_WRITE,
+} from './pgtable.js';
+import type { Vma } from './vma.js';
+
+/** folio_add_new_anon_rmap(): first mapping of a fresh page, exclusive to this address space. */
+export function folioAddNewAnonRmap(mm: Mm, page: Page, vma: Vma, addr: number): void {
+  const map = mm.memmap;
+  map.set(page, PG_swapbacked | PG_anon_exclusive);
+  map.mapping[page] = anonMapping(vma.anonVma!);
+  map.index[page] = linearPageIndex(mm, vma, addr);
+  map.mapcount[page] = 1;
+  mm.events.nr_anon_pages++;
+}
+
+/** linear_page_index(). */
+export function linearPageIndex(mm: Mm, vma: Vma, addr: number): number {
+  return vma.pgoff + Math.floor((addr - vma.start) / mm.pageSize);
+}
+
+/** Another mapping of an anonymous page (fork, migration entries turned back). */
+export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
+  if (mm.memmap.mapcount[page]!++ === 0) mm.events.nr_anon_pages++;
+  if (exclusive) mm.memmap.set(page, PG_anon_exclusive);
+}
+
+/** folio_remove_rmap_pte(). */
+export function folioRemoveRmap(mm: Mm, page: Page): void {
+  const left = --mm.memmap.mapcount[page]!;
+  mm.bugOn(left < 0, `mapcount of pfn 0x${mm.memmap.pageToPfn(page).toString(16)} below 0`);
+  if (left === 0) mm.events.nr_anon_pages--;
+}
+
+/**
+ * rmap_walk_anon(): calls `visit` for each VMA and address that may map the page; stops where it
+ * returns false.
+ */
+export function* rmapWalkAnon(
+  mm: Mm,
+  page: Page,
+  visit: (vma: Vma, addr: number) => Atomic<boolean>,
+): MaySleep<void> {
+  const anonVma = mm.anonVmas.ofMapping(mm.memmap.mapping[page]!);
+  if (!anonVma) return;
+  const { semaphore } = anonVma;
+  yield* semaphore.downRead();
+  for (const vma of anonVma.members) {
+    const addr = vmaAddress(mm, page, vma);
+    if (addr === undefined) continue;
+    if (!(yield* visit(vma, addr))) break;
+  }
+  semaphore.upRead();
+}
+
+/** The entry at `addr` if it maps exactly this page (page_vma_mapped_walk); the table lock must be held. */
+export function mappedPte(mm: Mm, page: Page, vma: Vma, addr: number): PA | undefined {
+  const at = pteOffset(mm, vma.mm, addr);
+  if (at === undefined) return undefined;
+  const pte = readPte(mm, at);
+  if (!ptePresent(pte) || pteSpecial(pte)) return undefined;
+  return ptePa(pte) === mm.pageToPa(page) ? at : undefined;
+}
+
+/** try_to_migrate(): replaces every entry that maps the page by a migration entry. */
+export function* tryToMigrate(mm: Mm, page: Page): MaySleep<void> {
+  yield* rmapWalkAnon(mm, page, (vma, addr) => tryToMigrateOne(mm, page, vma, addr));
+}
+
+function* tryToMigrateOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<boolean> {
+  const map = mm.memmap;
+  const as = vma.mm;
+  yield* as.pageTableLock.lock();
+  const at = mappedPte(mm, page, vma, addr);
+  if (at !== undefined) {
+    const pte = yield* ptepClearFlush(mm, as, addr, at);
+    const exclusive = map.test(page, PG_anon_exclusive);
+    // page_try_share_anon_rmap(): the flag travels in the entry while the page is unmapped.
+    map.clear(page, PG_anon_exclusive);
+    const type = pteWrite(pte)
+      ? SWP_MIGRATION_WRITE
+      : exclusive
+        ? SWP_MIGRATION_READ_EXCLUSIVE
+        : SWP_MIGRATION_READ;
+    const entry = makeMigrationEntry(type, map.pageToPfn(page), {
+      young: pteYoung(pte),
+      dirty: pteDirty(pte),
+    });
+    yield* setPtes(mm, at, entry);
+    folioRemoveRmap(mm, page);
+    yield* putPage(mm, page);
+  }
+  as.pageTableLock.unlock();
+  return map.mapcount[page]! > 0;
+}

@@ -1,0 +1,62 @@
+/**
+ * Counters: /proc/vmstat's events under Linux's names, and metrics that Linux has no counter for.
+ *
+ * `cma_alloc_*` and `cma_release_*` count pages, as patches v3/6 and v3/7 made them; mainline counts
+ * calls. Gauges (nr_free_pages and so on) are kept per zone or computed; see `vmstat()`.
+ */
+export class VmEvents {
+  pgalloc_dma32 = 0;
+  pgalloc_normal = 0;
+  pgalloc_movable = 0;
+  pgfree = 0;
+  pgfault = 0;
+  pgmajfault = 0;
+  pgmigrate_success = 0;
+  pgmigrate_fail = 0;
+  allocstall = 0;
+  cma_alloc_success = 0;
+  cma_alloc_fail = 0;
+  cma_release_success = 0;
+  cma_release_fail = 0;
+  numa_hint_faults = 0;
+  nr_anon_pages = 0;
+  nr_page_table_pages = 0;
+  nr_isolated_anon = 0;
+  nr_slab_unreclaimable = 0;
+  nr_zero_page_maps = 0;
+  thp_fault_alloc = 0;
+}
+
+/** What the comparisons of tag-storage.md 8.5 count; names are ours. */
+export class Metrics {
+  /** drain_all_pages: one interrupt a CPU each. */
+  pcpDrains = 0;
+  /** lru_add_drain_all and lru_cache_disable: one interrupt a CPU each. */
+  lruDrains = 0;
+  /** Blocks handed over without isolation or migration. */
+  reserveFast = 0;
+  /** Blocks handed over after isolation. */
+  reserveMigrate = 0;
+  reserveBusy = 0;
+  reserveNomem = 0;
+  reserveIntr = 0;
+  reserveNoBlock = 0;
+  /** Data pages moved away by reserving. */
+  pagesMigrated = 0;
+  /** Of those, into other tag storage. */
+  pagesMigratedToTagStorage = 0;
+  /** Pages replaced because their block could not be had or they were tag storage. */
+  replacements = 0;
+  replacementFailures = 0;
+  faultOnAccessFaults = 0;
+  faultOnAccessRetries = 0;
+  longestRetryChain = 0;
+  taggedPagesAllocated = 0;
+  atomicRefused = 0;
+  dataLinesInvalidated = 0;
+  tagLinesInvalidated = 0;
+  stashPeak = 0;
+  stashStored = 0;
+  stashRestored = 0;
+  stashDropped = 0;
+}

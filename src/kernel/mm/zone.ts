@@ -1,0 +1,116 @@
+/**
+ * Zones: spans of memory with free lists, per-CPU lists and watermarks of their own
+ * (include/linux/mmzone.h; watermarks as __setup_per_zone_wmarks).
+ *
+ * The zone lock is not an object here: every function that touches free lists is a plain function,
+ * and so indivisible.
+ */
+import type { Memmap } from './memmap.js';
+import { MIGRATE_PCPTYPES, MIGRATE_TYPES, PAGE_ALLOC_COSTLY_ORDER } from './migratetype.js';
+
+export const ZONE_DMA32 = 0;
+export const ZONE_NORMAL = 1;
+export const ZONE_MOVABLE = 2;
+export const MAX_NR_ZONES = 3;
+export const ZONE_NAMES: readonly string[] = ['DMA32', 'Normal', 'Movable'];
+/** First byte above ZONE_DMA32. */
+export const DMA32_LIMIT = 2 ** 32;
+
+export const WMARK_MIN = 0;
+export const WMARK_LOW = 1;
+export const WMARK_HIGH = 2;
+
+/** Pages of this CPU that need no zone lock; a list for each migratetype and cheap order. */
+export interface PerCpuPages {
+  count: number;
+  high: number;
+  batch: number;
+  /** List heads, index `order * MIGRATE_PCPTYPES + migratetype`. */
+  readonly lists: Int32Array;
+}
+
+export class Zone {
+  readonly index: number;
+  readonly name: string;
+  /** Spanned PFNs, end exclusive. */
+  readonly startPfn: number;
+  readonly endPfn: number;
+  presentPages = 0;
+  /** Pages given to the buddy allocator. */
+  managedPages = 0;
+  cmaPages = 0;
+  /** NR_FREE_PAGES: free and not isolated, per-CPU lists not counted. */
+  freePages = 0;
+  /** NR_FREE_CMA_PAGES. */
+  freeCmaPages = 0;
+  /** Pageblocks of MIGRATE_ISOLATE. */
+  isolatedPageblocks = 0;
+  readonly watermark = [0, 0, 0];
+  /** Pages kept from requests that could have used a higher zone; index: that zone. */
+  readonly lowmemReserve = [0, 0, 0];
+  /** Heads of the free lists, index `order * MIGRATE_TYPES + migratetype`. */
+  readonly freeLists: Int32Array;
+  /** Free blocks of each order. */
+  readonly nrFree: Int32Array;
+  readonly pcp: readonly PerCpuPages[];
+
+  constructor(index: number, startPfn: number, endPfn: number, memmap: Memmap, cpus: number) {
+    this.index = index;
+    this.name = ZONE_NAMES[index]!;
+    this.startPfn = startPfn;
+    this.endPfn = endPfn;
+    const orders = memmap.maxPageOrder + 1;
+    this.freeLists = Int32Array.from({ length: orders * MIGRATE_TYPES }, () => memmap.newListHead());
+    this.nrFree = new Int32Array(orders);
+    this.pcp = Array.from({ length: cpus }, () => ({
+      count: 0,
+      high: 0,
+      batch: 1,
+      lists: Int32Array.from({ length: (PAGE_ALLOC_COSTLY_ORDER + 1) * MIGRATE_PCPTYPES }, () =>
+        memmap.newListHead(),
+      ),
+    }));
+  }
+
+  freeList(order: number, migratetype: number): number {
+    return this.freeLists[order * MIGRATE_TYPES + migratetype]!;
+  }
+}
+
+/** init_per_zone_wmark_min() and setup_per_zone_lowmem_reserve(), after managed pages are known. */
+export function setupPerZoneWmarks(zones: readonly Zone[], pageSize: number, cpus: number): void {
+  const managed = zones.reduce((sum, zone) => sum + zone.managedPages, 0);
+  const kib = (managed * pageSize) / 1024;
+  const minFreeKib = Math.min(262144, Math.max(128, Math.floor(Math.sqrt(kib * 16))));
+  const pagesMin = Math.floor((minFreeKib * 1024) / pageSize);
+  for (const zone of zones) {
+    const min = managed === 0 ? 0 : Math.floor((pagesMin * zone.managedPages) / managed);
+    const step = Math.max(Math.floor(min / 4), Math.floor((zone.managedPages * 10) / 10000));
+    zone.watermark[WMARK_MIN] = min;
+    zone.watermark[WMARK_LOW] = min + step;
+    zone.watermark[WMARK_HIGH] = min + 2 * step;
+    setupPcp(zone, pageSize, cpus);
+  }
+  // A request that may use zone j keeps out of the last 1/ratio of it in the zones below.
+  const ratio = [256, 32, 0];
+  for (const zone of zones) {
+    let above = 0;
+    for (let j = zone.index + 1; j < MAX_NR_ZONES; j++) {
+      above += zones.find((other) => other.index === j)?.managedPages ?? 0;
+      zone.lowmemReserve[j] = ratio[zone.index] ? Math.floor(above / ratio[zone.index]!) : 0;
+    }
+  }
+}
+
+/** zone_batchsize() and zone_highsize(). */
+function setupPcp(zone: Zone, pageSize: number, cpus: number): void {
+  let batch = Math.floor(Math.min(zone.managedPages / 1024, 2 ** 20 / pageSize) / 4);
+  if (batch < 1) batch = 1;
+  batch = 2 ** Math.floor(Math.log2(batch + Math.floor(batch / 2))) - 1;
+  batch = Math.max(1, batch);
+  const high = Math.max(Math.floor(zone.watermark[WMARK_LOW]! / cpus), batch * 4);
+  for (const pcp of zone.pcp) {
+    pcp.batch = batch;
+    pcp.high = high;
+  }
+}
