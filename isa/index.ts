@@ -7,6 +7,7 @@
 export * from './builder.js';
 export * from './decode.js';
 export * from './disassemble.js';
+export * from './effects.js';
 export * from './encode.js';
 export * from './features.js';
 export * from './row.js';
