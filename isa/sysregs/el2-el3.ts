@@ -16,7 +16,8 @@ const EL2: readonly SystemRegister[] = [
     res1: 0x3080_0800n,
   }),
   r('actlr_el2', '3:4:1:0:1', 'Auxiliary control of EL2', { res0: ~0n }),
-  r('hcr_el2', '3:4:1:1:0', 'Hypervisor configuration'),
+  // RW: EL1 is AArch64 always.
+  r('hcr_el2', '3:4:1:1:0', 'Hypervisor configuration', { res1: 1n << 31n, reset: 1n << 31n }),
   r('mdcr_el2', '3:4:1:1:1', 'Monitor debug configuration of EL2'),
   r('cptr_el2', '3:4:1:1:2', 'Architectural feature traps of EL2', { res0: ~0xffff_ffffn, reset: 0x33ffn }),
   r('hstr_el2', '3:4:1:1:3', 'Hypervisor system traps', { res0: ~0n }),
@@ -58,7 +59,8 @@ const EL3: readonly SystemRegister[] = [
     res1: 0x3080_0800n,
   }),
   r('actlr_el3', '3:6:1:0:1', 'Auxiliary control of EL3', { res0: ~0n }),
-  r('scr_el3', '3:6:1:1:0', 'Secure configuration', { res1: 0x30n, reset: 0x30n }),
+  // RW: the levels below are AArch64 always.
+  r('scr_el3', '3:6:1:1:0', 'Secure configuration', { res1: 0x430n, reset: 0x430n }),
   r('cptr_el3', '3:6:1:1:2', 'Architectural feature traps of EL3', { res0: ~0xc010_0500n }),
   r('mdcr_el3', '3:6:1:3:1', 'Monitor debug configuration of EL3'),
   r('ttbr0_el3', '3:6:2:0:0', 'Translation table base of EL3'),

@@ -1,0 +1,191 @@
+/**
+ * From a device tree to a machine: DRAM banks from the memory nodes, devices by `compatible`, CPUs from
+ * /cpus; and the loading of programs and of the blob itself.
+ *
+ * The tree describes hardware. What firmware does with it (which ranges have tags) is firmware's: the
+ * board only creates the controller, with nothing in force.
+ *
+ * Ref. Devicetree Specification v0.4, 3.4 (/memory), 3.8 (/cpus).
+ */
+import type { ExceptionLevel, FeatureName } from '../../isa/index.js';
+import { inputError, PA } from '../base/index.js';
+import {
+  allNodes,
+  type DeviceTree,
+  type DtNode,
+  findNode,
+  isCompatible,
+  isOkay,
+  regEntries,
+  strings,
+  translateAddress,
+} from '../devicetree/index.js';
+import { Pl011 } from './devices/pl011.js';
+import {
+  type ControllerReport,
+  TAG_CONTROLLER_COMPATIBLE,
+  TagControllerDevice,
+} from './devices/tag-controller.js';
+import { Machine, MOST_CPUS } from './machine.js';
+import type { Device } from './memory/bus.js';
+import type { DramBank } from './memory/dram.js';
+
+export interface BoardOptions {
+  readonly seed?: number | bigint;
+  readonly features?: readonly FeatureName[];
+  /** A byte written to the first UART. */
+  readonly onSerial?: (byte: number) => void;
+  /** Semihosting on, and where it writes. */
+  readonly onSemihostingOutput?: (byte: number) => void;
+  /** Contradicting programming of the tag controller. */
+  readonly onControllerProblem?: (report: ControllerReport) => void;
+  readonly recordTagWriters?: boolean;
+  readonly hasEl2?: boolean;
+  readonly hasEl3?: boolean;
+  readonly counterFrequency?: number;
+  readonly resetVector?: bigint;
+  /** DRAM that the tree does not mention. */
+  readonly extraBanks?: readonly DramBank[];
+}
+
+/** A machine with what its tree said about it. */
+export interface Board {
+  readonly machine: Machine;
+  readonly uarts: readonly Pl011[];
+  readonly tagControllers: readonly TagControllerDevice[];
+}
+
+/** The `reg` entry `index` of a node in the root's address space, as numbers; undefined where unusable. */
+function place(node: DtNode, index: number): DramBank | undefined {
+  const entry = regEntries(node)?.[index];
+  if (entry === undefined) return undefined;
+  const base = translateAddress(node, entry.address);
+  if (base === undefined || base + entry.size > 2n ** 48n) return undefined;
+  return { base: Number(base), size: Number(entry.size) };
+}
+
+function isMemory(node: DtNode): boolean {
+  return strings(node.properties.get('device_type'))[0] === 'memory';
+}
+
+/** All DRAM of the tree, in document order; touching banks stay separate. Throws InputError for impossible ones. */
+export function memoryBanks(tree: DeviceTree): DramBank[] {
+  const banks: DramBank[] = [];
+  for (const node of allNodes(tree)) {
+    if (!isMemory(node) || !isOkay(node)) continue;
+    const count = regEntries(node)?.length ?? 0;
+    for (let i = 0; i < count; i++) {
+      const bank = place(node, i);
+      if (bank === undefined) {
+        throw inputError('BOARD-MEMORY', `${node.path}: 'reg' is beyond the 48-bit physical address space`);
+      }
+      if (bank.size > 0) banks.push(bank);
+    }
+  }
+  if (banks.length === 0) throw inputError('BOARD-MEMORY', 'the tree has no usable memory node');
+  const sorted = [...banks].sort((a, b) => a.base - b.base);
+  for (const [i, bank] of sorted.entries()) {
+    const before = sorted[i - 1];
+    if (before !== undefined && before.base + before.size > bank.base) {
+      throw inputError('BOARD-MEMORY', `memory at 0x${bank.base.toString(16)} is in two memory nodes`);
+    }
+  }
+  return banks;
+}
+
+function cpuCount(tree: DeviceTree): number {
+  const cpus = findNode(tree, '/cpus');
+  const count = (cpus?.children ?? []).filter(
+    (n) => strings(n.properties.get('device_type'))[0] === 'cpu' && isOkay(n),
+  ).length;
+  if (count > MOST_CPUS) {
+    throw inputError('BOARD-CPUS', `the tree has ${count} CPUs; a machine has at most ${MOST_CPUS}`);
+  }
+  return Math.max(1, count);
+}
+
+/** Builds the machine a tree describes. Throws InputError where the tree describes none. */
+export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board {
+  const uarts: Pl011[] = [];
+  const tagControllers: TagControllerDevice[] = [];
+  const banks = [...memoryBanks(tree), ...(options.extraBanks ?? [])];
+  let machine: Machine;
+  try {
+    machine = new Machine({
+      ...machineOptions(options),
+      banks,
+      cpus: cpuCount(tree),
+      devices: ({ controller }) => {
+        const devices: Device[] = [];
+        for (const node of allNodes(tree)) {
+          const where = isOkay(node) ? place(node, 0) : undefined;
+          if (where === undefined) continue;
+          if (isCompatible(node, 'arm,pl011')) {
+            const isFirst = uarts.length === 0;
+            const uart = new Pl011(where.base, where.size, (byte) => {
+              if (isFirst) options.onSerial?.(byte);
+            });
+            uarts.push(uart);
+            devices.push(uart);
+          } else if (isCompatible(node, TAG_CONTROLLER_COMPATIBLE)) {
+            const device = new TagControllerDevice(
+              where.base,
+              where.size,
+              controller,
+              options.onControllerProblem,
+            );
+            tagControllers.push(device);
+            devices.push(device);
+          }
+        }
+        return devices;
+      },
+    });
+  } catch (error) {
+    // Overlapping devices are the tree's mistake, not ours.
+    if (error instanceof RangeError) throw inputError('BOARD-DEVICES', error.message);
+    throw error;
+  }
+  return { machine, uarts, tagControllers };
+}
+
+function machineOptions(options: BoardOptions): Omit<BoardOptions, 'onSerial' | 'onControllerProblem'> {
+  const { onSerial: _serial, onControllerProblem: _problem, ...rest } = options;
+  return rest;
+}
+
+/** As `buildBoard`, the machine alone. */
+export function buildMachine(tree: DeviceTree, options: BoardOptions = {}): Machine {
+  return buildBoard(tree, options).machine;
+}
+
+export interface Segment {
+  /** Physical address, bytes. */
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  /** Size in memory where it is larger than the bytes: the rest is zero. */
+  readonly size?: number;
+}
+
+/** Puts bytes into memory. Throws InputError where there is no DRAM. */
+export function loadSegment(machine: Machine, segment: Segment): void {
+  const size = Math.max(segment.size ?? 0, segment.bytes.length);
+  if (!machine.dram.contains(segment.address, size)) {
+    throw inputError(
+      'BOARD-LOAD',
+      `0x${segment.address.toString(16)}..0x${(segment.address + size).toString(16)} is not in DRAM`,
+    );
+  }
+  machine.memory.writeBytes(PA(segment.address), segment.bytes);
+  const rest = size - segment.bytes.length;
+  if (rest > 0) machine.memory.fill(PA(segment.address + segment.bytes.length), rest, 0);
+}
+
+/** Lets the boot CPU start at `entry` and `el` with the DTB's address in X0, as the boot protocols want it. */
+export function startAt(machine: Machine, entry: bigint, el: 1 | 2 | 3, dtb: number): void {
+  const cpu = machine.cpu;
+  cpu.setLevel(el as ExceptionLevel, 1);
+  cpu.pc = entry;
+  cpu.writeX(0, BigInt(dtb));
+  for (const n of [1, 2, 3]) cpu.writeX(n, 0n);
+}

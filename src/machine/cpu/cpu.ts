@@ -1,0 +1,382 @@
+/**
+ * One CPU: registers, PSTATE, exception entry and return, and the parts that work on them.
+ *
+ * General-purpose registers, flags, PC and system register cells are in linear memory, where generated
+ * code finds them; PSTATE's other fields are in `pstate`. What depends on many registers at once (which
+ * translation context, which tag checks, whether the top byte is ignored) is computed in
+ * `refreshContext` whenever one of them changes, so that an access looks at plain fields only.
+ *
+ * The CPU executes nothing by itself: an engine fetches and runs instructions on it.
+ *
+ * Ref. DDI 0487, D1.3 (exceptions), J1 AArch64.TakeException, AArch64.ExceptionReturn.
+ */
+import { type ExceptionLevel, HCR, SCR, SCTLR } from '../../../isa/index.js';
+import {
+  CPU_STATE_BASE,
+  CPU_STATE_SIZE,
+  CpuLayout,
+  type LinearMemory,
+  SP_SLOT,
+} from '../memory/linear-memory.js';
+import type { MemorySystem } from '../memory/memory-system.js';
+import { Mmu, type RegimeConfig, regimeOf, TRANSLATION_CELLS } from '../mmu/index.js';
+import type { StopReason } from '../stop.js';
+import type { Supervisor } from '../supervisor.js';
+import type { CpuEnvironment } from './environment.js';
+import { ExceptionClass, type GuestException, LOWER_CLASSES } from './exception.js';
+import { MemoryAccess } from './memory-access.js';
+import { Pstate } from './pstate.js';
+import { SystemAccess } from './system-access.js';
+import { cellOf, SystemCells } from './system-cells.js';
+import { TagUnit } from './tags.js';
+
+const SCTLR_OF = [cellOf('sctlr_el1'), cellOf('sctlr_el1'), cellOf('sctlr_el2'), cellOf('sctlr_el3')];
+const ESR_OF = [-1, cellOf('esr_el1'), cellOf('esr_el2'), cellOf('esr_el3')];
+const FAR_OF = [-1, cellOf('far_el1'), cellOf('far_el2'), cellOf('far_el3')];
+const ELR_OF = [-1, cellOf('elr_el1'), cellOf('elr_el2'), cellOf('elr_el3')];
+const SPSR_OF = [-1, cellOf('spsr_el1'), cellOf('spsr_el2'), cellOf('spsr_el3')];
+const VBAR_OF = [-1, cellOf('vbar_el1'), cellOf('vbar_el2'), cellOf('vbar_el3')];
+const HPFAR_EL2 = cellOf('hpfar_el2');
+const HCR_EL2 = cellOf('hcr_el2');
+const SCR_EL3 = cellOf('scr_el3');
+
+/** Cells that `refreshContext` reads, beside those of translation. */
+const CONTEXT_CELLS: ReadonlySet<number> = new Set([...SCTLR_OF, HCR_EL2, SCR_EL3]);
+
+export class Cpu {
+  readonly index: number;
+  readonly environment: CpuEnvironment;
+  readonly linear: LinearMemory;
+  readonly memory: MemorySystem;
+  /** Byte offset of the state block. */
+  readonly base: number;
+  readonly cells: SystemCells;
+  readonly pstate = new Pstate();
+  readonly mmu: Mmu;
+  readonly tags: TagUnit;
+  readonly access: MemoryAccess;
+  readonly system: SystemAccess;
+  supervisor: Supervisor | undefined;
+
+  /** Instructions executed since reset; the engine counts. Exact: every instruction that began. */
+  steps = 0;
+  /** The word being executed: traps report its Rt. */
+  instruction = 0;
+  /** Set to end the run after the current instruction. */
+  stop: StopReason | undefined;
+  /** Offset from VBAR of the last exception taken: 0x000 to 0x780. */
+  vectorOffset = 0;
+  /** The event register of WFE. */
+  event = false;
+  /** Tag checks done and exceptions taken, for --stats. */
+  tagChecks = 0;
+  exceptions = 0;
+
+  // ---- derived state, see refreshContext -----------------------------------------------------------
+  config!: RegimeConfig;
+  /** TLB contexts: ordinary data accesses, unprivileged ones (LDTR), fetches. */
+  dataContext = 0;
+  userContext = 0;
+  fetchContext = 0;
+  /** Accesses are checked with EL0's permissions. */
+  isUser = false;
+  panApplies = false;
+  /** TCF in force for ordinary and for unprivileged accesses: 0 where checks are off altogether. */
+  tcf = 0;
+  userTcf = 0;
+  ata = false;
+  userAta = false;
+  /** Without TBI the top byte must be a copy of bit 55. */
+  tbiLower = false;
+  tbiUpper = false;
+  /** SCTLR_ELx.A and nAA. */
+  alignmentChecked = false;
+  nAA = false;
+  /** SP alignment is checked. */
+  spChecked = false;
+
+  readonly #x: number;
+  #spBank: ExceptionLevel = 3;
+  readonly #sp: bigint[] = [0n, 0n, 0n, 0n];
+
+  constructor(index: number, environment: CpuEnvironment) {
+    this.index = index;
+    this.environment = environment;
+    this.memory = environment.memory;
+    this.linear = environment.memory.dram.linear;
+    this.base = CPU_STATE_BASE + index * CPU_STATE_SIZE;
+    this.#x = this.base / 8;
+    this.cells = new SystemCells(this.linear, this.base);
+    this.mmu = new Mmu(this.memory, this.cells, () => ({
+      hasEl2: environment.hasEl2,
+      el2Enabled: this.el2Enabled,
+    }));
+    this.mmu.onContextsChanged = () => this.refreshContext();
+    this.tags = new TagUnit(this);
+    this.access = new MemoryAccess(this);
+    this.system = new SystemAccess(this);
+    this.refreshContext();
+  }
+
+  // ---- registers -----------------------------------------------------------------------------------
+
+  /** X0..X30, 31 zero, 32 the current SP. */
+  readX(slot: number): bigint {
+    return this.linear.u64[this.#x + slot]!;
+  }
+
+  /** Writes to slot 31 vanish. */
+  writeX(slot: number, value: bigint): void {
+    if (slot !== 31) this.linear.u64[this.#x + slot] = value;
+  }
+
+  get nzcv(): number {
+    return this.linear.u32[(this.base + CpuLayout.NZCV) >>> 2]!;
+  }
+
+  set nzcv(value: number) {
+    this.linear.u32[(this.base + CpuLayout.NZCV) >>> 2] = value & 15;
+  }
+
+  get pc(): bigint {
+    return this.linear.u64[(this.base + CpuLayout.PC) >>> 3]!;
+  }
+
+  set pc(value: bigint) {
+    this.linear.u64[(this.base + CpuLayout.PC) >>> 3] = value;
+  }
+
+  get sp(): bigint {
+    return this.readX(SP_SLOT);
+  }
+
+  set sp(value: bigint) {
+    this.linear.u64[this.#x + SP_SLOT] = value;
+  }
+
+  /** SP_ELn, whichever is selected now. */
+  spOf(el: ExceptionLevel): bigint {
+    return el === this.#spBank ? this.sp : this.#sp[el]!;
+  }
+
+  setSpOf(el: ExceptionLevel, value: bigint): void {
+    if (el === this.#spBank) this.sp = BigInt.asUintN(64, value);
+    else this.#sp[el] = BigInt.asUintN(64, value);
+  }
+
+  /** Makes slot 32 the stack pointer that PSTATE selects. */
+  #selectSp(): void {
+    const bank = this.pstate.sp === 0 ? 0 : this.pstate.el;
+    if (bank === this.#spBank) return;
+    this.#sp[this.#spBank] = this.sp;
+    this.#spBank = bank;
+    this.sp = this.#sp[bank]!;
+  }
+
+  setSpSel(value: 0 | 1): void {
+    this.pstate.sp = value;
+    this.#selectSp();
+  }
+
+  /** A system register by name, without access checks: for supervisors, debuggers and tests. */
+  readRegister(name: string): bigint {
+    return this.system.readByName(name);
+  }
+
+  writeRegister(name: string, value: bigint): void {
+    this.system.writeByName(name, value);
+  }
+
+  /** Goes to an exception level and stack pointer directly, as a reset or a test does. */
+  setLevel(el: ExceptionLevel, sp: 0 | 1): void {
+    this.pstate.el = el;
+    this.pstate.sp = el === 0 ? 0 : sp;
+    this.#selectSp();
+    this.refreshContext();
+  }
+
+  // ---- context -------------------------------------------------------------------------------------
+
+  get el2Enabled(): boolean {
+    if (!this.environment.hasEl2) return false;
+    if (!this.environment.hasEl3) return true;
+    return this.cells.bit(SCR_EL3, SCR.NS) || this.cells.bit(SCR_EL3, SCR.EEL2);
+  }
+
+  hcrBit(bit: number): boolean {
+    return this.el2Enabled && this.cells.bit(HCR_EL2, bit);
+  }
+
+  /** SCTLR of the current level's regime. */
+  get sctlr(): number {
+    return SCTLR_OF[this.pstate.el]!;
+  }
+
+  /** A system register cell was written. */
+  cellWritten(cell: number): void {
+    const translation = TRANSLATION_CELLS.has(cell) || cell === SCR_EL3;
+    if (translation) this.mmu.configurationChanged();
+    if (translation || CONTEXT_CELLS.has(cell)) this.refreshContext();
+  }
+
+  /** AArch64.AllocationTagAccessIsEnabled. */
+  tagAccessEnabled(el: ExceptionLevel): boolean {
+    if (!this.environment.hasMte2) return false;
+    if (this.environment.hasEl3 && el !== 3 && !this.cells.bit(SCR_EL3, SCR.ATA)) return false;
+    if (el < 2 && this.el2Enabled && !this.cells.bit(HCR_EL2, HCR.ATA) && !this.hcrBit(HCR.TGE)) return false;
+    return this.cells.bit(SCTLR_OF[el]!, el === 0 ? SCTLR.ATA0 : SCTLR.ATA);
+  }
+
+  /** Recomputes everything that accesses look at. Called on every change of level, PSTATE or control registers. */
+  refreshContext(): void {
+    const { pstate, cells, mmu } = this;
+    const el = pstate.el;
+    const sctlr = this.sctlr;
+    const config = mmu.config(regimeOf(el));
+    this.config = config;
+    this.isUser = el === 0;
+    this.panApplies = pstate.pan === 1 && el === 1;
+    let epoch: number;
+    do {
+      epoch = mmu.epoch;
+      this.dataContext = mmu.context(config, this.isUser, this.panApplies);
+      this.fetchContext = mmu.context(config, this.isUser, false);
+      // PSTATE.UAO makes LDTR and STTR ordinary accesses at EL1.
+      const unprivileged = el === 0 || (el === 1 && pstate.uao === 0);
+      this.userContext = unprivileged ? mmu.context(config, true, false) : this.dataContext;
+    } while (epoch !== mmu.epoch);
+
+    this.ata = this.tagAccessEnabled(el);
+    this.userAta = el === 1 && pstate.uao === 0 ? this.tagAccessEnabled(0) : this.ata;
+    const tcf0 = cells.field(sctlr, 39, 38);
+    const tcf = cells.field(sctlr, 41, 40);
+    const mode = (ata: boolean, field: number) =>
+      // Asymmetric is FEAT_MTE3; without it the value behaves as synchronous.
+      ata && pstate.tco === 0 ? (field === 3 && !this.environment.hasMte3 ? 1 : field) : 0;
+    this.tcf = mode(this.ata, el === 0 ? tcf0 : tcf);
+    this.userTcf = el === 1 && pstate.uao === 0 ? mode(this.userAta, tcf0) : this.tcf;
+
+    this.tbiLower = config.lower.tbi;
+    this.tbiUpper = config.upper?.tbi ?? false;
+    this.alignmentChecked = cells.bit(sctlr, SCTLR.A);
+    this.nAA = cells.bit(sctlr, SCTLR.nAA);
+    this.spChecked = cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA);
+  }
+
+  // ---- exceptions ----------------------------------------------------------------------------------
+
+  /** Where a synchronous exception goes from the current level. */
+  #targetOf(exception: GuestException): 1 | 2 | 3 {
+    const el = this.pstate.el;
+    let target: 1 | 2 | 3 = el === 0 ? 1 : el;
+    if (exception.target !== undefined && exception.target > target) target = exception.target;
+    if (el === 0 && target === 1 && this.hcrBit(HCR.TGE)) target = 2;
+    return target;
+  }
+
+  /**
+   * AArch64.TakeException for a synchronous exception of the instruction at `pc`.
+   * Gives true if execution goes on at the vector, false if a supervisor handles it (see supervisor.ts).
+   */
+  takeException(exception: GuestException, pc: bigint): boolean {
+    const target = this.#targetOf(exception);
+    const from = this.pstate.el;
+    let ec = exception.exceptionClass;
+    if (target === from && LOWER_CLASSES.has(ec)) ec++;
+    // Every A64 instruction is 32 bits: IL is 1.
+    this.cells.set(ESR_OF[target]!, BigInt(ec * 2 ** 26 + 2 ** 25 + exception.iss));
+    if (exception.vaddress !== undefined) this.cells.set(FAR_OF[target]!, exception.vaddress);
+    if (exception.ipaddress !== undefined) {
+      this.cells.set(HPFAR_EL2, BigInt(Math.floor(exception.ipaddress / 4096)) << 4n);
+    }
+    const elr = exception.returnsToNext ? BigInt.asUintN(64, pc + 4n) : pc;
+    return this.#enter(target, elr, 0);
+  }
+
+  /** An interrupt or SError: `offset` 0x80 IRQ, 0x100 FIQ, 0x180 SError; `syndrome` goes to ESR for SError. */
+  takeAsynchronous(target: 1 | 2 | 3, offset: number, pc: bigint, syndrome?: bigint): boolean {
+    if (syndrome !== undefined) this.cells.set(ESR_OF[target]!, syndrome);
+    return this.#enter(target, pc, offset);
+  }
+
+  #enter(target: 1 | 2 | 3, elr: bigint, kind: number): boolean {
+    const { pstate, cells } = this;
+    this.exceptions++;
+    const offset = kind + (target > pstate.el ? 0x400 : pstate.sp === 1 ? 0x200 : 0);
+    cells.set(SPSR_OF[target]!, pstate.save(this.nzcv));
+    cells.set(ELR_OF[target]!, elr);
+    pstate.el = target;
+    pstate.sp = 1;
+    pstate.daif = 0xf;
+    pstate.il = 0;
+    pstate.ss = 0;
+    pstate.btype = 0;
+    pstate.tco = 1;
+    pstate.uao = 0;
+    const sctlr = SCTLR_OF[target]!;
+    pstate.ssbs = cells.bit(sctlr, SCTLR.DSSBS) ? 1 : 0;
+    if (target === 1 && !cells.bit(sctlr, SCTLR.SPAN)) pstate.pan = 1;
+    this.#selectSp();
+    this.refreshContext();
+    this.vectorOffset = offset;
+    this.pc = BigInt.asUintN(64, cells.get(VBAR_OF[target]!) + BigInt(offset));
+    if (target !== 3 && this.supervisor !== undefined) {
+      this.supervisor.exceptionTaken(this, target);
+      this.stop = { kind: 'supervisor', el: target };
+      return false;
+    }
+    return true;
+  }
+
+  /**
+   * ERET: PC and PSTATE from ELR and SPSR of the current level.
+   * An illegal return sets PSTATE.IL and stays at this level. Ref. AArch64.ExceptionReturn, IllegalExceptionReturn.
+   */
+  exceptionReturn(link?: bigint): void {
+    const { pstate, cells } = this;
+    const el = pstate.el as 1 | 2 | 3;
+    const spsr = cells.get(SPSR_OF[el]!);
+    const elr = link ?? cells.get(ELR_OF[el]!);
+    const target = this.#returnTarget(spsr, el);
+    this.nzcv = pstate.restore(spsr);
+    if (target === undefined) {
+      pstate.il = 1;
+      pstate.btype = 0;
+    } else {
+      pstate.el = target;
+      pstate.sp = (Number(spsr) & 1) as 0 | 1;
+      this.#selectSp();
+    }
+    this.access.clearExclusive();
+    this.event = true;
+    this.refreshContext();
+    this.pc = this.branchAddress(elr);
+  }
+
+  #returnTarget(spsr: bigint, from: ExceptionLevel): ExceptionLevel | undefined {
+    const mode = Number(spsr & 0x1fn);
+    // M[4]: AArch32, which no level here has; M[1] is reserved.
+    if ((mode & 0x12) !== 0) return undefined;
+    const el = (mode >> 2) as ExceptionLevel;
+    if (el > from || (el === 0 && (mode & 1) === 1)) return undefined;
+    if (el === 2 && !this.el2Enabled) return undefined;
+    if (el === 1 && this.hcrBit(HCR.TGE)) return undefined;
+    return el;
+  }
+
+  /** AArch64.BranchAddr: with TBI for fetches the PC keeps no tag. */
+  branchAddress(target: bigint): bigint {
+    const upper = (target & (1n << 55n)) !== 0n;
+    const half = upper ? this.config.upper : this.config.lower;
+    if (!(half ?? this.config.lower).tbiFetch) return target;
+    return upper && half !== undefined ? target | (0xffn << 56n) : BigInt.asUintN(56, target);
+  }
+
+  /** An exception class for messages: `Data Abort`. */
+  static className(ec: number): string {
+    for (const [name, value] of Object.entries(ExceptionClass)) {
+      if (value === ec || (LOWER_CLASSES.has(value) && value + 1 === ec)) return name;
+    }
+    return `class 0x${ec.toString(16)}`;
+  }
+}

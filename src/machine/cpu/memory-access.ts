@@ -1,0 +1,647 @@
+/**
+ * Loads, stores, atomics and tag accesses of one CPU, with everything that can go wrong in order.
+ *
+ * The fast path is one TLB probe and one tag compare for an access that is aligned to its size and
+ * allowed; whatever is not that takes the slow path, which does the whole of the architecture: alignment
+ * by kind of access, then for each element, and inside it for each granule, translation and permission,
+ * then the tag check. Nothing is written before every piece has been checked.
+ *
+ * A misaligned element that crosses a 16-byte granule is checked in two pieces, so that a fault of the
+ * second gives its first byte as FAR.
+ *
+ * Ref. DDI 0487, B2.5.2 (alignment), D10.4 (tag checks); J1 AArch64.MemSingle, AArch64.CheckAlignment,
+ * AArch64.AccessTagIsChecked, AArch64.TagCheckFault.
+ */
+import type { Access, AtomicOperation } from '../../../isa/index.js';
+import { SCR } from '../../../isa/index.js';
+import type { LinearMemory } from '../memory/linear-memory.js';
+import type { MemorySystem } from '../memory/memory-system.js';
+import { EntryFlag, SLOW, TLB_ENTRIES, TLB_TABLE_BYTES, TlbKind, UNTAGGED } from '../mmu/index.js';
+import type { Cpu } from './cpu.js';
+import {
+  alignmentFault,
+  dataAbort,
+  ExceptionClass,
+  FaultStatus,
+  GuestException,
+  ISS_WNR,
+} from './exception.js';
+import { ExclusiveMonitor } from './exclusive-monitor.js';
+import { cellOf } from './system-cells.js';
+
+export type AccessSize = 1 | 2 | 4 | 8;
+
+const GRANULE = 16;
+const GRANULE_MASK = ~15n;
+const SCR_EL3 = cellOf('scr_el3');
+const NORMAL: Access = { kind: 'normal', tagChecked: false };
+
+/** A write to memory, for traces. */
+export interface MemoryWrite {
+  readonly va: bigint;
+  readonly bytes: number;
+  readonly value: bigint;
+}
+
+export class MemoryAccess {
+  readonly #cpu: Cpu;
+  readonly #memory: MemorySystem;
+  readonly #linear: LinearMemory;
+  readonly #monitor = new ExclusiveMonitor();
+  /** Word indices of the read and write tables. */
+  readonly #readTable: number;
+  readonly #writeTable: number;
+  /** An address in halves: bigint in, two int32 out. */
+  readonly #split64 = new BigUint64Array(1);
+  readonly #split = new Int32Array(this.#split64.buffer);
+  /** The pieces of the access being done: physical address and length. */
+  readonly #pieces: number[] = [];
+  /** Called for each write where someone traces. */
+  onWrite: ((write: MemoryWrite) => void) | undefined;
+
+  constructor(cpu: Cpu) {
+    this.#cpu = cpu;
+    this.#memory = cpu.memory;
+    this.#linear = cpu.linear;
+    this.#readTable = cpu.mmu.tlb.base >>> 2;
+    this.#writeTable = (cpu.mmu.tlb.base + TLB_TABLE_BYTES) >>> 2;
+  }
+
+  // ---- fast path -----------------------------------------------------------------------------------
+
+  /**
+   * Host offset for `bytes` bytes from the address in #split, aligned to `alignment`, in one page and
+   * with matching tags; -1 where the slow path must look.
+   */
+  #probe(table: number, bytes: number, alignment: number, access: Access): number {
+    const low = this.#split[0]!;
+    const high = this.#split[1]!;
+    if ((low & (alignment - 1)) !== 0 || (low & 0xfff) + bytes > 4096 || access.unprivileged === true)
+      return -1;
+    const cpu = this.#cpu;
+    const words = this.#linear.i32;
+    const w = table + ((low >>> 12) & (TLB_ENTRIES - 1)) * 4;
+    if (
+      words[w] !== ((high << 20) | (low >>> 12) | 0) ||
+      words[w + 1] !== (((high >>> 12) & 0xfff) | (cpu.dataContext << 12) | 0)
+    ) {
+      return -1;
+    }
+    if ((high & 0x80_0000) !== 0) {
+      if (!cpu.tbiUpper && high >>> 24 !== 0xff) return -1;
+    } else if (!cpu.tbiLower && high >>> 24 !== 0) {
+      return -1;
+    }
+    if (access.tagChecked && cpu.tcf !== 0) {
+      const addend = words[w + 3]!;
+      if (addend !== UNTAGGED) {
+        if (addend === SLOW) return -1;
+        cpu.tagChecks++;
+        const tag = (high >>> 24) & 15;
+        const byte = this.#linear.u8[((low >>> 5) + addend) >>> 0]!;
+        if (((low & GRANULE) === 0 ? byte & 15 : byte >> 4) !== tag) return -1;
+        if ((low & 15) + bytes > GRANULE) {
+          const next = low + GRANULE;
+          const second = this.#linear.u8[((next >>> 5) + addend) >>> 0]!;
+          if (((next & GRANULE) === 0 ? second & 15 : second >> 4) !== tag) return -1;
+        }
+      }
+    }
+    return (low + words[w + 2]!) >>> 0;
+  }
+
+  load(bytes: AccessSize, va: bigint, access: Access): bigint {
+    this.#split64[0] = va;
+    const host = this.#probe(this.#readTable, bytes, bytes, access);
+    if (host < 0) return this.#loadSlow(bytes, va, access);
+    return this.#fromHost(bytes, host);
+  }
+
+  #fromHost(bytes: AccessSize, host: number): bigint {
+    const linear = this.#linear;
+    if (bytes === 8) return linear.u64[host >>> 3]!;
+    if (bytes === 4) return BigInt(linear.u32[host >>> 2]!);
+    if (bytes === 1) return BigInt(linear.u8[host]!);
+    return BigInt(linear.view.getUint16(host, true));
+  }
+
+  store(bytes: AccessSize, va: bigint, value: bigint, access: Access): void {
+    this.#split64[0] = va;
+    const host = this.#probe(this.#writeTable, bytes, bytes, access);
+    if (host < 0) this.#storeSlow(bytes, va, value, access);
+    else this.#toHost(bytes, host, value);
+    this.onWrite?.({ va, bytes, value: BigInt.asUintN(bytes * 8, value) });
+  }
+
+  #toHost(bytes: AccessSize, host: number, value: bigint): void {
+    const linear = this.#linear;
+    if (bytes === 8) {
+      linear.u64[host >>> 3] = value;
+    } else {
+      this.#split64[0] = value;
+      const low = this.#split[0]!;
+      if (bytes === 4) linear.i32[host >>> 2] = low;
+      else if (bytes === 1) linear.u8[host] = low;
+      else linear.view.setUint16(host, low & 0xffff, true);
+    }
+  }
+
+  loadPair(bytes: 4 | 8, va: bigint, access: Access): readonly [bigint, bigint] {
+    this.#split64[0] = va;
+    const host = access.kind === 'normal' ? this.#probe(this.#readTable, 2 * bytes, bytes, access) : -1;
+    if (host >= 0) return [this.#fromHost(bytes, host), this.#fromHost(bytes, host + bytes)];
+    this.#checkAlignment(va, bytes, access, false);
+    this.#resolve(va, bytes, 2, access, TlbKind.read, false);
+    return [this.#gather(0, bytes), this.#gather(bytes, bytes)];
+  }
+
+  storePair(bytes: 4 | 8, va: bigint, first: bigint, second: bigint, access: Access): void {
+    this.#split64[0] = va;
+    const host = access.kind === 'normal' ? this.#probe(this.#writeTable, 2 * bytes, bytes, access) : -1;
+    if (host >= 0) {
+      this.#toHost(bytes, host, first);
+      this.#toHost(bytes, host + bytes, second);
+    } else {
+      this.#checkAlignment(va, bytes, access, true);
+      this.#resolve(va, bytes, 2, access, TlbKind.write, true);
+      this.#scatter(0, bytes, first);
+      this.#scatter(bytes, bytes, second);
+    }
+    if (this.onWrite !== undefined) {
+      this.onWrite({ va, bytes, value: BigInt.asUintN(bytes * 8, first) });
+      this.onWrite({ va: va + BigInt(bytes), bytes, value: BigInt.asUintN(bytes * 8, second) });
+    }
+  }
+
+  // ---- slow path -----------------------------------------------------------------------------------
+
+  #loadSlow(bytes: AccessSize, va: bigint, access: Access): bigint {
+    this.#checkAlignment(va, bytes, access, false);
+    this.#resolve(va, bytes, 1, access, TlbKind.read, false);
+    return this.#gather(0, bytes);
+  }
+
+  #storeSlow(bytes: AccessSize, va: bigint, value: bigint, access: Access): void {
+    this.#checkAlignment(va, bytes, access, true);
+    this.#resolve(va, bytes, 1, access, TlbKind.write, true);
+    this.#scatter(0, bytes, value);
+  }
+
+  /** AArch64.CheckAlignment. `alignment`: the size of the single-copy atomic unit. */
+  #checkAlignment(va: bigint, alignment: number, access: Access, isWrite: boolean): void {
+    this.#split64[0] = va;
+    const low = this.#split[0]!;
+    if ((low & (alignment - 1)) === 0) return;
+    const cpu = this.#cpu;
+    let fault = cpu.alignmentChecked || access.kind === 'exclusive';
+    if (!fault && access.kind !== 'normal') {
+      const crosses = (low & 15) + alignment > GRANULE;
+      if (!cpu.environment.has('FEAT_LSE2')) fault = true;
+      else fault = crosses && (access.kind === 'atomic' || !cpu.nAA);
+    }
+    if (fault) throw alignmentFault(isWrite, va);
+  }
+
+  /**
+   * Checks `count` elements of `bytes` bytes from `va` and leaves their pieces in #pieces.
+   * `reportWrite`: what a fault says about direction (atomics report the read).
+   */
+  #resolve(
+    va: bigint,
+    bytes: number,
+    count: number,
+    access: Access,
+    kind: TlbKind,
+    reportWrite: boolean,
+    alsoWrite = false,
+  ): void {
+    this.#pieces.length = 0;
+    for (let element = 0; element < count; element++) {
+      const at = element === 0 ? va : BigInt.asUintN(64, va + BigInt(element * bytes));
+      const offset = Number(at & 15n);
+      const room = GRANULE - offset;
+      const aligned = (offset & (bytes - 1)) === 0;
+      if (aligned || bytes <= room) {
+        this.#piece(at, bytes, aligned, access, kind, reportWrite, alsoWrite);
+      } else {
+        this.#piece(at, room, false, access, kind, reportWrite, alsoWrite);
+        const next = BigInt.asUintN(64, at + BigInt(room));
+        this.#piece(next, bytes - room, false, access, kind, reportWrite, alsoWrite);
+      }
+    }
+  }
+
+  #piece(
+    va: bigint,
+    bytes: number,
+    aligned: boolean,
+    access: Access,
+    kind: TlbKind,
+    reportWrite: boolean,
+    alsoWrite: boolean,
+  ): void {
+    const cpu = this.#cpu;
+    const unprivileged = access.unprivileged === true;
+    const user = cpu.isUser || (unprivileged && cpu.userContext !== cpu.dataContext);
+    const context = unprivileged ? cpu.userContext : cpu.dataContext;
+    const pan = cpu.panApplies && !user;
+    this.#split64[0] = va;
+    const low = this.#split[0]!;
+    const high = this.#split[1]!;
+    const tlb = cpu.mmu.tlb;
+    let entry = cpu.mmu.translate(cpu.config, context, va, low, high, kind, user, pan, 0);
+    if (alsoWrite) entry = cpu.mmu.translate(cpu.config, context, va, low, high, TlbKind.write, user, pan, 0);
+    const flags = tlb.flags[entry]!;
+    const pa = tlb.page[entry]! + (low & 0xfff);
+    if (!aligned && (flags & EntryFlag.device) !== 0) throw alignmentFault(reportWrite, va);
+    if (access.tagChecked && (flags & EntryFlag.tagged) !== 0) {
+      this.#checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, reportWrite);
+    }
+    if (!this.#memory.isBacked(pa, bytes)) throw this.#externalAbort(va, reportWrite);
+    this.#pieces.push(pa, bytes);
+  }
+
+  #externalAbort(va: bigint, isWrite: boolean): GuestException {
+    const cpu = this.#cpu;
+    const toEl3 = cpu.environment.hasEl3 && cpu.cells.bit(SCR_EL3, SCR.EA);
+    return new GuestException(
+      ExceptionClass.DataAbort,
+      FaultStatus.SynchronousExternal | (isWrite ? ISS_WNR : 0),
+      toEl3 ? { vaddress: va, target: 3 } : { vaddress: va },
+    );
+  }
+
+  /** AArch64.AccessTagIsChecked and CheckTag; `tcf` is 0 where TCO, TCF or ATA switch checks off. */
+  #checkTag(va: bigint, high: number, pa: number, tcf: number, isWrite: boolean): void {
+    if (tcf === 0) return;
+    const cpu = this.#cpu;
+    const upper = (high & 0x80_0000) !== 0;
+    const half = upper ? (cpu.config.upper ?? cpu.config.lower) : cpu.config.lower;
+    if (!half.tbi) return;
+    const tag = (high >>> 24) & 15;
+    // TCMA: tag 0 in the lower half, tag 15 in the upper one, are not checked.
+    if (half.tcma && tag === (upper ? 15 : 0)) return;
+    cpu.tagChecks++;
+    if (this.#memory.readTag(pa) === tag) return;
+    if (tcf === 1 || (tcf === 3 && !isWrite)) throw dataAbort(FaultStatus.SynchronousTagCheck, isWrite, va);
+    cpu.tags.reportAsynchronous(upper);
+  }
+
+  /** `bytes` bytes from byte `from` of the resolved access. */
+  #gather(from: number, bytes: number): bigint {
+    const pieces = this.#pieces;
+    let skip = from;
+    let value = 0n;
+    let done = 0;
+    for (let i = 0; i < pieces.length && done < bytes; i += 2) {
+      const pa = pieces[i]!;
+      const length = pieces[i + 1]!;
+      if (skip >= length) {
+        skip -= length;
+        continue;
+      }
+      const run = Math.min(length - skip, bytes - done);
+      if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
+        return this.#memory.load(pa + skip, run);
+      }
+      for (let b = 0; b < run; b++) {
+        value |= this.#memory.load(pa + skip + b, 1) << BigInt(8 * (done + b));
+      }
+      done += run;
+      skip = 0;
+    }
+    return value;
+  }
+
+  #scatter(from: number, bytes: number, value: bigint): void {
+    const pieces = this.#pieces;
+    let skip = from;
+    let done = 0;
+    for (let i = 0; i < pieces.length && done < bytes; i += 2) {
+      const pa = pieces[i]!;
+      const length = pieces[i + 1]!;
+      if (skip >= length) {
+        skip -= length;
+        continue;
+      }
+      const run = Math.min(length - skip, bytes - done);
+      if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
+        this.#memory.store(pa + skip, run, BigInt.asUintN(run * 8, value));
+        return;
+      }
+      for (let b = 0; b < run; b++) {
+        this.#memory.store(pa + skip + b, 1, (value >> BigInt(8 * (done + b))) & 0xffn);
+      }
+      done += run;
+      skip = 0;
+    }
+  }
+
+  // ---- atomics -------------------------------------------------------------------------------------
+
+  /** MemAtomic: gives the old value. */
+  atomic(operation: AtomicOperation, bytes: AccessSize, va: bigint, operand: bigint, access: Access): bigint {
+    this.#checkAlignment(va, bytes, access, false);
+    this.#resolve(va, bytes, 1, access, TlbKind.read, false, true);
+    const old = this.#gather(0, bytes);
+    const value = BigInt.asUintN(bytes * 8, combine(operation, bytes * 8, old, operand));
+    this.#scatter(0, bytes, value);
+    this.onWrite?.({ va, bytes, value });
+    return old;
+  }
+
+  compareAndSwap(
+    bytes: AccessSize,
+    va: bigint,
+    expected: bigint,
+    replacement: bigint,
+    access: Access,
+  ): bigint {
+    this.#checkAlignment(va, bytes, access, false);
+    this.#resolve(va, bytes, 1, access, TlbKind.read, false, true);
+    const old = this.#gather(0, bytes);
+    if (old === BigInt.asUintN(bytes * 8, expected)) {
+      this.#scatter(0, bytes, replacement);
+      this.onWrite?.({ va, bytes, value: BigInt.asUintN(bytes * 8, replacement) });
+    }
+    return old;
+  }
+
+  compareAndSwapPair(
+    bytes: 4 | 8,
+    va: bigint,
+    expected: readonly [bigint, bigint],
+    replacement: readonly [bigint, bigint],
+    access: Access,
+  ): readonly [bigint, bigint] {
+    this.#checkAlignment(va, 2 * bytes, access, false);
+    this.#resolve(va, bytes, 2, access, TlbKind.read, false, true);
+    const first = this.#gather(0, bytes);
+    const second = this.#gather(bytes, bytes);
+    const bits = bytes * 8;
+    if (first === BigInt.asUintN(bits, expected[0]) && second === BigInt.asUintN(bits, expected[1])) {
+      this.#scatter(0, bytes, replacement[0]);
+      this.#scatter(bytes, bytes, replacement[1]);
+      this.onWrite?.({ va, bytes, value: BigInt.asUintN(bits, replacement[0]) });
+      this.onWrite?.({ va: va + BigInt(bytes), bytes, value: BigInt.asUintN(bits, replacement[1]) });
+    }
+    return [first, second];
+  }
+
+  // ---- exclusives ----------------------------------------------------------------------------------
+
+  loadExclusive(bytes: AccessSize, va: bigint, access: Access): bigint {
+    this.#checkAlignment(va, bytes, access, false);
+    this.#resolve(va, bytes, 1, access, TlbKind.read, false);
+    this.#monitor.set(this.#pieces[0]!, bytes);
+    return this.#gather(0, bytes);
+  }
+
+  loadExclusivePair(bytes: 4 | 8, va: bigint, access: Access): readonly [bigint, bigint] {
+    this.#checkAlignment(va, 2 * bytes, access, false);
+    this.#resolve(va, bytes, 2, access, TlbKind.read, false);
+    this.#monitor.set(this.#pieces[0]!, 2 * bytes);
+    return [this.#gather(0, bytes), this.#gather(bytes, bytes)];
+  }
+
+  /** 0 stored, 1 not. The address is checked whether the monitor passes or not; the tag only if it does. */
+  storeExclusive(bytes: AccessSize, va: bigint, value: bigint, access: Access): bigint {
+    if (!this.#exclusivePasses(bytes, 1, va, access)) return 1n;
+    this.#scatter(0, bytes, value);
+    this.onWrite?.({ va, bytes, value: BigInt.asUintN(bytes * 8, value) });
+    return 0n;
+  }
+
+  storeExclusivePair(bytes: 4 | 8, va: bigint, first: bigint, second: bigint, access: Access): bigint {
+    if (!this.#exclusivePasses(bytes, 2, va, access)) return 1n;
+    this.#scatter(0, bytes, first);
+    this.#scatter(bytes, bytes, second);
+    this.onWrite?.({ va, bytes, value: BigInt.asUintN(bytes * 8, first) });
+    this.onWrite?.({ va: va + BigInt(bytes), bytes, value: BigInt.asUintN(bytes * 8, second) });
+    return 0n;
+  }
+
+  /** AArch64.ExclusiveMonitorsPass, then the checks of the store itself. */
+  #exclusivePasses(bytes: AccessSize, count: number, va: bigint, access: Access): boolean {
+    this.#checkAlignment(va, bytes * count, access, true);
+    const unchecked = access.tagChecked ? { ...access, tagChecked: false } : access;
+    this.#resolve(va, bytes, count, unchecked, TlbKind.write, true);
+    const pa = this.#pieces[0]!;
+    const passes = this.#monitor.passes(pa, bytes * count);
+    this.#monitor.clear();
+    if (passes && access.tagChecked) this.#resolve(va, bytes, count, access, TlbKind.write, true);
+    return passes;
+  }
+
+  clearExclusive(): void {
+    this.#monitor.clear();
+  }
+
+  // ---- tags ----------------------------------------------------------------------------------------
+
+  /** Translates for a tag access or a block operation; gives the TLB entry. */
+  #translate(va: bigint, kind: TlbKind, flags = 0): number {
+    const cpu = this.#cpu;
+    this.#split64[0] = va;
+    const low = this.#split[0]!;
+    const high = this.#split[1]!;
+    return cpu.mmu.translate(
+      cpu.config,
+      cpu.dataContext,
+      va,
+      low,
+      high,
+      kind,
+      cpu.isUser,
+      cpu.panApplies,
+      flags,
+    );
+  }
+
+  #physical(va: bigint, entry: number): number {
+    return this.#cpu.mmu.tlb.page[entry]! + Number(va & 0xfffn);
+  }
+
+  #isTagged(entry: number): boolean {
+    return this.#cpu.ata && (this.#cpu.mmu.tlb.flags[entry]! & EntryFlag.tagged) !== 0;
+  }
+
+  /** AArch64.MemTag read of the granule at `va`. */
+  loadTag(va: bigint): number {
+    const at = va & GRANULE_MASK;
+    const entry = this.#translate(at, TlbKind.read);
+    return this.#isTagged(entry) ? this.#memory.readTag(this.#physical(at, entry)) : 0;
+  }
+
+  #writeTag(pa: number, tag: number): void {
+    this.#memory.writeTag(pa, tag);
+    if (this.#memory.recordsTagWriters) {
+      const cpu = this.#cpu;
+      this.#memory.noteTagWrite(pa, { pc: cpu.pc, step: BigInt(cpu.steps) });
+    }
+  }
+
+  /** STG, ST2G, STZG, STZ2G. */
+  storeTag(va: bigint, tag: number, granules: 1 | 2, zeroData: boolean): void {
+    if ((va & 15n) !== 0n) throw alignmentFault(true, va);
+    const first = this.#translate(va, TlbKind.write);
+    const pa = this.#physical(va, first);
+    const next = BigInt.asUintN(64, va + 16n);
+    const second = granules === 2 ? this.#translate(next, TlbKind.write) : first;
+    // A second fill may have replaced the first entry only if it is the same slot, which it is not.
+    const taggedFirst = this.#isTagged(first);
+    if (zeroData) {
+      this.#requireBacked(va, pa);
+      this.#zero(pa, GRANULE);
+    }
+    if (taggedFirst) this.#writeTag(pa, tag & 15);
+    if (granules === 2) {
+      const pa2 = this.#physical(next, second);
+      if (zeroData) {
+        this.#requireBacked(next, pa2);
+        this.#zero(pa2, GRANULE);
+      }
+      if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15);
+    }
+  }
+
+  #requireBacked(va: bigint, pa: number): void {
+    if (!this.#memory.isBacked(pa, GRANULE)) throw this.#externalAbort(va, true);
+  }
+
+  #zero(pa: number, bytes: number): void {
+    for (let i = 0; i < bytes; i += 8) this.#memory.store(pa + i, 8, 0n);
+  }
+
+  /** STGP. */
+  storeTagPair(va: bigint, tag: number, first: bigint, second: bigint): void {
+    if ((va & 15n) !== 0n) throw alignmentFault(true, va);
+    const entry = this.#translate(va, TlbKind.write);
+    const pa = this.#physical(va, entry);
+    this.#requireBacked(va, pa);
+    this.#memory.store(pa, 8, first);
+    this.#memory.store(pa + 8, 8, second);
+    if (this.#isTagged(entry)) this.#writeTag(pa, tag & 15);
+  }
+
+  /** LDGM: 16 granules, GMID_EL1.BS = 6. */
+  loadTagBlock(va: bigint): bigint {
+    const at = va & ~0xffn;
+    const entry = this.#translate(at, TlbKind.read);
+    if (!this.#isTagged(entry)) return 0n;
+    const pa = this.#physical(at, entry);
+    let tags = 0n;
+    for (let i = 0; i < 16; i++) tags |= BigInt(this.#memory.readTag(pa + i * GRANULE)) << BigInt(4 * i);
+    return tags;
+  }
+
+  /** STGM. */
+  storeTagBlock(va: bigint, tags: bigint): void {
+    const at = va & ~0xffn;
+    const entry = this.#translate(at, TlbKind.write);
+    if (!this.#isTagged(entry)) return;
+    const pa = this.#physical(at, entry);
+    for (let i = 0; i < 16; i++) this.#writeTag(pa + i * GRANULE, Number((tags >> BigInt(4 * i)) & 15n));
+  }
+
+  /** STZGM: the DC ZVA block of 64 bytes. */
+  storeTagZeroBlock(va: bigint, tag: number): void {
+    this.#block(va & ~0x3fn, tag & 15, true);
+  }
+
+  // ---- blocks: DC ZVA, GVA, GZVA -------------------------------------------------------------------
+
+  /** Tags and, if asked, zeroes the 64-byte block at `at`. A fault reports `va`. */
+  #block(at: bigint, tag: number | undefined, zero: boolean, va = at): void {
+    const entry = this.#translateBlock(at, va);
+    const pa = this.#physical(at, entry);
+    if (zero) {
+      if (!this.#memory.isBacked(pa, 64)) throw this.#externalAbort(va, true);
+      this.#zero(pa, 64);
+    }
+    if (tag !== undefined && this.#isTagged(entry)) {
+      for (let i = 0; i < 64; i += GRANULE) this.#writeTag(pa + i, tag);
+    }
+  }
+
+  #translateBlock(at: bigint, va: bigint): number {
+    const cpu = this.#cpu;
+    this.#split64[0] = at;
+    const low = this.#split[0]!;
+    const high = this.#split[1]!;
+    const { config, dataContext, isUser, panApplies } = cpu;
+    return cpu.mmu.translate(config, dataContext, va, low, high, TlbKind.write, isUser, panApplies, 0);
+  }
+
+  /** DC ZVA: tag-checked over the block, as a store. */
+  zeroBlock(va: bigint): void {
+    const at = va & ~0x3fn;
+    const cpu = this.#cpu;
+    const entry = this.#translateBlock(at, va);
+    const flags = cpu.mmu.tlb.flags[entry]!;
+    if ((flags & EntryFlag.device) !== 0) throw alignmentFault(true, va);
+    if ((flags & EntryFlag.tagged) !== 0) {
+      const pa = this.#physical(at, entry);
+      this.#split64[0] = va;
+      const high = this.#split[1]!;
+      const from = Number(va & 0x30n);
+      // The granule of the address itself first, so that FAR is the register's value where it mismatches.
+      this.#checkTag(va, high, pa + from, cpu.tcf, true);
+      for (let i = 0; i < 64; i += GRANULE) {
+        if (i !== from) this.#checkTag(at + BigInt(i), high, pa + i, cpu.tcf, true);
+      }
+    }
+    this.#block(at, undefined, true, va);
+  }
+
+  /** DC GVA and DC GZVA. */
+  tagBlock(va: bigint, zero: boolean): void {
+    this.#block(va & ~0x3fn, Number((va >> 56n) & 15n), zero, va);
+  }
+
+  /**
+   * Translates for DC and IC by address: gives the physical address, or undefined for addresses that
+   * nothing needs to be done for. Faults have CM set.
+   */
+  maintenanceAddress(va: bigint, isWrite: boolean, flags: number): number {
+    const entry = this.#translate(va, isWrite ? TlbKind.write : TlbKind.read, flags);
+    return this.#physical(va, entry);
+  }
+
+  // ---- for supervisors, debuggers, semihosting -----------------------------------------------------
+
+  /** Reads one byte as the current level would, unchecked by tags; undefined where that would fault. */
+  peek(va: bigint): number | undefined {
+    try {
+      return Number(this.load(1, va, NORMAL));
+    } catch (fault) {
+      if (fault instanceof GuestException) return undefined;
+      throw fault;
+    }
+  }
+}
+
+/** Ref. MemAtomic: the operation on zero-extended values of `bits` bits. */
+function combine(operation: AtomicOperation, bits: number, old: bigint, operand: bigint): bigint {
+  const value = BigInt.asUintN(bits, operand);
+  switch (operation) {
+    case 'add':
+      return old + value;
+    case 'clr':
+      return old & ~value;
+    case 'eor':
+      return old ^ value;
+    case 'set':
+      return old | value;
+    case 'swp':
+      return value;
+    case 'umax':
+      return old > value ? old : value;
+    case 'umin':
+      return old < value ? old : value;
+    case 'smax':
+      return BigInt.asIntN(bits, old) > BigInt.asIntN(bits, value) ? old : value;
+    case 'smin':
+      return BigInt.asIntN(bits, old) < BigInt.asIntN(bits, value) ? old : value;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * PL011 UART: enough of it that firmware and kernels print and read.
+ *
+ * Bytes written go to a callback at once, so the transmit FIFO is always empty. Received bytes come from
+ * `receive`. The interrupt line follows the raw status and the mask; the board wires it up where there is
+ * an interrupt controller.
+ *
+ * Ref. ARM DDI 0183, PrimeCell UART (PL011), chapter 3.
+ */
+import type { Device } from '../memory/bus.js';
+
+const DR = 0x00;
+const RSR = 0x04;
+const FR = 0x18;
+const ILPR = 0x20;
+const IBRD = 0x24;
+const FBRD = 0x28;
+const LCRH = 0x2c;
+const CR = 0x30;
+const IFLS = 0x34;
+const IMSC = 0x38;
+const RIS = 0x3c;
+const MIS = 0x40;
+const ICR = 0x44;
+/** Peripheral and PrimeCell identification, one byte a word from 0xfe0. */
+const ID = [0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1];
+
+const FR_TXFE = 1 << 7;
+const FR_RXFE = 1 << 4;
+const INT_RX = 1 << 4;
+const INT_TX = 1 << 5;
+
+export class Pl011 implements Device {
+  readonly name: string;
+  readonly base: number;
+  readonly size: number;
+  readonly #output: (byte: number) => void;
+  readonly #input: number[] = [];
+  /** Plain read/write registers by offset. */
+  readonly #plain = new Map<number, number>([
+    [CR, 0x300],
+    [IFLS, 0x12],
+  ]);
+  #mask = 0;
+  #raw = INT_TX;
+  /** Told when the interrupt line changes. */
+  onInterrupt: ((level: boolean) => void) | undefined;
+  #line = false;
+
+  constructor(base: number, size: number, output: (byte: number) => void) {
+    this.name = `pl011@${base.toString(16)}`;
+    this.base = base;
+    this.size = size;
+    this.#output = output;
+  }
+
+  /** A byte arrives at the receiver. */
+  receive(byte: number): void {
+    this.#input.push(byte & 0xff);
+    this.#raw |= INT_RX;
+    this.#update();
+  }
+
+  #update(): void {
+    const line = (this.#raw & this.#mask) !== 0;
+    if (line === this.#line) return;
+    this.#line = line;
+    this.onInterrupt?.(line);
+  }
+
+  read(offset: number, _bytes: 1 | 2 | 4 | 8): bigint {
+    switch (offset) {
+      case DR: {
+        const byte = this.#input.shift() ?? 0;
+        if (this.#input.length === 0) this.#raw &= ~INT_RX;
+        this.#update();
+        return BigInt(byte);
+      }
+      case FR:
+        return BigInt(FR_TXFE | (this.#input.length === 0 ? FR_RXFE : 0));
+      case IMSC:
+        return BigInt(this.#mask);
+      case RIS:
+        return BigInt(this.#raw);
+      case MIS:
+        return BigInt(this.#raw & this.#mask);
+      case RSR:
+        return 0n;
+      default:
+        if (offset >= 0xfe0 && offset < 0x1000) return BigInt(ID[(offset - 0xfe0) / 4] ?? 0);
+        return BigInt(this.#plain.get(offset) ?? 0);
+    }
+  }
+
+  write(offset: number, _bytes: 1 | 2 | 4 | 8, value: bigint): void {
+    const low = Number(BigInt.asUintN(16, value));
+    switch (offset) {
+      case DR:
+        this.#output(low & 0xff);
+        // Sent at once: the level that the FIFO must fall below is reached again.
+        this.#raw |= INT_TX;
+        this.#update();
+        return;
+      case IMSC:
+        this.#mask = low & 0x7ff;
+        this.#update();
+        return;
+      case ICR:
+        this.#raw &= ~low;
+        if (this.#input.length > 0) this.#raw |= INT_RX;
+        this.#update();
+        return;
+      case ILPR:
+      case IBRD:
+      case FBRD:
+      case LCRH:
+      case CR:
+      case IFLS:
+        this.#plain.set(offset, low);
+        return;
+      default:
+    }
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The translation lookaside buffer: three direct-mapped tables (reads, writes, fetches) of 4096 entries
+ * for 4 KiB of address space each, in linear memory so that generated code can probe them.
+ *
+ * An entry is 16 bytes:
+ *
+ *     u32  VA[43:12]
+ *     u32  VA[55:44] in bits 11:0, the context in bits 31:12
+ *     i32  host addend: host offset = (VA[31:0] + addend) mod 2^32
+ *     i32  tag addend: host offset of the tag byte = (VA[31:5] + addend) mod 2^32, or UNTAGGED (-1) where
+ *          memory is not Normal Tagged, or SLOW (-2) where the byte's place is not linear in the address
+ *
+ * The top byte is not part of the key. The context is a number that stands for everything else a
+ * translation depends on: regime, tables, ASID, privilege, PAN. It is interned by mmu.ts, so that going
+ * back to a process finds its entries again. Entry 0 of every table never matches while the context is 0.
+ *
+ * Entries that host offsets cannot serve (devices, modelled caches) are kept beside, in typed arrays
+ * that only TypeScript looks at; the table in linear memory then holds no key.
+ *
+ * Larger pages and blocks fill one entry per 4 KiB touched. TLBI by address drops the pieces of the
+ * largest size seen; anything harder drops everything, which the architecture allows.
+ */
+import { CHUNK, type LinearMemory, ZERO_CHUNK } from '../memory/linear-memory.js';
+
+export const TLB_ENTRIES = 4096;
+export const TLB_ENTRY_BYTES = 16;
+export const TLB_TABLE_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
+/** Bytes of one CPU's three tables. */
+export const TLB_BYTES = 3 * TLB_TABLE_BYTES;
+
+export const UNTAGGED = -1;
+export const SLOW = -2;
+
+export const TlbKind = { read: 0, write: 1, fetch: 2 } as const;
+export type TlbKind = (typeof TlbKind)[keyof typeof TlbKind];
+
+export const EntryFlag = { tagged: 1, device: 2, guarded: 4 } as const;
+
+/** Contexts that fit the key; when they run out, everything is dropped and numbering starts again. */
+export const MOST_CONTEXTS = 1 << 20;
+
+export class Tlb {
+  readonly linear: LinearMemory;
+  /** Byte offset of the read table; write and fetch tables follow. */
+  readonly base: number;
+  /** Keys and physical pages of all entries, direct or not: index kind * 4096 + slot. */
+  readonly keyLow = new Int32Array(3 * TLB_ENTRIES);
+  readonly keyHigh = new Int32Array(3 * TLB_ENTRIES);
+  readonly page = new Float64Array(3 * TLB_ENTRIES);
+  readonly flags = new Uint8Array(3 * TLB_ENTRIES);
+  /** Entries that point into the zero chunk, dropped when memory is mapped. */
+  #zeroes: number[] = [];
+  /** Largest translation filled since the last full flush, by VA bit 55; bytes. */
+  readonly #largest = [4096, 4096];
+  /** Full flushes, for statistics and for those who cache translations elsewhere. */
+  generation = 0;
+
+  constructor(linear: LinearMemory) {
+    this.linear = linear;
+    this.base = linear.allocate(TLB_BYTES);
+  }
+
+  /** The entry of an address in `context`, or -1. */
+  find(kind: TlbKind, low: number, high: number, context: number): number {
+    const at = kind * TLB_ENTRIES + ((low >>> 12) & (TLB_ENTRIES - 1));
+    return this.keyLow[at] === ((high << 20) | (low >>> 12) | 0) &&
+      this.keyHigh[at] === (((high >>> 12) & 0xfff) | (context << 12) | 0)
+      ? at
+      : -1;
+  }
+
+  /**
+   * Fills the entry of a 4 KiB page.
+   * @param host host offset of the page's first byte, or -1 where accesses must not go to the host directly
+   * @param tagHost host offset of the page's first tag byte, UNTAGGED or SLOW
+   * @param size bytes of the page or block the translation came from
+   */
+  fill(
+    kind: TlbKind,
+    low: number,
+    high: number,
+    context: number,
+    page: number,
+    flags: number,
+    host: number,
+    tagHost: number,
+    size: number,
+  ): number {
+    const slot = (low >>> 12) & (TLB_ENTRIES - 1);
+    const at = kind * TLB_ENTRIES + slot;
+    const keyLow = (high << 20) | (low >>> 12);
+    const keyHigh = ((high >>> 12) & 0xfff) | (context << 12);
+    this.keyLow[at] = keyLow;
+    this.keyHigh[at] = keyHigh;
+    this.page[at] = page;
+    this.flags[at] = flags;
+    const words = this.linear.i32;
+    const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
+    if (host < 0) {
+      words[w + 1] = 0;
+    } else {
+      const pageLow = low & ~0xfff;
+      words[w] = keyLow;
+      words[w + 1] = keyHigh;
+      words[w + 2] = host - pageLow;
+      words[w + 3] = tagHost < 0 ? tagHost : tagHost - (pageLow >>> 5);
+      if (inZeroes(host) || inZeroes(tagHost)) this.#zeroes.push(at);
+    }
+    const half = (high >>> 23) & 1;
+    if (size > this.#largest[half]!) this.#largest[half] = size;
+    return at;
+  }
+
+  #drop(at: number): void {
+    this.keyHigh[at] = 0;
+    this.linear.i32[((this.base + at * TLB_ENTRY_BYTES) >>> 2) + 1] = 0;
+  }
+
+  /** Drops entries that read zeros from memory that did not exist; it may exist now. */
+  dropZeroes(): void {
+    for (const at of this.#zeroes) this.#drop(at);
+    this.#zeroes = [];
+  }
+
+  /** Drops every entry. */
+  flush(): void {
+    this.keyHigh.fill(0);
+    this.linear.u8.fill(0, this.base, this.base + TLB_BYTES);
+    this.#zeroes = [];
+    this.#largest[0] = 4096;
+    this.#largest[1] = 4096;
+    this.generation++;
+  }
+
+  /** Drops what may translate [VA, VA + bytes) in any context; `low` and `high` are the VA's halves. */
+  flushRange(low: number, high: number, bytes: number): void {
+    const half = (high >>> 23) & 1;
+    const largest = this.#largest[half]!;
+    const pages = Math.ceil((bytes + (largest - 4096)) / 4096);
+    if (pages > 512) {
+      this.flush();
+      return;
+    }
+    const first = ((low & ~(largest - 1)) >>> 12) & (TLB_ENTRIES - 1);
+    const count = Math.min(TLB_ENTRIES, pages + (largest - 4096) / 4096);
+    for (let i = 0; i < count; i++) {
+      const slot = (first + i) & (TLB_ENTRIES - 1);
+      this.#drop(slot);
+      this.#drop(TLB_ENTRIES + slot);
+      this.#drop(2 * TLB_ENTRIES + slot);
+    }
+    this.generation++;
+  }
+}
+
+const inZeroes = (host: number) => host >= ZERO_CHUNK && host < ZERO_CHUNK + CHUNK;

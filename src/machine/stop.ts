@@ -1,0 +1,16 @@
+/**
+ * Why a run of a CPU ended.
+ */
+export type StopReason =
+  /** An exception was taken to a level that a supervisor handles; ESR, FAR, ELR and SPSR say what. */
+  | { readonly kind: 'supervisor'; readonly el: 1 | 2 }
+  /** As many instructions as were asked for. */
+  | { readonly kind: 'limit' }
+  /** The guest asked to end (semihosting, PSCI): 0..255. */
+  | { readonly kind: 'exit'; readonly status: number }
+  /** WFI or WFE with nothing that could wake the CPU. */
+  | { readonly kind: 'wait' }
+  /** The CPU cannot go on: HLT with no one to serve it, an unmappable vector, no host memory. */
+  | { readonly kind: 'halted'; readonly message: string }
+  /** A breakpoint or a request from outside. */
+  | { readonly kind: 'request' };
