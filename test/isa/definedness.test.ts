@@ -3,7 +3,9 @@
  *
  * objdump knows every architecture version, so a word that only it knows counts only if GNU as, told
  * our features, takes objdump's text. MTEMU_RANDOM_WORDS sets how many words (default 100000),
- * MTEMU_RANDOM_SEED which.
+ * MTEMU_RANDOM_SEED which. Half of them are plain random; the other half have registers of 0 or 31 and
+ * otherwise random opcode bits, because many instructions fix a register field, and half of those lie in
+ * the system and branch space, which is 1/64 of all words and holds most of the odd encodings.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decode, disassemble, ROWS } from '../../isa/index.js';
@@ -29,6 +31,15 @@ interface Known {
 }
 
 const field = (word: number, hi: number, lo: number) => (word >>> lo) & (2 ** (hi - lo + 1) - 1);
+
+/** Words that both know and write differently. */
+const OTHER_TEXT: readonly Known[] = [
+  {
+    reason:
+      'MSR (immediate) with a CRm above 1: only its bit 0 counts (DDI 0487, C5.2); binutils gives up on it',
+    is: ({ id, theirs }) => /^MSR_(?!register)/.test(id ?? '') && theirs.startsWith('msr s0_'),
+  },
+];
 
 /** Words we execute and objdump calls undefined. */
 const OURS_ONLY: readonly Known[] = [
@@ -77,12 +88,23 @@ function settle(words: readonly Word[], table: readonly Known[]): void {
   ).toEqual([]);
 }
 
+/** A word with its register fields (20:16, 9:5, 4:0) 0 or 31, in the system and branch space half the time. */
+function corner(random: Random): number {
+  const ends = (lo: number) => (random.below(2) === 0 ? 0 : 31 << lo);
+  const opcode = random.u32() & 0xffe0_fc00;
+  const word =
+    random.below(2) === 0
+      ? opcode | ends(16) | ends(5) | ends(0)
+      : 0xd400_0000 | (random.u32() & 0x03ff_ffe0) | ends(0);
+  return word >>> 0;
+}
+
 describe.skipIf(!hasTool(OBJDUMP))(`${COUNT} random words [needs aarch64-linux-gnu-objdump]`, () => {
   const words: Word[] = [];
 
   beforeAll(() => {
     const random = new Random(SEED, 'definedness');
-    const raw = Array.from({ length: COUNT }, () => random.u32());
+    const raw = Array.from({ length: COUNT }, (_, i) => (i % 2 === 0 ? random.u32() : corner(random)));
     const theirs = objdump(raw);
     for (const [at, word] of raw.entries()) {
       const ours = disassemble(word, { pc: BASE + 4n * BigInt(at) });
@@ -98,7 +120,7 @@ describe.skipIf(!hasTool(OBJDUMP))(`${COUNT} random words [needs aarch64-linux-g
     expect(both.length).toBeGreaterThan(COUNT / 10);
     settle(
       both.filter(({ ours, theirs }) => ours !== theirs),
-      [],
+      OTHER_TEXT,
     );
   });
 
