@@ -6,7 +6,7 @@
  * that it cannot say anything else than what is executed.
  */
 import type { Access, Builder, Words } from './builder.js';
-import { decode, decodeOperands } from './decode.js';
+import { type Decoded, decode, decodeOperands } from './decode.js';
 import { composeWord, type Row, type Shape } from './row.js';
 
 export interface Call {
@@ -92,19 +92,24 @@ const SEEDS: readonly ((at: number, width: number) => number)[] = [
   (at, width) => (at === 0 ? 2 ** (width - 1) : 1),
 ];
 
+/** The calls that one instruction makes. */
+export function recordCalls(decoded: Decoded, baseIsSP: boolean): Call[] {
+  const { row, fields } = decoded;
+  const calls: Call[] = [];
+  const values = decodeOperands(decoded);
+  const operands = Object.fromEntries(
+    Object.entries(row.operands).map(([name, kind]) => [name, operandTokens(kind.shape, values[name])]),
+  );
+  const statics = Object.fromEntries(row.statics.map((name) => [name, fields[name]!]));
+  row.execute(recorder(calls, baseIsSP), operands, statics);
+  return calls;
+}
+
 /** All calls that any form of the row makes. */
 export function callsOf(row: Row): Call[] {
-  const calls: Call[] = [];
-  for (const word of exampleWords(row)) {
-    const decoded = decode(word)!;
-    const values = decodeOperands(decoded);
-    const operands = Object.fromEntries(
-      Object.entries(row.operands).map(([name, kind]) => [name, operandTokens(kind.shape, values[name])]),
-    );
-    const statics = Object.fromEntries(row.statics.map((name) => [name, decoded.fields[name]!]));
-    for (const baseIsSP of [false, true]) row.execute(recorder(calls, baseIsSP), operands, statics);
-  }
-  return calls;
+  return exampleWords(row).flatMap((word) =>
+    [false, true].flatMap((baseIsSP) => recordCalls(decode(word)!, baseIsSP)),
+  );
 }
 
 const isAccess = (value: unknown): value is Access =>

@@ -9,6 +9,7 @@ export * from './decode.js';
 export * from './disassemble.js';
 export * from './effects.js';
 export * from './encode.js';
+export * from './footprint.js';
 export * from './features.js';
 export * from './row.js';
 export { ROWS } from './rows/index.js';

@@ -4,6 +4,7 @@
  * Ref. include/uapi/asm-generic/siginfo.h, arch/arm64/include/uapi/asm,
  * include/uapi/linux/{prctl,auxvec}.h of Linux 6.x.
  */
+import type { FeatureName } from '../../../isa/index.js';
 
 export const SIGNAL = {
   SIGILL: 4,
@@ -62,7 +63,7 @@ export const AT = {
 } as const;
 
 /** AT_HWCAP and AT_HWCAP2 bits, and the feature each reports. */
-export const HWCAP_BITS: readonly (readonly [bit: number, feature: string])[] = [
+export const HWCAP_BITS: readonly (readonly [bit: number, feature: FeatureName])[] = [
   [3, 'FEAT_AES'],
   [4, 'FEAT_PMULL'],
   [5, 'FEAT_SHA1'],
@@ -76,7 +77,7 @@ export const HWCAP_BITS: readonly (readonly [bit: number, feature: string])[] = 
 ];
 /** ID registers read from EL0 are emulated by Linux: HWCAP_CPUID. */
 export const HWCAP_CPUID = 1 << 11;
-export const HWCAP2_BITS: readonly (readonly [bit: number, feature: string])[] = [
+export const HWCAP2_BITS: readonly (readonly [bit: number, feature: FeatureName])[] = [
   [7, 'FEAT_FlagM2'],
   [17, 'FEAT_BTI'],
   [18, 'FEAT_MTE2'],

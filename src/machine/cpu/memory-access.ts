@@ -474,11 +474,12 @@ export class MemoryAccess {
   }
 
   #writeTag(pa: number, tag: number): void {
-    this.#memory.writeTag(pa, tag);
     if (this.#memory.recordsTagWriters) {
-      const cpu = this.#cpu;
-      this.#memory.noteTagWrite(pa, { pc: cpu.pc, step: BigInt(cpu.steps) });
+      const { pc, steps } = this.#cpu;
+      const before = this.#memory.readTag(pa);
+      this.#memory.noteTagWrite(pa, { pc, step: BigInt(steps), before, after: tag });
     }
+    this.#memory.writeTag(pa, tag);
   }
 
   /** STG, ST2G, STZG, STZ2G. */

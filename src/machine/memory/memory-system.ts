@@ -44,6 +44,9 @@ export interface TagWrite {
   /** Program counter of the instruction that wrote the tag. */
   readonly pc: bigint;
   readonly step: bigint;
+  /** The tag that was there, and the one written. */
+  readonly before: number;
+  readonly after: number;
 }
 
 /** Granules remembered by the last-writer map; beyond it the oldest are forgotten. */

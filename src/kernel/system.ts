@@ -1,0 +1,47 @@
+/**
+ * A whole system in one call: a machine of a device tree, firmware, the mini-kernel.
+ *
+ * What the command, tests and the browser start from.
+ */
+import { PA } from '../base/index.js';
+import type { DeviceTree } from '../devicetree/index.js';
+import { createEngine } from '../engine/index.js';
+import { type BootedBoard, bootBoard, kernelEntryStage } from '../machine/index.js';
+import { Kernel, type KernelOptions } from './kernel.js';
+
+export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' | 'image'> {
+  readonly tree: DeviceTree;
+  /** `evaluate`, `auto`. */
+  readonly engine?: string;
+  /** Bytes the firmware writes to the serial line. */
+  readonly onSerial?: (byte: number) => void;
+}
+
+export interface System {
+  readonly board: BootedBoard;
+  readonly kernel: Kernel;
+}
+
+/**
+ * Builds the machine, runs firmware, boots the kernel.
+ *
+ * @throws InputError where the tree describes no machine that boots.
+ */
+export function bootSystem(options: SystemOptions): System {
+  const board = bootBoard(options.tree, kernelEntryStage(), {
+    seed: options.seed ?? 0,
+    recordTagWriters: true,
+    ...(options.onSerial === undefined ? {} : { onSerial: options.onSerial }),
+    onControllerProblem: ({ range, problem }) =>
+      options.log?.(`tag controller: range ${range} refused: ${problem}`),
+  });
+  const { machine, nextStage } = board;
+  const kernel = new Kernel({
+    ...options,
+    machine,
+    engine: createEngine(machine, options.engine ?? 'auto'),
+    image: { base: PA(nextStage.base), size: nextStage.size },
+  });
+  kernel.boot();
+  return { board, kernel };
+}

@@ -1,0 +1,128 @@
+/**
+ * Gathers what a tag-check fault report says, from the CPU, the page tables, the memory controller and
+ * the owner of the page of tag storage, at the moment the fault is taken.
+ */
+import { disassemble, footprintOf } from '../../isa/index.js';
+import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
+import type { Machine } from '../machine/index.js';
+import type { MemoryManager } from './mm/index.js';
+import type { Process } from './process/index.js';
+import { describeTagPageOwner, type TagFaultReport, type TagRow } from './report/index.js';
+
+const GRANULE = 16;
+/** Granules in a row of the tag map, and rows on each side of the fault's own. */
+const ROW_GRANULES = 16;
+const ROW_BYTES = BigInt(ROW_GRANULES * GRANULE);
+const ROWS_EACH_SIDE = 8n;
+
+export class TagFaultReporter {
+  readonly #machine: Machine;
+  readonly #mm: () => MemoryManager;
+
+  /** `mm` is asked for at each report: it does not exist before boot. */
+  constructor(machine: Machine, mm: () => MemoryManager) {
+    this.#machine = machine;
+    this.#mm = mm;
+  }
+
+  /** A fault that the faulting instruction itself took. `va`: FAR_EL1, the whole pointer. */
+  synchronous(process: Process, pc: VA, va: VA, write: boolean, esr: bigint): TagFaultReport {
+    const { memory, controller } = this.#machine;
+    const mm = this.#mm();
+    const pa = mm.virtToPhys(process.mm, untagged(va))?.pa;
+    const tagByte = pa === undefined ? -1 : controller.tagByteOf(pa);
+    const writer = pa === undefined ? undefined : memory.lastTagWriter(pa);
+    const word = this.#wordAt(process, pc);
+    return {
+      ...this.#common(process, pc, esr, word),
+      mode: 'sync',
+      access: {
+        type: write ? 'store' : 'load',
+        size: (word === undefined ? undefined : footprintOf(word)?.bytes) ?? 1,
+      },
+      va,
+      pa,
+      tagPa: tagByte < 0 ? undefined : PA(tagByte),
+      nibble: tagByte < 0 || pa === undefined ? undefined : (pa & GRANULE) === 0 ? 'low' : 'high',
+      pointerTag: logicalTag(va),
+      memoryTag: pa === undefined ? undefined : memory.readTag(pa),
+      far: va,
+      tags: this.#tagRows(process, va),
+      tagPageOwner:
+        tagByte < 0
+          ? undefined
+          : describeTagPageOwner(mm.ownerOfTagPage(Pfn(Math.floor(tagByte / mm.pageSize)))),
+      lastTagWriter:
+        writer === undefined
+          ? undefined
+          : {
+              pc: VA(writer.pc),
+              step: writer.step,
+              symbol: process.symbolize(writer.pc),
+              before: writer.before,
+              after: writer.after,
+            },
+    };
+  }
+
+  /** A fault found in TFSRE0_EL1 at a kernel entry: which access it was is not known. */
+  asynchronous(process: Process, pc: VA, esr: bigint): TagFaultReport {
+    return {
+      ...this.#common(process, pc, esr, this.#wordAt(process, pc)),
+      mode: 'async',
+      access: undefined,
+      va: undefined,
+      pa: undefined,
+      tagPa: undefined,
+      nibble: undefined,
+      pointerTag: undefined,
+      memoryTag: undefined,
+      far: undefined,
+      tags: [],
+      tagPageOwner: undefined,
+      lastTagWriter: undefined,
+    };
+  }
+
+  #wordAt(process: Process, pc: VA): number | undefined {
+    const mapping = this.#mm().virtToPhys(process.mm, pc);
+    return mapping === undefined ? undefined : this.#machine.memory.read32(mapping.pa);
+  }
+
+  #common(process: Process, pc: VA, esr: bigint, word: number | undefined) {
+    const { cpu } = this.#machine;
+    const registers = Array.from({ length: 31 }, (_, i) => ({ name: `x${i}`, value: cpu.readX(i) }));
+    registers.push(
+      { name: 'sp', value: cpu.spOf(0) },
+      { name: 'pc', value: pc },
+      { name: 'spsr', value: cpu.readRegister('spsr_el1') },
+    );
+    return {
+      kind: 'tag-check-fault' as const,
+      pc,
+      symbol: process.symbolize(pc),
+      instruction: word === undefined ? undefined : disassemble(word, { pc }),
+      esr,
+      registers,
+      pid: process.pid,
+      program: process.name,
+      step: BigInt(cpu.steps),
+    };
+  }
+
+  /** At most 17 rows of 16 granules around `va`, those of mapped pages. */
+  #tagRows(process: Process, va: VA): TagRow[] {
+    const center = untagged(va) & ~(ROW_BYTES - 1n);
+    const rows: TagRow[] = [];
+    for (let i = -ROWS_EACH_SIDE; i <= ROWS_EACH_SIDE; i++) {
+      const address = center + i * ROW_BYTES;
+      const mapping = address < 0n ? undefined : this.#mm().virtToPhys(process.mm, VA(address));
+      if (mapping === undefined) continue;
+      const tags = Array.from({ length: ROW_GRANULES }, (_, g) =>
+        mapping.tagged ? this.#machine.memory.readTag(PA(mapping.pa + g * GRANULE)) : undefined,
+      );
+      rows.push({ address: VA(address), tags });
+    }
+    return rows;
+  }
+}

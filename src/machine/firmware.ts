@@ -1,0 +1,180 @@
+/**
+ * Placing firmware, the next stage and the device tree in a board's memory, and what firmware is told.
+ *
+ * The board description stands for what the makers of a board build into its firmware: where the
+ * controller is and which tag storage belongs to which memory. It is read off the tree's
+ * `arm,mte-tag-storage` nodes as hardware would have them, so that a tree whose nodes break the binding
+ * still has working tags: the kernel then refuses to lend them, it does not lose them.
+ *
+ * A tree without such nodes still describes a machine with MTE: its tags are in DRAM that the tree does
+ * not mention, as on boards whose firmware hides the carve-out.
+ *
+ * In memory, from the base of the first bank: firmware, at +0x80000 the next stage (the place the arm64
+ * boot protocol favours), behind it the device tree.
+ */
+import bootSource from '../../firmware/boot.s';
+import kernelEntrySource from '../../firmware/kernel-entry.s';
+import { assemble, toFlat } from '../assembler/index.js';
+import { inputError, VA } from '../base/index.js';
+import {
+  allNodes,
+  type DeviceTree,
+  isCompatible,
+  isOkay,
+  nodeByPhandle,
+  regEntries,
+  u32,
+  writeDtb,
+} from '../devicetree/index.js';
+import { type Board, type BoardOptions, buildBoard, loadSegment, memoryBanks, startAt } from './board.js';
+import { TAG_CONTROLLER_COMPATIBLE } from './devices/tag-controller.js';
+import type { DramBank } from './memory/dram.js';
+import type { TagRange } from './memory/tag-controller.js';
+
+const FIRMWARE_SIZE = 0x10000;
+const DESCRIPTION_OFFSET = 0x8000;
+const NEXT_STAGE_OFFSET = 0x80000;
+/** Tagged memory comes in units whose tags fill a page of tag storage. */
+const RANGE_UNIT = 128 * 1024;
+/** Hidden carve-outs lie above everything, at multiples of this. */
+const HIDDEN_ALIGNMENT = 2 ** 30;
+
+export interface MemoryArea {
+  readonly base: number;
+  readonly size: number;
+}
+
+export interface BootedBoard extends Board {
+  readonly firmware: MemoryArea;
+  readonly nextStage: MemoryArea;
+  readonly dtb: MemoryArea;
+  /** What firmware was told of tag storage. */
+  readonly tagRanges: readonly TagRange[];
+}
+
+export interface NextStage {
+  readonly image: Uint8Array;
+  readonly entryOffset: number;
+  readonly level: 1 | 2 | 3;
+}
+
+/** The stub behind which the mini-kernel sits. */
+export function kernelEntryStage(): NextStage {
+  const program = assemble(
+    { name: 'firmware/kernel-entry.s', text: kernelEntrySource },
+    { textBase: VA(0n) },
+  );
+  return { image: toFlat(program, VA(0n)), entryOffset: 0, level: 1 };
+}
+
+/** The tag ranges that hardware with these tag storage nodes has. */
+export function tagRangesOf(tree: DeviceTree): TagRange[] {
+  const ranges: TagRange[] = [];
+  const ways = interleaveOf(tree);
+  for (const node of allNodes(tree)) {
+    if (!isCompatible(node, 'arm,mte-tag-storage') || !isOkay(node)) continue;
+    const tags = regEntries(node)?.[0];
+    const phandle = u32(node.properties.get('tagged-memory'));
+    const memory = phandle === undefined ? undefined : nodeByPhandle(tree, phandle);
+    const data = memory === undefined ? undefined : regEntries(memory)?.[0];
+    if (tags === undefined || data === undefined) continue;
+    const size = Math.min(Number(data.size), Number(tags.size) * 32);
+    ranges.push({
+      memBase: Number(data.address),
+      memSize: size - (size % RANGE_UNIT),
+      tagBase: Number(tags.address),
+      blockSize: u32(node.properties.get('block-size')) || 4096,
+      interleave: ways,
+    });
+  }
+  return ranges;
+}
+
+/** Ways of the interleave inside a block: the controller node's `mtemu,interleave`, else 1. */
+function interleaveOf(tree: DeviceTree): number {
+  for (const node of allNodes(tree)) {
+    if (isCompatible(node, TAG_CONTROLLER_COMPATIBLE))
+      return u32(node.properties.get('mtemu,interleave')) ?? 1;
+  }
+  return 1;
+}
+
+/** DRAM for tags that the tree does not mention, and the ranges that use it. */
+function hiddenCarveOut(banks: readonly DramBank[]): { banks: DramBank[]; ranges: TagRange[] } {
+  let next = Math.max(...banks.map((b) => b.base + b.size));
+  const out: { banks: DramBank[]; ranges: TagRange[] } = { banks: [], ranges: [] };
+  for (const bank of banks) {
+    const memSize = bank.size - (bank.size % RANGE_UNIT);
+    if (memSize === 0 || bank.base % RANGE_UNIT !== 0) continue;
+    const base = Math.ceil(next / HIDDEN_ALIGNMENT) * HIDDEN_ALIGNMENT;
+    out.banks.push({ base, size: memSize / 32 });
+    out.ranges.push({ memBase: bank.base, memSize, tagBase: base, blockSize: 4096 });
+    next = base + memSize / 32;
+  }
+  return out;
+}
+
+/**
+ * Builds the machine of a tree and puts firmware, the next stage and the tree into its memory, ready to
+ * run from reset.
+ *
+ * The tree in memory has one more reservation: firmware's own memory.
+ *
+ * @throws InputError where the tree describes no machine that can boot.
+ */
+export function bootBoard(tree: DeviceTree, next: NextStage, options: BoardOptions = {}): BootedBoard {
+  const banks = memoryBanks(tree);
+  const described = tagRangesOf(tree);
+  const hidden = described.length > 0 ? { banks: [], ranges: [] } : hiddenCarveOut(banks);
+  const tagRanges = described.length > 0 ? described : hidden.ranges;
+  const board = buildBoard(tree, { ...options, extraBanks: hidden.banks });
+  const { machine } = board;
+
+  const base = banks[0]!.base;
+  const firmware = { base, size: FIRMWARE_SIZE };
+  const nextStage = { base: base + NEXT_STAGE_OFFSET, size: next.image.length };
+  const blob = writeDtb(
+    {
+      ...tree,
+      memreserve: [...tree.memreserve, { address: BigInt(firmware.base), size: BigInt(firmware.size) }],
+    },
+    {},
+  );
+  const dtb = {
+    base: Math.ceil((nextStage.base + next.image.length) / 0x10000) * 0x10000,
+    size: blob.length,
+  };
+  if (dtb.base + dtb.size > base + banks[0]!.size) {
+    throw inputError('BOARD-MEMORY', 'the first memory bank is too small to boot from', {
+      help: 'firmware, the next stage and the device tree need about 1 MiB',
+    });
+  }
+
+  const program = assemble({ name: 'firmware/boot.s', text: bootSource }, { textBase: VA(BigInt(base)) });
+  const image = toFlat(program, VA(BigInt(base)));
+  if (image.length > DESCRIPTION_OFFSET) throw new Error('firmware has outgrown its place');
+  loadSegment(machine, { address: base, bytes: image });
+  loadSegment(machine, {
+    address: base + DESCRIPTION_OFFSET,
+    bytes: description(board, tagRanges, nextStage.base + next.entryOffset, next.level),
+  });
+  loadSegment(machine, { address: nextStage.base, bytes: next.image });
+  loadSegment(machine, { address: dtb.base, bytes: blob });
+  startAt(machine, program.entry, 3, dtb.base);
+  machine.cpu.writeX(1, BigInt(base + DESCRIPTION_OFFSET));
+  return { ...board, firmware, nextStage, dtb, tagRanges };
+}
+
+/** The board description of firmware/boot.s. */
+function description(board: Board, ranges: readonly TagRange[], entry: number, level: number): Uint8Array {
+  const words = [board.tagControllers[0]?.base ?? 0, board.uarts[0]?.base ?? 0, entry, level, ranges.length];
+  for (const r of ranges) {
+    words.push(r.memBase, r.memSize, r.tagBase, r.blockSize, Math.log2(r.interleave ?? 1));
+  }
+  const bytes = new Uint8Array(words.length * 8);
+  const view = new DataView(bytes.buffer);
+  words.forEach((word, i) => {
+    view.setBigUint64(i * 8, BigInt(word), true);
+  });
+  return bytes;
+}
