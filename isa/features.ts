@@ -86,6 +86,7 @@ export const FEATURES = {
   FEAT_PACIMP: row('id_aa64isar1_el1', 28, 1, 'PACGA'),
   FEAT_MOPS: row('id_aa64isar2_el1', 16, 1, 'Memory copy and set instructions'),
   FEAT_HBC: row('id_aa64isar2_el1', 20, 1, 'Hinted conditional branches'),
+  FEAT_CLRBHB: row('id_aa64isar2_el1', 28, 1, 'CLEARBHB'),
   FEAT_CSSC: row('id_aa64isar2_el1', 52, 1, 'Common short sequence compression'),
 
   // ---- memory model --------------------------------------------------------------------------
@@ -116,6 +117,7 @@ export const FEATURES = {
   FEAT_Debugv8p2: row('id_aa64dfr0_el1', 0, 8, 'Armv8.2 debug'),
   FEAT_PMUv3: row('id_aa64dfr0_el1', 8, 1, 'Performance monitors'),
   FEAT_SPE: row('id_aa64dfr0_el1', 32, 1, 'Statistical profiling'),
+  FEAT_TRF: row('id_aa64dfr0_el1', 40, 1, 'Self-hosted trace extensions'),
   FEAT_TRBE: row('id_aa64dfr0_el1', 44, 1, 'Trace buffer'),
   FEAT_BRBE: row('id_aa64dfr0_el1', 52, 1, 'Branch record buffer'),
 } as const satisfies Readonly<Record<string, FeatureRow>>;

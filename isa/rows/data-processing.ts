@@ -54,29 +54,6 @@ const highRow = {
   shouldBe: { Ra: 31 },
 } as const;
 
-const shiftRow = (
-  id: string,
-  name: string,
-  alias: string,
-  operation: 'shl' | 'shr' | 'sar' | 'ror',
-  pattern: 'sf 0 0 11010110 Rm:5 001000 Rn:5 Rd:5',
-  summary: string,
-): Row =>
-  defineRow({
-    ...twoSource,
-    id,
-    name,
-    pattern,
-    summary,
-    arm: `C6.2 ${name.toUpperCase()}`,
-    aliases: [{ name: alias, operands: { rd, rn, rm } }],
-    execute: binary(operation),
-  });
-
-/** A pattern with the shift's two opcode bits filled in; its type is that of any of the four. */
-const shiftPattern = (op2: string) =>
-  `sf 0 0 11010110 Rm:5 0010${op2} Rn:5 Rd:5` as 'sf 0 0 11010110 Rm:5 001000 Rn:5 Rd:5';
-
 const crcRow = (id: string, names: readonly [string, string, string], castagnoli: 0 | 1): Row =>
   defineRow({
     ...shared,
@@ -206,10 +183,46 @@ export const rows: readonly Row[] = [
     arm: 'C6.2 SDIV',
     execute: binary('sdiv'),
   }),
-  shiftRow('LSLV_dp_2src', 'lslv', 'lsl', 'shl', shiftPattern('00'), 'Logical shift left, variable'),
-  shiftRow('LSRV_dp_2src', 'lsrv', 'lsr', 'shr', shiftPattern('01'), 'Logical shift right, variable'),
-  shiftRow('ASRV_dp_2src', 'asrv', 'asr', 'sar', shiftPattern('10'), 'Arithmetic shift right, variable'),
-  shiftRow('RORV_dp_2src', 'rorv', 'ror', 'ror', shiftPattern('11'), 'Rotate right, variable'),
+  defineRow({
+    ...twoSource,
+    id: 'LSLV_dp_2src',
+    name: 'lslv',
+    pattern: 'sf 0 0 11010110 Rm:5 001000 Rn:5 Rd:5',
+    summary: 'Logical shift left, variable',
+    arm: 'C6.2 LSLV',
+    aliases: [{ name: 'lsl', operands: { rd, rn, rm } }],
+    execute: binary('shl'),
+  }),
+  defineRow({
+    ...twoSource,
+    id: 'LSRV_dp_2src',
+    name: 'lsrv',
+    pattern: 'sf 0 0 11010110 Rm:5 001001 Rn:5 Rd:5',
+    summary: 'Logical shift right, variable',
+    arm: 'C6.2 LSRV',
+    aliases: [{ name: 'lsr', operands: { rd, rn, rm } }],
+    execute: binary('shr'),
+  }),
+  defineRow({
+    ...twoSource,
+    id: 'ASRV_dp_2src',
+    name: 'asrv',
+    pattern: 'sf 0 0 11010110 Rm:5 001010 Rn:5 Rd:5',
+    summary: 'Arithmetic shift right, variable',
+    arm: 'C6.2 ASRV',
+    aliases: [{ name: 'asr', operands: { rd, rn, rm } }],
+    execute: binary('sar'),
+  }),
+  defineRow({
+    ...twoSource,
+    id: 'RORV_dp_2src',
+    name: 'rorv',
+    pattern: 'sf 0 0 11010110 Rm:5 001011 Rn:5 Rd:5',
+    summary: 'Rotate right, variable',
+    arm: 'C6.2 RORV',
+    aliases: [{ name: 'ror', operands: { rd, rn, rm } }],
+    execute: binary('ror'),
+  }),
   crcRow('CRC32_dp_2src', ['crc32b', 'crc32h', 'crc32w'], 0),
   crc64Row('CRC32X_dp_2src', 'crc32x', 0),
   crcRow('CRC32C_dp_2src', ['crc32cb', 'crc32ch', 'crc32cw'], 1),

@@ -19,7 +19,7 @@ export const LD = 'aarch64-linux-gnu-ld';
 export const OBJDUMP = 'aarch64-linux-gnu-objdump';
 export const LLVM_MC = 'llvm-mc-14';
 
-/** What binutils is told to know; the FP/SIMD part is left out while no row has it. */
+/** What GNU as is told to know: our features, named as it names them. */
 export const GNU_MARCH = 'armv8.5-a+memtag+rng+sb+ssbs+predres+profile';
 export const LLVM_MATTR = '+v8.5a,+mte,+rand,+ssbs,+sb,+predres,+spe,+crc,+lse,+pauth,+flagm,+altnzcv,+ras';
 
