@@ -28,9 +28,15 @@ const duplicateNodeNames: Check = {
   severity: 'error',
   start: (run) => (node) => {
     const seen = new Set<string>();
-    for (const child of node.liveChildren()) {
-      if (seen.has(child.name)) run.fail(child, 'Duplicate node name', { help: 'merge the two bodies' });
-      seen.add(child.name);
+    for (const child of node.children) {
+      if (seen.has(child.name)) {
+        // A /delete-node/ in the body that defines the node: dtc refuses it, if for no good reason.
+        const help = child.deleted
+          ? `in the same body /delete-node/ ${child.name}; deletes nothing: leave out both`
+          : 'merge the two bodies';
+        run.fail(child, 'Duplicate node name', { help });
+      }
+      if (!child.deleted) seen.add(child.name);
     }
   },
 };

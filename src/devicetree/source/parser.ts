@@ -299,10 +299,11 @@ class DtsParser {
         this.#addProperty(top, property, labels, first ?? start, last);
         continue;
       }
-      if (stream.accept(Kind.DELETE_NODE) !== undefined) {
+      const deletion = stream.accept(Kind.DELETE_NODE);
+      if (deletion !== undefined) {
         const named = this.#expect(Kind.NAME);
         const last = this.#expect(SEMICOLON);
-        const node = new LiveNode(named.text, spanOf(last));
+        const node = new LiveNode(named.text, spanBetween(deletion, last));
         node.deleted = true;
         this.#addLabels(node, labels);
         top.hasSubnodes = true;

@@ -1,0 +1,128 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  checkBlobTree,
+  compileDts,
+  discoverTagStorage,
+  printDts,
+  readDtb,
+  writeDtb,
+} from '../../src/devicetree/index.js';
+import { dtsSource } from './generate.js';
+import { errorsOf, hasDtc, placeOf, repoRoot, treeDigest } from './support.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'mtemu-dtc-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const at = (name: string) => join(folder, name);
+
+function dtc(...args: string[]): { status: number | null; stderr: string } {
+  const { status, stderr } = spawnSync('dtc', args, { cwd: folder, timeout: 10_000 });
+  return { status, stderr: stderr.toString('latin1') };
+}
+
+describe.skipIf(!hasDtc)('against the installed dtc [needs dtc 1.6.1]', () => {
+  it('random sources give the same blob or the same first error', () => {
+    const seen = { same: 0, refused: 0 };
+    fc.assert(
+      fc.property(dtsSource, fc.boolean(), (text, symbols) => {
+        writeFileSync(at('r.dts'), text);
+        const { status, stderr } = dtc('-q', ...(symbols ? ['-@'] : []), '-o', 'r.dtb', 'r.dts');
+        let blob: Uint8Array | undefined;
+        const [error] = errorsOf(() => {
+          blob = compileDts({ name: 'r.dts', text }, { symbols }).dtb;
+        });
+        if (status === 0) {
+          expect(blob).toEqual(new Uint8Array(readFileSync(at('r.dtb'))));
+          seen.same++;
+          return;
+        }
+        const [, line, column] = /^(?:Error: |Lexical error: )?r\.dts:(\d+)\.(\d+)/m.exec(stderr)!;
+        expect(placeOf(error!)).toEqual({ file: 'r.dts', line: Number(line), column: Number(column) });
+        seen.refused++;
+      }),
+      { numRuns: 150 },
+    );
+    expect(seen.same).toBeGreaterThan(50);
+  });
+
+  it('warns of the shipped machines exactly where dtc does', () => {
+    for (const name of readdirSync(join(repoRoot, 'dts')).filter((f) => f.endsWith('.dts'))) {
+      const text = readFileSync(join(repoRoot, 'dts', name), 'utf8');
+      writeFileSync(at(name), text);
+      const { status, stderr } = dtc('-o', 'shipped.dtb', name);
+      expect({ name, status }).toEqual({ name, status: 0 });
+      const compiled = compileDts({ name, text });
+      expect(compiled.dtb).toEqual(new Uint8Array(readFileSync(at('shipped.dtb'))));
+      const theirs = [...stderr.matchAll(/:(\d+)\.(\d+)-\S+: Warning \((\w+)\)/g)].map((m) =>
+        m.slice(1, 4).join(' '),
+      );
+      const ours = compiled.warnings.map((w) => `${placeOf(w)?.line} ${placeOf(w)?.column} ${w.code}`);
+      expect(ours).toEqual(theirs);
+    }
+  });
+
+  it('reads versions 1, 2, 3, 16 and 17 as one tree', () => {
+    const text = readFileSync(join(repoRoot, 'dts/default.dts'), 'utf8');
+    const wanted = treeDigest(compileDts({ name: 'default.dts', text }).tree);
+    writeFileSync(at('v.dts'), text);
+    for (const version of ['1', '2', '3', '16', '17']) {
+      expect(dtc('-q', '-V', version, '-o', 'v.dtb', 'v.dts').status).toBe(0);
+      expect(treeDigest(checkBlobTree(readDtb(readFileSync(at('v.dtb')))).tree)).toBe(wanted);
+    }
+  });
+
+  it('prints source that dtc compiles to the same blob', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ maxLength: 12 }), (a, b) => {
+        const hexOf = (x: Uint8Array) => [...x].map((v) => v.toString(16).padStart(2, '0')).join('');
+        const text = `/dts-v1/;\n/ { a = [${hexOf(a)}]; n@1 { b = [${hexOf(b)}00]; }; };\n`;
+        const { tree } = compileDts({ name: 'p.dts', text });
+        writeFileSync(at('p.dts'), printDts(tree));
+        expect(dtc('-q', '-o', 'p.dtb', 'p.dts').status).toBe(0);
+        expect(new Uint8Array(readFileSync(at('p.dtb')))).toEqual(writeDtb(tree));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+const real = process.env['MTEMU_REAL_DTBS'];
+
+function blobsIn(directory: string): string[] {
+  return readdirSync(directory).flatMap((entry) => {
+    const path = join(directory, entry);
+    if (statSync(path).isDirectory()) return blobsIn(path);
+    return path.endsWith('.dtb') ? [path] : [];
+  });
+}
+
+describe.skipIf(real === undefined || !existsSync(real))(
+  'trees of real boards [needs a folder of blobs in MTEMU_REAL_DTBS]',
+  () => {
+    it('read, survive printing, and describe no tag storage', () => {
+      const files = blobsIn(real!);
+      expect(files.length).toBeGreaterThan(0);
+      for (const file of files) {
+        const tree = readDtb(readFileSync(file), file);
+        const again = compileDts({ name: file, text: printDts(tree) }, { bootCpuid: tree.bootCpuidPhys });
+        expect(again.dtb).toEqual(writeDtb(tree));
+        for (const as of ['binding', 'linux-v3'] as const) {
+          const found = discoverTagStorage(tree, { pageSize: 4096, as });
+          expect({ file, described: found.described }).toEqual({ file, described: false });
+        }
+      }
+    });
+
+    it.skipIf(!hasDtc)('make dtc write the tree that we read [needs dtc 1.6.1]', () => {
+      for (const file of blobsIn(real!)) {
+        expect(dtc('-q', '-I', 'dtb', '-O', 'dtb', '-o', 'real.dtb', file).status).toBe(0);
+        const { tree } = checkBlobTree(readDtb(readFileSync(file), file));
+        expect(writeDtb(tree)).toEqual(new Uint8Array(readFileSync(at('real.dtb'))));
+      }
+    });
+  },
+);
