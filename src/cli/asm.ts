@@ -1,11 +1,11 @@
 /**
  * `mtemu asm`: assembles and links one source into an executable, a flat binary or hex words.
  */
-import { dirname, isAbsolute, join } from 'node:path';
 import { assemble, toFlat, toHex } from '../assembler/index.js';
-import { InputError, inputError, renderDiagnostics } from '../base/index.js';
+import { renderDiagnostics } from '../base/index.js';
 import { toElf } from '../elf/index.js';
-import type { Command, CommandIo } from './command.js';
+import { assemblyLoaders, decodeText } from './assembly-files.js';
+import type { Command } from './command.js';
 import { choice, type OptionSpecs, parseOptions, text, usageError } from './options.js';
 
 const HELP = `mtemu asm FILE.s [-o OUT] [--format elf|bin|hex]
@@ -55,11 +55,7 @@ export const asmCommand: Command = {
       {
         layout: format === 'elf' ? 'static' : 'flat',
         define: symbols(list(values['defsym'])),
-        include: (name, from) => {
-          const found = find(io, name, from, folders);
-          return { name: found.path, text: decodeText(found.bytes, found.path) };
-        },
-        incbin: (name, from) => find(io, name, from, folders).bytes,
+        ...assemblyLoaders(io, folders),
         ...(textBase === undefined ? {} : { textBase }),
         ...(entry === undefined ? {} : { entry }),
       },
@@ -74,36 +70,6 @@ export const asmCommand: Command = {
     return 0;
   },
 };
-
-/** Source bytes as text; throws InputError (ASM-ENCODING) where they are not UTF-8. */
-export function decodeText(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw inputError('ASM-ENCODING', 'the source is not UTF-8 text', { file });
-  }
-}
-
-function find(
-  io: CommandIo,
-  name: string,
-  from: string,
-  folders: readonly string[],
-): { readonly path: string; readonly bytes: Uint8Array } {
-  const candidates = isAbsolute(name)
-    ? [name]
-    : [...new Set([join(dirname(from), name), name, ...folders.map((f) => join(f, name))])];
-  let first: InputError | undefined;
-  for (const path of candidates) {
-    try {
-      return { path, bytes: io.readFile(path) };
-    } catch (thrown) {
-      if (!(thrown instanceof InputError)) throw thrown;
-      first ??= thrown;
-    }
-  }
-  throw first;
-}
 
 function list(value: string | boolean | (string | boolean)[] | undefined): string[] {
   return (Array.isArray(value) ? value : []).filter((v) => typeof v === 'string');

@@ -8,6 +8,8 @@ export interface CommandIo {
   /** Throws InputError (CLI-READ) where the file cannot be read. */
   readFile(path: string): Uint8Array;
   writeFile(path: string, data: Uint8Array | string): void;
+  /** Adds to a file that this command began with writeFile: output too large to hold. */
+  appendFile?(path: string, data: string): void;
   readonly color: boolean;
 }
 

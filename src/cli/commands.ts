@@ -1,4 +1,17 @@
 /** The subcommands, in the order help lists them. */
+import { asmCommand } from './asm.js';
 import type { Command } from './command.js';
+import { disasmCommand } from './disasm.js';
+import { dtcCommand } from './dtc.js';
+import { isaCommand } from './isa.js';
+import { runCommand } from './run.js';
+import { tagStorageCommand } from './tag-storage.js';
 
-export const COMMANDS: readonly Command[] = [];
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  asmCommand,
+  disasmCommand,
+  dtcCommand,
+  tagStorageCommand,
+  isaCommand,
+];

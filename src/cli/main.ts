@@ -6,7 +6,7 @@
  * Wrong input (InputError) is rendered and exits 2. Anything else that escapes is a bug of the
  * emulator: one line, exit 125, with the stack only where MTEMU_DEBUG is set.
  */
-import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { InputError, inputError, renderDiagnostics, suggest } from '../base/index.js';
 import type { Command, CommandIo } from './command.js';
 import { COMMANDS } from './commands.js';
@@ -40,6 +40,13 @@ const io: CommandIo = {
   writeFile(path, data) {
     try {
       writeFileSync(path, data);
+    } catch (error) {
+      throw inputError('CLI-WRITE', `cannot write ${path}: ${reason(error)}`);
+    }
+  },
+  appendFile(path, data) {
+    try {
+      appendFileSync(path, data);
     } catch (error) {
       throw inputError('CLI-WRITE', `cannot write ${path}: ${reason(error)}`);
     }

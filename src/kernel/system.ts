@@ -5,7 +5,7 @@
  */
 import { PA } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
-import { createEngine } from '../engine/index.js';
+import { createEngine, type TraceStep } from '../engine/index.js';
 import { type BootedBoard, bootBoard, kernelEntryStage } from '../machine/index.js';
 import { Kernel, type KernelOptions } from './kernel.js';
 
@@ -13,6 +13,8 @@ export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' 
   readonly tree: DeviceTree;
   /** `evaluate`, `auto`. */
   readonly engine?: string;
+  /** Called after each instruction. Slow. */
+  readonly onStep?: (step: TraceStep) => void;
   /** Bytes the firmware writes to the serial line. */
   readonly onSerial?: (byte: number) => void;
 }
@@ -39,7 +41,11 @@ export function bootSystem(options: SystemOptions): System {
   const kernel = new Kernel({
     ...options,
     machine,
-    engine: createEngine(machine, options.engine ?? 'auto'),
+    engine: createEngine(
+      machine,
+      options.engine ?? 'auto',
+      options.onStep === undefined ? {} : { onStep: options.onStep },
+    ),
     image: { base: PA(nextStage.base), size: nextStage.size },
   });
   kernel.boot();

@@ -117,6 +117,11 @@ export function memInit(mm: Mm): void {
   for (const { start, end } of mm.memblock.freeRanges()) {
     freeRangeToBuddy(mm, Math.ceil(start / mm.pageSize), Math.floor(end / mm.pageSize));
   }
+  setupWatermarks(mm);
+}
+
+/** init_per_zone_wmark_min(): to be repeated when zones got more pages. */
+export function setupWatermarks(mm: Mm): void {
   setupPerZoneWmarks(mm.zones, mm.pageSize, mm.contexts.cpus);
 }
 
@@ -136,7 +141,7 @@ export function freeRangeToBuddy(mm: Mm, startPfn: number, endPfn: number): void
 /** free_reserved_area(): pages reserved so far become ordinary memory. */
 export function freeReservedArea(mm: Mm, startPfn: number, endPfn: number): void {
   freeRangeToBuddy(mm, startPfn, endPfn);
-  setupPerZoneWmarks(mm.zones, mm.pageSize, mm.contexts.cpus);
+  setupWatermarks(mm);
 }
 
 /** A range in bytes as a PhysRange, for callers that count pages. */

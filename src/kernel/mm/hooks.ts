@@ -37,10 +37,14 @@ export interface FaultOnAccessContext {
 }
 
 export interface MmHooks {
-  /** v3/1: after refcount 1, before zeroing; best effort, the page is usable whatever happens. */
-  archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<void>;
+  /**
+   * v3/1: after refcount 1, before zeroing. Under v3 best effort: the page is usable whatever happens.
+   *
+   * @returns false where the policy refuses the page (v1 and v2): another one is tried.
+   */
+  archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<boolean>;
   /** The same where the caller must not sleep: a policy that would have to migrate does nothing. */
-  archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<void>;
+  archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<boolean>;
   /** v3/2: while page flags are still there; from any context. */
   archFreePagesPrepare(page: Page, order: number): Atomic<void>;
   /** Must archFreePagesPrepare be called for this page? A cheap test that spares untagged pages the hook. */

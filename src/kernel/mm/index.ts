@@ -6,6 +6,7 @@ export {
   initZeroPage,
   memInit,
   pfnRange,
+  setupWatermarks,
 } from './boot.js';
 export {
   type CmaArea,

@@ -246,17 +246,25 @@ export function* allocPages(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | un
   const page = findPages(mm, gfp, order);
   if (page === undefined) return undefined;
   postAllocBegin(mm, page, order);
-  if ((gfp & __GFP_TAGGED) !== 0) yield* mm.hooks.archAllocPage(page, order, gfp);
+  if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPage(page, order, gfp))) {
+    // Held until another was found, so that the same page does not come back at once.
+    const other = yield* allocPages(mm, gfp, order);
+    yield* freePages(mm, page, order);
+    return other;
+  }
   postAllocEnd(mm, page, order, gfp);
   return page;
 }
 
-/** alloc_pages() for callers that must not sleep; `gfp` without __GFP_DIRECT_RECLAIM. */
+/** alloc_pages() for callers that must not sleep. */
 export function* allocPagesAtomic(mm: Mm, gfp: Gfp, order: number): Atomic<Page | undefined> {
   const page = findPages(mm, gfp & ~__GFP_DIRECT_RECLAIM, order);
   if (page === undefined) return undefined;
   postAllocBegin(mm, page, order);
-  if ((gfp & __GFP_TAGGED) !== 0) yield* mm.hooks.archAllocPageAtomic(page, order, gfp);
+  if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPageAtomic(page, order, gfp))) {
+    yield* freePages(mm, page, order);
+    return undefined;
+  }
   postAllocEnd(mm, page, order, gfp);
   return page;
 }

@@ -6,7 +6,7 @@ import type { Syscall } from './row.js';
 import { timeSyscalls } from './time.js';
 
 export type { Syscall, SyscallArguments, SyscallServices } from './row.js';
-export { describeCall, describeResult } from './strace.js';
+export { describeCall, describeResult, errnoName } from './strace.js';
 
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(

@@ -24,6 +24,8 @@ export interface BootMemoryOptions {
   readonly mte?: boolean;
   /** KASAN_HW_TAGS is on: the kernel itself allocates tagged memory; default false. */
   readonly kasanHwTags?: boolean;
+  /** For experiments with small machines: a pageblock of 2^n pages; Linux's size by default. */
+  readonly pageblockOrder?: number;
   /** A kernel log line (dmesg), without time stamp or newline. */
   readonly log: (line: string) => void;
 }

@@ -1,0 +1,291 @@
+/**
+ * `mtemu run`: boots a machine and the mini-kernel, runs one program on them, and ends as it ended.
+ */
+import { assemble } from '../assembler/index.js';
+import { formatSize, inputError, parseSize, renderDiagnostics } from '../base/index.js';
+import type { DeviceTree } from '../devicetree/index.js';
+import { type ElfFile, isElf, readElf, toElf } from '../elf/index.js';
+import { ENGINE_NAMES, type TraceStep } from '../engine/index.js';
+import {
+  bootSystem,
+  errnoName,
+  type PageSize,
+  type ProcessEnd,
+  policies,
+  type RunOutcome,
+  renderTagFaultReport,
+  SIGNAL,
+  type System,
+  setTaggedAddrCtrl,
+  type TaggedAddressControl,
+  tagFaultReportToJson,
+} from '../kernel/index.js';
+import { defaultTree, REUSE_UNIT, shippedTree } from '../machine/index.js';
+import { assemblyLoaders, decodeText } from './assembly-files.js';
+import type { Command, CommandIo } from './command.js';
+import { InstructionTrace } from './instruction-trace.js';
+import {
+  choice,
+  firstPositional,
+  type OptionSpecs,
+  type ParsedOptions,
+  parseOptions,
+  text,
+  usageError,
+  wholeNumber,
+} from './options.js';
+import { loadTree } from './tree-files.js';
+
+const COMMAND = 'run';
+
+const OPTIONS = {
+  machine: { type: 'string' },
+  memory: { type: 'string' },
+  'tag-storage': { type: 'string' },
+  'page-size': { type: 'string' },
+  bare: { type: 'boolean' },
+  el: { type: 'string' },
+  tcf: { type: 'string' },
+  engine: { type: 'string' },
+  caches: { type: 'string' },
+  seed: { type: 'string' },
+  env: { type: 'string', multiple: true },
+  root: { type: 'string' },
+  strace: { type: 'boolean' },
+  trace: { type: 'string' },
+  stats: { type: 'boolean' },
+  report: { type: 'string' },
+  check: { type: 'boolean' },
+  dmesg: { type: 'boolean' },
+  'max-steps': { type: 'string' },
+  timeout: { type: 'string' },
+  help: { type: 'boolean' },
+} as const satisfies OptionSpecs;
+
+const HELP = `Usage: mtemu run [options] PROGRAM [ARG...]
+
+Runs PROGRAM, assembly source (.s) or a static AArch64 ELF executable, under the mini-kernel.
+Standard output and error are the guest's; what mtemu says goes to standard error.
+
+  --machine FILE.dts|FILE.dtb  the machine (default: 512 MiB with tag storage behind it)
+  --memory SIZE                tagged memory of the default machine (64M, 1G, ...)
+  --tag-storage POLICY         who may use tag storage; 'list' prints the policies
+  --page-size 4k|16k|64k       translation granule (default 4k)
+  --tcf none|sync|async|asymm  tag checks from the start (default: sync for .s, none for ELF)
+  --engine evaluate|auto       execution engine
+  --seed N                     all randomness (default 0)
+  --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
+  --strace                     system calls, as strace prints them
+  --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
+  --stats                      at the end, one line of JSON with counters
+  --report text|json           form of the tag-check fault report
+  --check                      verify the memory manager's invariants after every kernel operation
+  --dmesg                      the kernel's log
+  --max-steps N                end with 124 after N instructions
+  --timeout SECONDS            end with 124 after this time
+
+Exit status: the program's own; 128+N if signal N killed it; 124 at a limit; 2 for bad input.
+`;
+
+/** Options of interfaces that have nothing behind them yet; named, never ignored. */
+const NOT_IMPLEMENTED: readonly (readonly [name: keyof typeof OPTIONS, why: string])[] = [
+  ['bare', 'programs that run without the mini-kernel'],
+  ['el', 'programs that run without the mini-kernel'],
+  ['root', 'a host directory as the guest file system'],
+];
+
+const PAGE_SIZES: Readonly<Record<string, PageSize>> = { '4k': 4096, '16k': 16384, '64k': 65536 };
+const TCF_BITS: Readonly<Record<string, number>> = { none: 0, sync: 2, async: 4, asymm: 6 };
+/** ENABLE, and every tag but 0 for IRG. */
+const CHECKED = 1 | (0xfffe << 3);
+
+export const runCommand: Command = {
+  name: COMMAND,
+  summary: 'run a program under the mini-kernel',
+  help: HELP,
+  optionsEnd: (args) => firstPositional(OPTIONS, args),
+  run,
+};
+
+function run(args: string[], io: CommandIo): number {
+  const split = firstPositional(OPTIONS, args);
+  const { values } = parseOptions(COMMAND, OPTIONS, args.slice(0, split));
+  if (values['tag-storage'] === 'list') {
+    io.stdout(
+      policies()
+        .map((p) => `${p.name.padEnd(10)} ${p.summary}\n`)
+        .join(''),
+    );
+    return 0;
+  }
+  for (const [name, what] of NOT_IMPLEMENTED) {
+    if (values[name] !== undefined) throw usageError(COMMAND, `--${name} (${what}) is not implemented yet`);
+  }
+  if (choice(COMMAND, values, 'caches', ['off', 'model']) === 'model') {
+    throw usageError(COMMAND, '--caches model (write-back data and tag caches) is not implemented yet');
+  }
+  const path = args[split];
+  if (path === undefined) throw usageError(COMMAND, 'which program?');
+  const guestArgs = args.slice(split);
+  const program = loadProgram(path, io);
+  const limits = readLimits(values);
+  const format = choice(COMMAND, values, 'report', ['text', 'json']) ?? 'text';
+  const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
+
+  const system = boot(values, io, trace);
+  const control = startControl(values, program.assembled);
+  const process = system.kernel.spawn({
+    elf: program.elf,
+    args: guestArgs,
+    env: environment(values),
+    ...(control === undefined ? {} : { control }),
+  });
+  if (typeof process === 'number') {
+    throw inputError('RUN-EXEC', `cannot start ${path}: ${errnoName(-process)}`, {
+      help: 'its segments must fit user space, one page must not hold two of them, and memory must suffice',
+    });
+  }
+  const outcome = system.kernel.run(process, limits);
+  trace?.flush();
+  const status = conclude(outcome, format, io);
+  if (values['stats'] === true) io.stderr(`${JSON.stringify(statistics(system))}\n`);
+  return status;
+}
+
+// ---- before --------------------------------------------------------------------------------------
+
+function loadProgram(path: string, io: CommandIo): { elf: ElfFile; assembled: boolean } {
+  const bytes = io.readFile(path);
+  if (isElf(bytes)) return { elf: readElf(bytes, path), assembled: false };
+  if (!/\.s$/i.test(path)) {
+    throw inputError('RUN-PROGRAM', 'this is neither an ELF file nor assembly source', {
+      file: path,
+      help: 'assembly source has a name that ends in .s',
+    });
+  }
+  const program = assemble({ name: path, text: decodeText(bytes, path) }, assemblyLoaders(io));
+  if (program.warnings.length > 0) {
+    io.stderr(`${renderDiagnostics(program.warnings, { color: io.color })}\n`);
+  }
+  return { elf: readElf(toElf(program), path), assembled: true };
+}
+
+function readLimits(values: ParsedOptions['values']) {
+  const maxSteps = wholeNumber(COMMAND, values, 'max-steps', 1);
+  const seconds = text(values, 'timeout');
+  if (seconds !== undefined && !(Number(seconds) > 0)) {
+    throw usageError(COMMAND, `--timeout takes a number of seconds, not '${seconds}'`);
+  }
+  const end = seconds === undefined ? undefined : performance.now() + Number(seconds) * 1000;
+  return {
+    ...(maxSteps === undefined ? {} : { maxSteps }),
+    ...(end === undefined ? {} : { expired: () => performance.now() >= end }),
+  };
+}
+
+function environment(values: ParsedOptions['values']): string[] {
+  const list = values['env'];
+  return (Array.isArray(list) ? list : []).map((entry) => {
+    if (!/^[^=]+=/.test(String(entry))) throw usageError(COMMAND, `--env takes NAME=VALUE, not '${entry}'`);
+    return String(entry);
+  });
+}
+
+function startControl(values: ParsedOptions['values'], assembled: boolean): TaggedAddressControl | undefined {
+  const tcf = choice(COMMAND, values, 'tcf', Object.keys(TCF_BITS)) ?? (assembled ? 'sync' : undefined);
+  if (tcf === undefined) return undefined;
+  const control = setTaggedAddrCtrl(BigInt(CHECKED | TCF_BITS[tcf]!), true);
+  if (typeof control === 'number') throw new Error('a control of our own making was refused');
+  return control;
+}
+
+function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: DeviceTree; lend: boolean } {
+  const file = text(values, 'machine');
+  const memory = text(values, 'memory');
+  if (file !== undefined && memory !== undefined) {
+    throw usageError(COMMAND, '--memory is for the default machine; a tree has its own');
+  }
+  if (file !== undefined) return { tree: loadTree(file, io).tree, lend: true };
+  if (memory === undefined) return { tree: shippedTree('default'), lend: true };
+  const bytes = parseSize(memory);
+  if (bytes === undefined) throw usageError(COMMAND, `--memory takes a size such as 128M, not '${memory}'`);
+  const tree = defaultTree(bytes);
+  const lend = bytes % REUSE_UNIT === 0;
+  if (!lend) {
+    io.stderr(
+      `mtemu: note: tag storage of ${formatSize(bytes)} of memory is not a whole number of pageblocks: it is not lent (multiples of ${formatSize(REUSE_UNIT)} are)\n`,
+    );
+  }
+  return { tree, lend };
+}
+
+function boot(values: ParsedOptions['values'], io: CommandIo, trace: InstructionTrace | undefined): System {
+  const { tree, lend } = machineTree(values, io);
+  const policy = choice(
+    COMMAND,
+    values,
+    'tag-storage',
+    policies().map((p) => p.name),
+  );
+  const pageSize = PAGE_SIZES[choice(COMMAND, values, 'page-size', Object.keys(PAGE_SIZES)) ?? '4k']!;
+  const engine = choice(COMMAND, values, 'engine', ENGINE_NAMES) ?? 'auto';
+  const chosen = policy ?? (lend ? undefined : 'static');
+  return bootSystem({
+    tree,
+    engine,
+    pageSize,
+    seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
+    check: values['check'] === true,
+    ...(chosen === undefined ? {} : { policy: chosen }),
+    write: (fd, bytes) => (fd === 1 ? io.stdout(bytes) : io.stderr(new TextDecoder().decode(bytes))),
+    ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
+    ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
+    ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
+  });
+}
+
+// ---- after ---------------------------------------------------------------------------------------
+
+/** Says how the run ended, where there is something to say, and gives the exit status. */
+function conclude(outcome: RunOutcome, format: 'text' | 'json', io: CommandIo): number {
+  switch (outcome.kind) {
+    case 'ended':
+      return concludeProcess(outcome.end, format, io);
+    case 'limit':
+      io.stderr(`mtemu: the ${outcome.which === 'steps' ? '--max-steps' : '--timeout'} limit was reached\n`);
+      return 124;
+    case 'violation':
+      for (const v of outcome.violations) io.stderr(`mtemu: invariant ${v.invariant} broken: ${v.detail}\n`);
+      return 125;
+    case 'halted':
+      io.stderr(`mtemu: the machine halted: ${outcome.message}\n`);
+      return 125;
+  }
+}
+
+function concludeProcess(end: ProcessEnd, format: 'text' | 'json', io: CommandIo): number {
+  if (end.kind === 'exited') return end.status;
+  const { info, report } = end;
+  if (report !== undefined) {
+    io.stderr(
+      format === 'json' ? `${JSON.stringify(tagFaultReportToJson(report))}\n` : renderTagFaultReport(report),
+    );
+  } else {
+    io.stderr(
+      `mtemu: the program was killed by ${info.signal} (${info.codeName}) at 0x${info.address.toString(16)}\n`,
+    );
+  }
+  return 128 + SIGNAL[info.signal];
+}
+
+function statistics({ kernel, board }: System): Record<string, unknown> {
+  const { cpu } = board.machine;
+  const { regions: _regions, ...tagStorage } = kernel.mm.snapshotTagStorage();
+  return {
+    instructions: cpu.steps,
+    tagChecks: cpu.tagChecks,
+    faults: kernel.faults,
+    vmstat: kernel.mm.vmstat(),
+    tagStorage: { ...tagStorage, ...kernel.mm.tagStorageMetrics() },
+  };
+}

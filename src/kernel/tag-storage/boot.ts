@@ -1,0 +1,124 @@
+/**
+ * Memory from boot to running, with tag storage in the order of tag-storage.md 3.1: reserve, zero page,
+ * mem_init, register (stage B), activate, enable (stage C).
+ *
+ * "Disabled" never means half: the tag pages stay reserved, a carve-out as on any MTE machine. Only
+ * without MTE do they become ordinary memory.
+ */
+import { inputError } from '../../base/index.js';
+import { Mte } from '../arch/index.js';
+import type { Page } from '../mm/index.js';
+import {
+  freeReservedArea,
+  initMemory,
+  initZeroPage,
+  KernelMemoryManager,
+  memInit,
+  pfnRange,
+  setupWatermarks,
+} from '../mm/index.js';
+import { TagStorageHooks } from './mm-hooks.js';
+import type { BootMemoryOptions } from './options.js';
+import { findPolicy, policies } from './policies.js';
+import type { PolicyHost, Status, TagStoragePolicy } from './policy.js';
+import { OK, refuse } from './policy.js';
+import { regionsProblem } from './regions.js';
+import { TagStash } from './stash.js';
+import { staticPolicy } from './static.js';
+import { TagStorageReports } from './view.js';
+
+/**
+ * Brings memory up.
+ *
+ * @throws InputError where the policy's name is unknown or there is no memory.
+ */
+export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
+  const factory = findPolicy(options.policy);
+  if (!factory) {
+    throw inputError('TAG-STORAGE-POLICY', `no tag storage policy named '${options.policy}'`, {
+      help: `one of ${policies()
+        .map((policy) => policy.name)
+        .join(', ')}`,
+    });
+  }
+  const hasMte = options.mte ?? true;
+  const mm = initMemory({
+    contexts: options.contexts,
+    port: options.port,
+    tlb: options.tlb,
+    banks: options.banks,
+    reserved: options.reserved,
+    pageSize: options.pageSize,
+    vaBits: options.vaBits ?? 48,
+    mte: hasMte,
+    log: options.log,
+    ...(options.pageblockOrder === undefined ? {} : { pageblockOrder: options.pageblockOrder }),
+  });
+  for (const region of options.tagRegions) {
+    mm.memblock.reserve(pfnRange(mm, region.tagStartPfn, region.tagEndPfn));
+  }
+  const mte = new Mte(mm);
+  const stash = new TagStash(mm, mte);
+  const host: PolicyHost = { mm, mte, stash };
+  const wanted = factory.create(host);
+  mm.hooks = new TagStorageHooks(mm, mte, stash, wanted);
+  const clearTags = (page: Page) => {
+    mte.clearPageTags(page);
+    mte.setPageMteTagged(page);
+  };
+  if (!initZeroPage(mm, clearTags)) throw inputError('MEMORY', 'no memory for the kernel');
+  memInit(mm);
+
+  const managed = startPolicy(options, host, wanted);
+  const policy: TagStoragePolicy = managed.ok ? wanted : staticPolicy.create(host);
+  if (!managed.ok) mm.hooks = new TagStorageHooks(mm, mte, stash, policy);
+  return new KernelMemoryManager(
+    mm,
+    new TagStorageReports({
+      mm,
+      mte,
+      stash,
+      policy,
+      regions: options.tagRegions,
+      reason: managed.ok ? '' : managed.reason,
+    }),
+  );
+}
+
+/** Stages B and C; says in the log what Linux says. */
+function startPolicy(options: BootMemoryOptions, { mm, mte }: PolicyHost, policy: TagStoragePolicy): Status {
+  const { tagRegions } = options;
+  if (tagRegions.length === 0)
+    return policy.name === 'static' ? OK : refuse('no tag storage in the device tree');
+  if (!mm.mte) {
+    const endOfDram = Math.floor(mm.memblock.endOfDram / mm.pageSize);
+    for (const { tagStartPfn, tagEndPfn } of tagRegions) {
+      if (tagStartPfn < endOfDram) freeReservedArea(mm, tagStartPfn, Math.min(tagEndPfn + 1, endOfDram));
+    }
+    return disabled(mm.log, 'MTE is off: tag storage is ordinary memory');
+  }
+  if (policy.name === 'static') return OK;
+  if (options.kasanHwTags ?? false)
+    return disabled(mm.log, 'KASAN HW tags incompatible with tag storage management');
+  const memory = mm.memblock.memory.map(({ start, end }) => ({
+    start: Math.ceil(start / mm.pageSize),
+    end: Math.floor(end / mm.pageSize),
+  }));
+  const problem = regionsProblem(tagRegions, memory);
+  if (problem !== undefined) return disabled(mm.log, problem);
+  const registered = policy.register(tagRegions);
+  if (!registered.ok) return disabled(mm.log, registered.reason);
+  policy.activate();
+  setupWatermarks(mm);
+  const enabled = policy.enable();
+  if (!enabled.ok) return disabled(mm.log, enabled.reason);
+  mm.log('MTE tag storage region management enabled');
+  mm.bugOn(!mte.tagStorageEnabled, 'policy enabled without the key');
+  return OK;
+}
+
+function disabled(log: (line: string) => void, reason: string): Status {
+  log(`tag storage: ${reason}`);
+  log('MTE tag storage region management disabled');
+  return refuse(reason);
+}

@@ -1,0 +1,246 @@
+/**
+ * `cma`: RFC v3 as it was meant. Tag storage is lent as CMA to movable, untagged data; a tagged page
+ * gets its block by moving that data away, at allocation if it can be had, at the first access else.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EINVAL } from '../contexts/index.js';
+import type {
+  CmaArea,
+  FaultOnAccessContext,
+  FaultOnAccessOutcome,
+  Gfp,
+  Mm,
+  Page,
+  TagRegion,
+  Violation,
+} from '../mm/index.js';
+import {
+  cmaActivateArea,
+  cmaAlloc,
+  cmaAllocRange,
+  cmaHoldBack,
+  cmaInitReservedMem,
+  cmaRangeUsed,
+  cmaRelease,
+  cmaRemoveMem,
+  DMA32_LIMIT,
+  PG_reserved,
+} from '../mm/index.js';
+import type { TagBlock } from './blocks.js';
+import { findBlock } from './blocks.js';
+import { handleFolioFaultOnAccess } from './fault-on-access.js';
+import type {
+  Outcome,
+  PlacementRequest,
+  PolicyFactory,
+  PolicyHost,
+  Status,
+  TagStoragePolicy,
+} from './policy.js';
+import { OK, refuse } from './policy.js';
+import { splitRegionsAt } from './regions.js';
+import { TagBlocks } from './tag-blocks.js';
+
+/** Tries of cma_alloc_range for one block. */
+const CLAIM_TRIES = 3;
+/** Alignment order when a whole area is taken out again. */
+const WITHDRAW_ALIGN = 8;
+
+class CmaPolicy implements TagStoragePolicy {
+  readonly name = 'cma';
+  readonly #host: PolicyHost;
+  readonly #blocks: TagBlocks;
+  readonly #areas = new Map<TagRegion, CmaArea>();
+  #regions: readonly TagRegion[] = [];
+  /** The zero page's block, kept from the buddy at activation. */
+  #zeroBlock: TagBlock | undefined;
+
+  constructor(host: PolicyHost) {
+    this.#host = host;
+    this.#blocks = new TagBlocks(host.mm, host.mte, host.stash, {
+      claim: (block) => this.#claim(block),
+      release: (block) => this.#release(block),
+    });
+  }
+
+  get regions(): readonly TagRegion[] {
+    return this.#regions;
+  }
+
+  /** mte_init_tag_storage() from B8 on: split at zone boundaries, register every part; all or nothing. */
+  register(regions: readonly TagRegion[]): Status {
+    const { mm } = this.#host;
+    const parts = splitRegionsAt(regions, DMA32_LIMIT / mm.pageSize);
+    if (typeof parts === 'string') return refuse(parts);
+    for (const region of parts) {
+      const count = region.tagEndPfn - region.tagStartPfn + 1;
+      const b = region.blockSizePages;
+      const orderPerBit = Number.isInteger(Math.log2(b)) ? Math.log2(b) : 0;
+      const area = cmaInitReservedMem(mm, region.tagStartPfn, count, orderPerBit);
+      if (typeof area === 'number') {
+        for (const registered of this.#areas.values()) cmaRemoveMem(mm, registered);
+        this.#areas.clear();
+        return refuse(cmaReason(mm, region, area));
+      }
+      this.#areas.set(region, area);
+    }
+    this.#regions = parts;
+    this.#blocks.setRegions(parts);
+    // Its tags are written and it is marked tagged already: its block must never hold anything else.
+    const zero = findBlock(parts, mm.memmap.pageToPfn(mm.zeroPage));
+    if (zero) {
+      this.#zeroBlock = zero;
+      cmaHoldBack(this.#areas.get(zero.region)!, zero.pfn, zero.region.blockSizePages);
+    }
+    return OK;
+  }
+
+  /** cma_init_reserved_areas(). */
+  activate(): void {
+    for (const area of this.#areas.values()) cmaActivateArea(this.#host.mm, area);
+  }
+
+  /** mte_enable_tag_storage(). */
+  enable(): Status {
+    const { mm, mte } = this.#host;
+    const inactive = [...this.#areas].filter(([region]) =>
+      mm.memmap.test(mm.memmap.pfnToPage(region.tagStartPfn)!, PG_reserved),
+    );
+    if (inactive.length > 0) {
+      this.#withdraw();
+      return refuse('a tag storage area could not be activated');
+    }
+    if (this.#zeroBlock) this.#blocks.adopt(this.#zeroBlock, mm.zeroPage);
+    else mm.warn('the zero page has no tag storage block');
+    mte.tagStorageEnabled = true;
+    return OK;
+  }
+
+  /** Takes activated areas out of use; with MTE on, data left in them would be overwritten by tags. */
+  #withdraw(): void {
+    const { mm } = this.#host;
+    for (const area of this.#areas.values()) {
+      if (area.bitmap === undefined) continue;
+      const taken = mm.contexts.runToCompletion(cmaAlloc(mm, area, area.count, WITHDRAW_ALIGN));
+      if (taken < 0) mm.warn(`${area.name}: tag storage is in use as data and will be corrupted`);
+    }
+    this.#areas.clear();
+    this.#regions = [];
+    this.#blocks.setRegions([]);
+  }
+
+  *#claim(block: TagBlock): MaySleep<number> {
+    const { mm } = this.#host;
+    const area = this.#areas.get(block.region);
+    if (!area) return -EINVAL;
+    const { error, fast } = yield* cmaAllocRange(
+      mm,
+      area,
+      block.pfn,
+      block.region.blockSizePages,
+      CLAIM_TRIES,
+    );
+    if (error === 0) {
+      if (fast) mm.metrics.reserveFast++;
+      else mm.metrics.reserveMigrate++;
+    }
+    return error;
+  }
+
+  *#release(block: TagBlock): Atomic<void> {
+    const { mm } = this.#host;
+    yield* cmaRelease(
+      mm,
+      this.#areas.get(block.region)!,
+      mm.memmap.pfnToPage(block.pfn)!,
+      block.region.blockSizePages,
+    );
+  }
+
+  /** arch_alloc_cma(). */
+  mayPlaceData(request: PlacementRequest): boolean {
+    return !request.tagged;
+  }
+
+  *onTaggedPage(page: Page, order: number, _gfp: Gfp): MaySleep<Outcome> {
+    return (yield* this.#blocks.reserve(page, order)) === 0 ? 'reserved' : 'later';
+  }
+
+  /** Moving data sleeps: a page allocated in atomic context gets its block at the first access. */
+  *onTaggedPageAtomic(): Atomic<Outcome> {
+    this.#host.mm.metrics.atomicRefused++;
+    return 'later';
+  }
+
+  onTaggedFree(page: Page, order: number): Atomic<void> {
+    return this.#blocks.free(page, order);
+  }
+
+  onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
+    return handleFolioFaultOnAccess(this.#host.mm, this.#blocks, this.#regions, folio, context);
+  }
+
+  tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined {
+    const { memmap } = this.#host.mm;
+    for (const region of this.#regions) {
+      const pfn = memmap.pageToPfn(page);
+      if (pfn < region.tagStartPfn || pfn > region.tagEndPfn) continue;
+      const first = (page - ((pfn - region.tagStartPfn) % region.blockSizePages)) as Page;
+      if (!this.#blocks.held.has(first)) return undefined;
+      return { block: first, taggedPages: memmap.refcount[first]! - 1 };
+    }
+    return undefined;
+  }
+
+  /** Invariant 3's and 7's CMA side: bitmap and counters agree with the blocks held. */
+  checkInvariants(): readonly Violation[] {
+    const { mm } = this.#host;
+    const out: Violation[] = [];
+    let heldPages = 0;
+    for (const block of this.#blocks.held.values()) {
+      const b = block.region.blockSizePages;
+      heldPages += b;
+      const area = this.#areas.get(block.region);
+      if (!area?.bitmap || !allUsed(area, block.pfn, b)) {
+        out.push({
+          invariant: '3',
+          detail: `block 0x${block.pfn.toString(16)} is held but not allocated in its area`,
+        });
+      }
+    }
+    const usedPages = [...this.#areas.values()].reduce(
+      (sum, area) => sum + (area.bitmap?.reduce((n, bit) => n + bit, 0) ?? 0) * 2 ** area.orderPerBit,
+      0,
+    );
+    const counted = mm.events.cma_alloc_success - mm.events.cma_release_success;
+    if (usedPages !== heldPages || counted !== heldPages) {
+      out.push({
+        invariant: '7',
+        detail: `pages of blocks held ${heldPages}, allocated in the areas ${usedPages}, by counters ${counted}`,
+      });
+    }
+    return out;
+  }
+}
+
+function allUsed(area: CmaArea, pfn: number, count: number): boolean {
+  for (let i = 0; i < count; i++) {
+    const at = pfn + i - ((pfn + i - area.basePfn) % 2 ** area.orderPerBit);
+    if (!cmaRangeUsed(area, at, 2 ** area.orderPerBit)) return false;
+  }
+  return true;
+}
+
+/** Why cma_init_reserved_mem refused, in words. */
+function cmaReason(mm: Mm, region: TagRegion, error: number): string {
+  const at = `tag storage at pfn 0x${region.tagStartPfn.toString(16)}`;
+  if (error !== -EINVAL) return `${at}: no free CMA area`;
+  const size = (mm.memmap.pageblockNrPages * mm.pageSize) / 2 ** 20;
+  return `${at}: base and size must be multiples of ${size} MiB, a pageblock with this page size`;
+}
+
+export const cmaPolicy: PolicyFactory = {
+  name: 'cma',
+  summary: 'RFC v3, repaired: lent as CMA to movable untagged data, taken back block by block',
+  create: (host) => new CmaPolicy(host),
+};

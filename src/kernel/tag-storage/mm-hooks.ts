@@ -1,0 +1,123 @@
+/**
+ * The hooks of mm/, made of MTE page handling and a tag storage policy: the code of the series, in the
+ * order of its table of contents (mm/hooks.ts).
+ */
+import type { PA } from '../../base/index.js';
+import type { Mte } from '../arch/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { EAGAIN, ENOMEM } from '../contexts/index.js';
+import type {
+  CopyPreparation,
+  FaultOnAccessContext,
+  FaultOnAccessOutcome,
+  Gfp,
+  Mm,
+  MmHooks,
+  Page,
+  Vma,
+} from '../mm/index.js';
+import { __GFP_MOVABLE, __GFP_TAGGED, PG_tag_storage_reserved, VM_MTE } from '../mm/index.js';
+import { regionOfTagPage } from './blocks.js';
+import type { TagStoragePolicy } from './policy.js';
+import type { TagStash } from './stash.js';
+
+export class TagStorageHooks implements MmHooks {
+  readonly #mm: Mm;
+  readonly #mte: Mte;
+  readonly #stash: TagStash;
+  readonly #policy: TagStoragePolicy;
+
+  constructor(mm: Mm, mte: Mte, stash: TagStash, policy: TagStoragePolicy) {
+    this.#mm = mm;
+    this.#mte = mte;
+    this.#stash = stash;
+    this.#policy = policy;
+  }
+
+  *archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<boolean> {
+    this.#mm.metrics.taggedPagesAllocated += 2 ** order;
+    if (!this.#mte.tagStorageEnabled) return true;
+    return (yield* this.#policy.onTaggedPage(page, order, gfp)) !== 'refused';
+  }
+
+  *archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<boolean> {
+    this.#mm.metrics.taggedPagesAllocated += 2 ** order;
+    if (!this.#mte.tagStorageEnabled) return true;
+    return (yield* this.#policy.onTaggedPageAtomic(page, order, gfp)) !== 'refused';
+  }
+
+  archNeedsFreePrepare(page: Page): boolean {
+    return this.#mm.memmap.test(page, PG_tag_storage_reserved) || this.#stash.size > 0;
+  }
+
+  /** v3/32's condition, reserved rather than tagged; and a stash is dropped with its page in any case. */
+  *archFreePagesPrepare(page: Page, order: number): Atomic<void> {
+    if (this.#mm.memmap.test(page, PG_tag_storage_reserved)) yield* this.#policy.onTaggedFree(page, order);
+    else yield* this.#stash.drop(page, order);
+  }
+
+  archAllocCma(gfp: Gfp): boolean {
+    if (!this.#mte.tagStorageEnabled) return true;
+    return this.#policy.mayPlaceData({
+      gfp,
+      movable: (gfp & __GFP_MOVABLE) !== 0,
+      tagged: (gfp & __GFP_TAGGED) !== 0,
+    });
+  }
+
+  tagClearHighpage(page: Page): void {
+    this.#mte.tagClearHighpage(page);
+  }
+
+  archCalcVmaGfp(vma: Vma | undefined, _gfp: Gfp): Gfp {
+    return vma !== undefined && (vma.flags & VM_MTE) !== 0 ? __GFP_TAGGED : 0;
+  }
+
+  needsSyncTags(pte: bigint): boolean {
+    return this.#mte.needsSyncTags(pte);
+  }
+
+  mteSyncTags(pte: bigint, page: Page, nr: number): Atomic<bigint> {
+    return this.#mte.mteSyncTags(pte, page, nr);
+  }
+
+  syncIcacheDcache(page: Page): void {
+    this.#mte.syncIcacheDcache(page);
+  }
+
+  archHandleFolioFaultOnAccess(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
+    return this.#policy.onTaggedAccessWithoutStorage(folio, context);
+  }
+
+  *copyHighpagePrepare(to: Page, from: Page): MaySleep<CopyPreparation | number> {
+    if (this.#mte.pageTagStorageReserved(to)) return {};
+    if (!this.#mte.pageMteTagged(from) && !this.#stash.has(from)) return {};
+    const buffer = yield* this.#stash.allocBuffer();
+    return buffer === undefined ? -ENOMEM : { buffer };
+  }
+
+  *copyHighpage(to: Page, from: Page, preparation: CopyPreparation): Atomic<number> {
+    const mm = this.#mm;
+    mm.port.copy(mm.pageToPa(to), mm.pageToPa(from), mm.pageSize);
+    if (!mm.mte) return 0;
+    if (!this.#mte.tagStorageEnabled) {
+      if (this.#mte.pageMteTagged(from)) {
+        this.#mte.copyPageTags(to, from);
+        this.#mte.setPageMteTagged(to);
+      }
+      return 0;
+    }
+    const outcome = yield* this.#stash.copyTags(to, from, preparation.buffer as PA | undefined);
+    if (outcome === 'used') preparation.buffer = undefined;
+    return outcome === 'needed' ? -EAGAIN : 0;
+  }
+
+  *copyHighpageEnd(preparation: CopyPreparation): Atomic<void> {
+    if (preparation.buffer !== undefined) yield* this.#stash.freeBuffer(preparation.buffer as PA);
+    preparation.buffer = undefined;
+  }
+
+  isTagStoragePage(page: Page): boolean {
+    return regionOfTagPage(this.#policy.regions, this.#mm.memmap.pageToPfn(page)) !== undefined;
+  }
+}

@@ -1,0 +1,12 @@
+/** Every tag storage policy there is, by name. */
+import { cmaPolicy } from './cma.js';
+import type { PolicyFactory } from './policy.js';
+import { staticPolicy } from './static.js';
+
+const POLICIES: readonly PolicyFactory[] = [staticPolicy, cmaPolicy];
+
+/** For listings: name and summary of each. */
+export const policies = (): readonly PolicyFactory[] => POLICIES;
+
+export const findPolicy = (name: string): PolicyFactory | undefined =>
+  POLICIES.find((policy) => policy.name === name);

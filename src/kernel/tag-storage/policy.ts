@@ -1,0 +1,85 @@
+/**
+ * The interface every way of lending tag storage fits behind (tag-storage.md 8).
+ *
+ * A policy decides who may place data in tag storage, what happens when a tagged page needs its block,
+ * and what an access to a tagged page without one leads to. The colours tell what it may do there: a
+ * policy that must migrate can only refuse an atomic request; one that merely drops cached copies can
+ * grant it. A new policy is one new file and a line in policies.ts.
+ */
+import type { Mte } from '../arch/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import type {
+  FaultOnAccessContext,
+  FaultOnAccessOutcome,
+  Gfp,
+  Mm,
+  Page,
+  TagRegion,
+  Violation,
+} from '../mm/index.js';
+import type { TagStash } from './stash.js';
+
+/** What a policy is given to work with. */
+export interface PolicyHost {
+  readonly mm: Mm;
+  readonly mte: Mte;
+  readonly stash: TagStash;
+}
+
+/** Whether something could be set up; the reason goes to the log and to reports. */
+export type Status = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+export const OK: Status = { ok: true };
+export const refuse = (reason: string): Status => ({ ok: false, reason });
+
+/** A request for memory that could be served from tag storage. */
+export interface PlacementRequest {
+  readonly gfp: Gfp;
+  readonly movable: boolean;
+  readonly tagged: boolean;
+}
+
+/** What became of a tagged page's need for its block. */
+export type Outcome =
+  /** The block is held. */
+  | 'reserved'
+  /** Not now; the page is usable, and an access will ask again. */
+  | 'later'
+  /** The page cannot be used for a tagged allocation (v1, v2): try another. */
+  | 'refused';
+
+export interface TagStoragePolicy {
+  readonly name: string;
+  /** The regions as managed: split at zone boundaries. Empty while nothing is managed. */
+  readonly regions: readonly TagRegion[];
+
+  /** mem_init(): take charge of the tag pages, all still reserved. */
+  register(regions: readonly TagRegion[]): Status;
+  /** core_initcall: lend them. Nothing is tagged yet. */
+  activate(): void;
+  /** arch_initcall: all or nothing; after this pages may be tagged. */
+  enable(): Status;
+
+  /** May data be placed in tag storage for this request? */
+  mayPlaceData(request: PlacementRequest): boolean;
+  /** A page that will be mapped tagged was allocated. */
+  onTaggedPage(page: Page, order: number, gfp: Gfp): MaySleep<Outcome>;
+  /** The same from atomic context. */
+  onTaggedPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<Outcome>;
+  /** A page with PG_tag_storage_reserved is freed; from any context. */
+  onTaggedFree(page: Page, order: number): Atomic<void>;
+  /** A page without its block is accessed through a tagged mapping. Drops the folio's reference always. */
+  onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome>;
+
+  /** Is this tag page held for tags right now, and for how many pages? */
+  tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined;
+  /** The policy's share of the invariants of tag-storage.md 12. */
+  checkInvariants(): readonly Violation[];
+}
+
+/** How a policy is made; `summary` is for `--tag-storage list`. */
+export interface PolicyFactory {
+  readonly name: string;
+  readonly summary: string;
+  create(host: PolicyHost): TagStoragePolicy;
+}

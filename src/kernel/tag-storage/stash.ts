@@ -1,0 +1,137 @@
+/**
+ * `tags_by_pfn`: tags of pages that have no tag block, kept in kernel memory until they do
+ * (v3/28, v3/29; rules repaired after tag-storage.md 6.4 to 6.6).
+ *
+ * Buffers are a page's worth of packed tags each, cut from slab pages in guest memory. One lock,
+ * taken with interrupts off because pages are freed from interrupts, covers {look up, write tags, set
+ * PG_tag_storage_reserved}: nobody can save tags for a page that has just got its block, and nobody
+ * sees a page reserved whose tags are not back. Nothing allocates or sleeps under it.
+ */
+import type { PA } from '../../base/index.js';
+import type { Mte } from '../arch/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { racePoint, SpinLock } from '../contexts/index.js';
+import type { Mm, Page } from '../mm/index.js';
+import { GFP_KERNEL, PG_tag_storage_reserved, SlabCache } from '../mm/index.js';
+
+const RESTORED = racePoint('tags restored');
+
+export class TagStash {
+  readonly #mm: Mm;
+  readonly #mte: Mte;
+  readonly #buffers: SlabCache;
+  readonly #lock: SpinLock;
+  /** Page -> buffer. */
+  readonly #byPage = new Map<Page, PA>();
+
+  constructor(mm: Mm, mte: Mte) {
+    this.#mm = mm;
+    this.#mte = mte;
+    this.#buffers = new SlabCache(mm, 'mte_tags', mm.pageSize / 32);
+    this.#lock = new SpinLock(mm.contexts, 'tags_by_pfn');
+  }
+
+  get size(): number {
+    return this.#byPage.size;
+  }
+
+  has(page: Page): boolean {
+    return this.#byPage.has(page);
+  }
+
+  pages(): IterableIterator<Page> {
+    return this.#byPage.keys();
+  }
+
+  /** Buffers handed out and not stored: must be 0 between operations. */
+  get looseBuffers(): number {
+    return this.#buffers.inUse - this.#byPage.size;
+  }
+
+  /** mte_allocate_tag_buf(). */
+  allocBuffer(): MaySleep<PA | undefined> {
+    return this.#buffers.alloc(GFP_KERNEL);
+  }
+
+  freeBuffer(buffer: PA): Atomic<void> {
+    return this.#buffers.free(buffer);
+  }
+
+  /**
+   * Brings the tags of `from` to `to`, whichever of tags and stash each of them has; `from` keeps its own,
+   * for a copy on write leaves it alive.
+   *
+   * @param spare a buffer to use if `to` has no block.
+   * @returns what became of it: 'used', 'unused', or 'needed' where there was none.
+   */
+  *copyTags(to: Page, from: Page, spare: PA | undefined): Atomic<'used' | 'unused' | 'needed'> {
+    const { port, pageSize } = this.#mm;
+    let replaced: PA | undefined;
+    let outcome: 'used' | 'unused' | 'needed' = 'unused';
+    yield* this.#lock.lockIrqsave();
+    const stashed = this.#byPage.get(from);
+    if (this.#mte.pageMteTagged(from) || stashed !== undefined) {
+      const tags =
+        stashed === undefined
+          ? port.readTags(this.#mm.pageToPa(from), pageSize)
+          : port.readBytes(stashed, pageSize / 32);
+      if (this.#mte.pageTagStorageReserved(to)) {
+        port.writeTags(this.#mm.pageToPa(to), tags);
+        this.#mte.setPageMteTagged(to);
+      } else if (spare === undefined) {
+        outcome = 'needed';
+      } else {
+        port.writeBytes(spare, tags);
+        replaced = this.#byPage.get(to);
+        this.#byPage.set(to, spare);
+        this.#mm.metrics.stashStored++;
+        this.#mm.metrics.stashPeak = Math.max(this.#mm.metrics.stashPeak, this.#byPage.size);
+        outcome = 'used';
+      }
+    }
+    this.#lock.unlockIrqrestore();
+    if (replaced !== undefined) yield* this.#buffers.free(replaced);
+    return outcome;
+  }
+
+  /**
+   * The block of every page of the folio is held: stashed tags go to their place, and the pages are marked
+   * reserved, in one critical section (tag-storage.md 6.4).
+   */
+  *restoreAndMarkReserved(page: Page, order: number): Atomic<void> {
+    const mm = this.#mm;
+    const freed: PA[] = [];
+    yield* this.#lock.lockIrqsave();
+    for (let i = 0; i < 2 ** order; i++) {
+      const at = (page + i) as Page;
+      const buffer = this.#byPage.get(at);
+      if (buffer !== undefined) {
+        mm.port.writeTags(mm.pageToPa(at), mm.port.readBytes(buffer, mm.pageSize / 32));
+        if (mm.contexts.racing) yield RESTORED;
+        this.#byPage.delete(at);
+        freed.push(buffer);
+        mm.metrics.stashRestored++;
+      }
+      mm.memmap.set(at, PG_tag_storage_reserved);
+      if (buffer !== undefined) this.#mte.setPageMteTagged(at);
+    }
+    this.#lock.unlockIrqrestore();
+    for (const buffer of freed) yield* this.#buffers.free(buffer);
+  }
+
+  /** The pages are being freed: their next owner must not inherit tags. */
+  *drop(page: Page, order: number): Atomic<void> {
+    if (this.#byPage.size === 0) return;
+    const freed: PA[] = [];
+    yield* this.#lock.lockIrqsave();
+    for (let i = 0; i < 2 ** order; i++) {
+      const buffer = this.#byPage.get((page + i) as Page);
+      if (buffer === undefined) continue;
+      this.#byPage.delete((page + i) as Page);
+      freed.push(buffer);
+      this.#mm.metrics.stashDropped++;
+    }
+    this.#lock.unlockIrqrestore();
+    for (const buffer of freed) yield* this.#buffers.free(buffer);
+  }
+}
