@@ -132,9 +132,10 @@ class Bytes {
     throw inputError(code, message, { file: this.name, offset, ...(help === undefined ? {} : { help }) });
   }
 
-  /** The stretch as numbers, if it lies in the file. */
+  /** The stretch as numbers, if it lies in the file. Nothing lies anywhere: a bss segment's offset may be past the end. */
   slice(what: string, offset: bigint, size: bigint, at: number): Uint8Array {
     const length = BigInt(this.bytes.length);
+    if (size === 0n) return this.bytes.subarray(0, 0);
     if (offset > length || size > length - offset) {
       this.fail(
         'ELF-TRUNCATED',
