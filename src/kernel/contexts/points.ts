@@ -46,3 +46,11 @@ export const sleepPoint = (at: string): SleepPoint => Object.freeze({ point: 'sl
 export function unsafeSleepInAtomic<T>(sleeping: MaySleep<T>): Atomic<T> {
   return sleeping as Atomic<unknown> as Atomic<T>;
 }
+
+const NO_POINTS: readonly RacePoint[] = [];
+
+/** An Atomic function that has nothing to do but to answer. */
+export function* immediately<T>(value: T): Atomic<T> {
+  yield* NO_POINTS;
+  return value;
+}

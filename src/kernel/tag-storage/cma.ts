@@ -3,7 +3,7 @@
  * gets its block by moving that data away, at allocation if it can be had, at the first access else.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
-import { EINVAL } from '../contexts/index.js';
+import { EINVAL, immediately } from '../contexts/index.js';
 import type {
   CmaArea,
   FaultOnAccessContext,
@@ -167,9 +167,9 @@ class CmaPolicy implements TagStoragePolicy {
   }
 
   /** Moving data sleeps: a page allocated in atomic context gets its block at the first access. */
-  *onTaggedPageAtomic(): Atomic<Outcome> {
+  onTaggedPageAtomic(): Atomic<Outcome> {
     this.#host.mm.metrics.atomicRefused++;
-    return 'later';
+    return immediately('later');
   }
 
   onTaggedFree(page: Page, order: number): Atomic<void> {

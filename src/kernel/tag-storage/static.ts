@@ -2,6 +2,7 @@
  * `static`: today's kernels. Tag storage stays a carve-out; no page ever needs anything.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
+import { immediately } from '../contexts/index.js';
 import type { FaultOnAccessContext, FaultOnAccessOutcome, Page, TagRegion, Violation } from '../mm/index.js';
 import { putPage } from '../mm/index.js';
 import type { Outcome, PolicyFactory, PolicyHost, Status, TagStoragePolicy } from './policy.js';
@@ -31,15 +32,17 @@ class StaticPolicy implements TagStoragePolicy {
     return true;
   }
 
-  *onTaggedPage(): MaySleep<Outcome> {
-    return 'reserved';
+  onTaggedPage(): MaySleep<Outcome> {
+    return immediately('reserved');
   }
 
-  *onTaggedPageAtomic(): Atomic<Outcome> {
-    return 'reserved';
+  onTaggedPageAtomic(): Atomic<Outcome> {
+    return immediately('reserved');
   }
 
-  *onTaggedFree(): Atomic<void> {}
+  onTaggedFree(): Atomic<void> {
+    return immediately(undefined);
+  }
 
   *onTaggedAccessWithoutStorage(folio: Page, _context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
     // Unreachable while the key is off; the reference must be dropped all the same.
