@@ -193,11 +193,12 @@ export class MemoryAccess {
     const low = this.#split[0]!;
     if ((low & (alignment - 1)) === 0) return;
     const cpu = this.#cpu;
-    let fault = cpu.alignmentChecked || access.kind === 'exclusive';
+    // Both oracles let a misaligned Load-Exclusive inside 16 bytes pass, but no Store-Exclusive.
+    let fault = cpu.alignmentChecked || (access.kind === 'exclusive' && isWrite);
     if (!fault && access.kind !== 'normal') {
       const crosses = (low & 15) + alignment > GRANULE;
       if (!cpu.environment.has('FEAT_LSE2')) fault = true;
-      else fault = crosses && (access.kind === 'atomic' || !cpu.nAA);
+      else fault = crosses && (access.kind !== 'ordered' || !cpu.nAA);
     }
     if (fault) throw alignmentFault(isWrite, va);
   }
@@ -255,7 +256,7 @@ export class MemoryAccess {
     const pa = tlb.page[entry]! + (low & 0xfff);
     if (!aligned && (flags & EntryFlag.device) !== 0) throw alignmentFault(reportWrite, va);
     if (access.tagChecked && (flags & EntryFlag.tagged) !== 0) {
-      this.#checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, reportWrite);
+      this.#checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, user, reportWrite);
     }
     if (!this.#memory.isBacked(pa, bytes)) throw this.#externalAbort(va, reportWrite);
     this.#pieces.push(pa, bytes);
@@ -272,7 +273,7 @@ export class MemoryAccess {
   }
 
   /** AArch64.AccessTagIsChecked and CheckTag; `tcf` is 0 where TCO, TCF or ATA switch checks off. */
-  #checkTag(va: bigint, high: number, pa: number, tcf: number, isWrite: boolean): void {
+  #checkTag(va: bigint, high: number, pa: number, tcf: number, user: boolean, isWrite: boolean): void {
     if (tcf === 0) return;
     const cpu = this.#cpu;
     const upper = (high & 0x80_0000) !== 0;
@@ -284,7 +285,7 @@ export class MemoryAccess {
     cpu.tagChecks++;
     if (this.#memory.readTag(pa) === tag) return;
     if (tcf === 1 || (tcf === 3 && !isWrite)) throw dataAbort(FaultStatus.SynchronousTagCheck, isWrite, va);
-    cpu.tags.reportAsynchronous(upper);
+    cpu.tags.reportAsynchronous(user ? 0 : cpu.pstate.el, upper);
   }
 
   /** `bytes` bytes from byte `from` of the resolved access. */
@@ -585,12 +586,8 @@ export class MemoryAccess {
       const pa = this.#physical(at, entry);
       this.#split64[0] = va;
       const high = this.#split[1]!;
-      const from = Number(va & 0x30n);
-      // The granule of the address itself first, so that FAR is the register's value where it mismatches.
-      this.#checkTag(va, high, pa + from, cpu.tcf, true);
-      for (let i = 0; i < 64; i += GRANULE) {
-        if (i !== from) this.#checkTag(at + BigInt(i), high, pa + i, cpu.tcf, true);
-      }
+      // Whichever granule mismatches, FAR is the block's first byte.
+      for (let i = 0; i < 64; i += GRANULE) this.#checkTag(at, high, pa + i, cpu.tcf, cpu.isUser, true);
     }
     this.#block(at, undefined, true, va);
   }

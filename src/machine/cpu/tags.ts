@@ -3,6 +3,7 @@
  *
  * Ref. DDI 0487, D10.5; J1 AArch64.RandomTag, AArch64.ChooseNonExcludedTag, AArch64.ReportTagCheckFault.
  */
+import type { ExceptionLevel } from '../../../isa/index.js';
 import type { Cpu } from './cpu.js';
 import { cellOf } from './system-cells.js';
 
@@ -64,12 +65,12 @@ export class TagUnit {
     return tag;
   }
 
-  /** A tag check failed asynchronously. */
-  reportAsynchronous(upperHalf: boolean): void {
+  /** A tag check failed asynchronously; `el` 0 also for the unprivileged accesses of EL1. */
+  reportAsynchronous(el: ExceptionLevel, upperHalf: boolean): void {
     const cpu = this.#cpu;
-    const cell = TFSR_OF[cpu.pstate.el]!;
+    const cell = TFSR_OF[el]!;
     // EL3 has one range; EL2 too without FEAT_VHE, but its register has both bits.
-    const bit = upperHalf && cpu.pstate.el !== 3 ? 2n : 1n;
+    const bit = upperHalf && el !== 3 ? 2n : 1n;
     cpu.cells.set(cell, cpu.cells.get(cell) | bit);
   }
 }

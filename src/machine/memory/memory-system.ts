@@ -49,6 +49,8 @@ export interface TagWrite {
   readonly after: number;
 }
 
+/** Memory whose tags fill one stripe of the interleave: their bytes are contiguous. */
+const TAG_RUN = 2048;
 /** Granules remembered by the last-writer map; beyond it the oldest are forgotten. */
 const MOST_TAG_WRITERS = 1 << 20;
 
@@ -197,8 +199,30 @@ export class MemorySystem implements MemoryPort {
     this.dram.linear.u8[host] = (pa & GRANULE) === 0 ? (byte & 0xf0) | tag : (byte & 0x0f) | (tag << 4);
   }
 
+  /** Calls `each` for runs of memory whose tag bytes follow one another: inside 2 KiB whatever the interleave. */
+  #tagRuns(pa: number, bytes: number, each: (tagByte: number, length: number, index: number) => void): void {
+    for (let done = 0; done < bytes; ) {
+      const at = pa + done;
+      const run = Math.min(bytes - done, TAG_RUN - (at % TAG_RUN));
+      const tagByte = this.controller.tagByteOf(at);
+      if (tagByte >= 0) each(tagByte, run / BYTES_PER_TAG_BYTE, done / BYTES_PER_TAG_BYTE);
+      done += run;
+    }
+  }
+
+  /** True if a range of tags is whole bytes of tag storage and goes straight to DRAM. */
+  #isWholeTagBytes(pa: number, bytes: number): boolean {
+    return this.#caches === undefined && pa % BYTES_PER_TAG_BYTE === 0 && bytes % BYTES_PER_TAG_BYTE === 0;
+  }
+
   readTags(pa: PA, bytes: number): Uint8Array {
     const out = new Uint8Array(bytes / BYTES_PER_TAG_BYTE);
+    if (this.#isWholeTagBytes(pa, bytes)) {
+      this.#tagRuns(pa, bytes, (tagByte, length, index) => {
+        out.set(this.dram.readBytes(tagByte, length), index);
+      });
+      return out;
+    }
     for (let i = 0; i < out.length; i++) {
       const at = pa + i * BYTES_PER_TAG_BYTE;
       out[i] = this.readTag(at) | (this.readTag(at + GRANULE) << 4);
@@ -207,6 +231,13 @@ export class MemorySystem implements MemoryPort {
   }
 
   writeTags(pa: PA, packed: Uint8Array): void {
+    const bytes = packed.length * BYTES_PER_TAG_BYTE;
+    if (this.#isWholeTagBytes(pa, bytes)) {
+      this.#tagRuns(pa, bytes, (tagByte, length, index) => {
+        this.dram.writeBytes(tagByte, packed.subarray(index, index + length));
+      });
+      return;
+    }
     for (let i = 0; i < packed.length; i++) {
       const at = pa + i * BYTES_PER_TAG_BYTE;
       this.writeTag(at, packed[i]! & 15);
@@ -215,16 +246,9 @@ export class MemorySystem implements MemoryPort {
   }
 
   fillTags(pa: PA, bytes: number, tag: number): void {
-    if (this.#caches === undefined && pa % BYTES_PER_TAG_BYTE === 0 && bytes % BYTES_PER_TAG_BYTE === 0) {
-      // A run of tag bytes inside one stripe or page is contiguous whatever the interleave.
+    if (this.#isWholeTagBytes(pa, bytes)) {
       const packed = tag | (tag << 4);
-      for (let done = 0; done < bytes; ) {
-        const at = pa + done;
-        const run = Math.min(bytes - done, 2048 - (at % 2048));
-        const tagByte = this.controller.tagByteOf(at);
-        if (tagByte >= 0) this.dram.fill(tagByte, run / BYTES_PER_TAG_BYTE, packed);
-        done += run;
-      }
+      this.#tagRuns(pa, bytes, (tagByte, length) => this.dram.fill(tagByte, length, packed));
       return;
     }
     for (let done = 0; done < bytes; done += GRANULE) this.writeTag(pa + done, tag);

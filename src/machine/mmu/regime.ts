@@ -89,6 +89,8 @@ export const TRANSLATION_CELLS: ReadonlySet<number> = new Set([
   ...SINGLE.el3,
 ]);
 
+const SCTLR_BITS = (1n << BigInt(SCTLR.M)) | (1n << BigInt(SCTLR.WXN));
+
 /** PARange and TCR.IPS/PS encodings. */
 const PHYSICAL_BITS = [32, 36, 40, 42, 44, 48, 48, 48];
 
@@ -150,7 +152,9 @@ function decodeEl10(cells: SystemCells, { el2Enabled }: RegimeOptions): RegimeCo
     };
   };
   const stage2On = el2Enabled && (hcrBit(HCR.VM) || dc) && !hcrBit(HCR.TGE);
-  const used = [SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1].map((c) => cells.get(c));
+  // Of SCTLR only M and WXN matter to translations: TCF may differ from task to task.
+  const used = [TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1].map((c) => cells.get(c));
+  used.push(cells.get(SCTLR_EL1) & SCTLR_BITS);
   if (el2Enabled) used.push(hcr, cells.get(VTCR_EL2), cells.get(VTTBR_EL2));
   return {
     regime: 'el10',
@@ -228,7 +232,7 @@ function decodeSingle(cells: SystemCells, regime: 'el2' | 'el3'): RegimeConfig {
     defaultCacheable: false,
     defaultTagged: false,
     stage2: undefined,
-    key: `${regime} ${[sctlr, tcr, ttbr, mair].map((c) => cells.get(c).toString(36)).join(' ')}`,
+    key: `${regime} ${[tcr, ttbr, mair].map((c) => cells.get(c).toString(36)).join(' ')} ${cells.get(sctlr) & SCTLR_BITS}`,
     contexts: new Int32Array(4),
   };
 }
