@@ -101,6 +101,7 @@ function statement(a: Assembly, line: Line): void {
     assign(a, line, word, wordStart, rest, line.end, head.assignment === '==');
     return;
   }
+  if (a.current.discarded && !MOVES.has(lower)) return;
   const macro = a.macros.get(lower);
   if (macro !== undefined) {
     callMacro(a, macro, line, rest);
@@ -119,6 +120,12 @@ function statement(a: Assembly, line: Line): void {
   }
   instruction(a, line, word, wordStart, rest);
 }
+
+/** What counts even among a compiler's debugging data, which is read only to find its end. */
+const MOVES = new Set([
+  ...['.text', '.data', '.bss', '.rodata', '.section', '.previous', '.pushsection', '.popsection'],
+  ...['.file', '.loc', '.end'],
+]);
 
 function directiveOf(line: Line, name: string, word: string, wordStart: number, rest: number): Directive {
   const nameSpan = { source: line.source, start: wordStart, end: wordStart + word.length };

@@ -52,7 +52,7 @@ export interface AssembleOptions {
 }
 
 /** Contents of all sections together, bytes. */
-export const MAX_CONTENTS = 256 * 1024 * 1024;
+export const MAX_CONTENTS = 128 * 1024 * 1024;
 /** A section without contents, bytes. */
 export const MAX_NOBITS = 64 * 1024 * 1024 * 1024;
 /** Symbols defined by symbols defined by symbols ... */
@@ -128,7 +128,7 @@ export class Assembly {
     } else {
       this.#contents += count;
       if (this.#contents > MAX_CONTENTS) {
-        this.reporter.fatal('ASM-LIMIT', 'the sections would hold more than 256 MiB', span, line);
+        this.reporter.fatal('ASM-LIMIT', 'the sections would hold more than 128 MiB', span, line);
       }
     }
     return current.reserve(count);

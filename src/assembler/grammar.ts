@@ -13,15 +13,7 @@
  * arcsecond's own errors name the last alternative tried; the token parsers here note the furthest
  * disappointment in the TokenLine, and that is what is reported.
  */
-import {
-  many,
-  Parser,
-  possibly,
-  recursiveParser,
-  sequenceOf,
-  updateError,
-  updateParserState,
-} from 'arcsecond';
+import { many, Parser, possibly, recursiveParser, sequenceOf, updateError } from 'arcsecond';
 import type { ImmediateOperand, OperandAst, RegisterOperand, ShiftOperand } from '../../isa/index.js';
 import type { Span } from '../base/index.js';
 import { AsmExpression, applyPrefixes, BINARY_OPERATORS, type Op, toPostfix } from './expression.js';
@@ -42,13 +34,21 @@ type Rule<R> = Parser<R, string, TokenLine>;
 /** A state's data, as `parse` put it there. */
 const lineOf = (state: { data: unknown }) => state.data as TokenLine;
 
+type State<R> = Parameters<Rule<R>['p']>[0];
+
+/** arcsecond's `updateParserState`, field by field: its spread is most of the time of a parse. */
+function advance<R>(state: State<unknown>, result: R, index: number): ReturnType<Rule<R>['p']> {
+  const { dataView, inputType, error, data } = state;
+  return { dataView, inputType, isError: false, error, result, data, index };
+}
+
 /** One token of `kind`; its number is the result. `expected` is what to say where it is missing. */
 function token(kind: number, expected: string): Rule<number> {
   return new Parser((state) => {
     if (state.isError) return state;
     const line = lineOf(state);
     const { index } = state;
-    if (line.kinds[index] === kind) return updateParserState(state, index, index + 1);
+    if (line.kinds[index] === kind) return advance(state, index, index + 1);
     line.missed(index, expected);
     return updateError(state, expected);
   });
@@ -62,7 +62,7 @@ function tokenOf(kinds: readonly number[], expected: string): Rule<number> {
     if (state.isError) return state;
     const line = lineOf(state);
     const { index } = state;
-    if (member[line.kinds[index]!] === 1) return updateParserState(state, index, index + 1);
+    if (member[line.kinds[index]!] === 1) return advance(state, index, index + 1);
     line.missed(index, expected);
     return updateError(state, expected);
   });
@@ -86,7 +86,7 @@ function build<A, R>(
     if (state.isError) return state;
     const next = rule.p(state);
     if (next.isError) return updateError(next, next.error);
-    return updateParserState(next, make(next.result, lineOf(state), state.index, next.index - 1), next.index);
+    return advance(next, make(next.result, lineOf(state), state.index, next.index - 1), next.index);
   });
 }
 
@@ -104,7 +104,7 @@ function whileKind<R>(kinds: readonly number[], rule: Rule<R>): Rule<R[]> {
       results.push(next.result);
       at = next;
     }
-    return updateParserState(at, results, at.index);
+    return advance(at, results, at.index);
   });
 }
 

@@ -12,7 +12,7 @@ import { type Expansion, type Line, type SplitSource, splitSource, substitute } 
 /** Macros, repetitions and includes inside one another; GNU as allows macros this deep too. */
 export const MAX_DEPTH = 100;
 /** Statements that macros and repetitions may produce in one assembly. */
-export const MAX_EXPANDED = 3_000_000;
+export const MAX_EXPANDED = 2_000_000;
 
 type FrameKind = 'file' | 'macro' | 'repeat';
 
@@ -77,6 +77,7 @@ export class Input {
     parameter: (iteration: number, name: string) => string | undefined,
   ): void {
     if (body.length === 0 || times <= 0) return;
+    if (times * body.length > MAX_EXPANDED - this.#expanded) this.#tooMany(expansion);
     let iteration = 0;
     let at = 0;
     this.#frames.push({
@@ -89,17 +90,19 @@ export class Input {
           at = 0;
         }
         if (iteration >= times) return undefined;
-        if (++this.#expanded > MAX_EXPANDED) {
-          this.#reporter.fatal(
-            'ASM-LIMIT',
-            `macros and repetitions produce more than ${MAX_EXPANDED} statements`,
-            lineSpan(expansion.site),
-            expansion.site,
-          );
-        }
+        if (++this.#expanded > MAX_EXPANDED) this.#tooMany(expansion);
         return substitute(body[at++]!, expansion, (name) => parameter(iteration, name));
       },
     });
+  }
+
+  #tooMany({ site }: Expansion): never {
+    return this.#reporter.fatal(
+      'ASM-LIMIT',
+      `macros and repetitions produce more than ${MAX_EXPANDED} statements`,
+      lineSpan(site),
+      site,
+    );
   }
 
   /** The next statement of the innermost frame, without leaving it. */

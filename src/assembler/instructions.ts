@@ -89,7 +89,7 @@ export function instruction(a: Assembly, line: Line, word: string, wordStart: nu
   if (problem !== undefined) {
     const known = encode(lower, [], { pc: 0n, evaluate: () => 0n }, end) !== undefined;
     if (!known) unknown(a, line, word, nameSpan);
-    else a.syntax(problem, line, syntaxHelp(lower));
+    else a.syntax(problem, line);
     return;
   }
 
@@ -236,8 +236,8 @@ function mismatch(a: Assembly, line: Line, mnemonic: string, found: Mismatch, na
 function syntaxHelp(mnemonic: string): string | undefined {
   const syntaxes = [...new Set(syntaxesOf(mnemonic))];
   if (syntaxes.length === 0) return undefined;
-  const shown = syntaxes.slice(0, 4).map((s) => `'${s}'`);
-  return `it is written ${shown.join(' or ')}${syntaxes.length > 4 ? ', among other forms' : ''}`;
+  const shown = syntaxes.slice(0, 3).map((s) => `'${s}'`);
+  return `it is written ${shown.join(' or ')}${syntaxes.length > 3 ? ', among other forms' : ''}`;
 }
 
 function bindOperand(a: Assembly, operand: ParsedOperand, line: Line, offset: number): boolean {

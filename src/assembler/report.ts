@@ -9,6 +9,8 @@ import { type Line, originOf } from './source.js';
 
 /** After this many errors the rest is not worth reading. */
 const MAX_ERRORS = 50;
+/** Times that the same error (a line of a macro) may come up before the assembly is given up. */
+const MAX_REPEATS = 200;
 const MAX_NOTES = 6;
 
 /** Thrown to stop an assembly that has reported enough. */
@@ -22,6 +24,8 @@ export interface Details {
 export class Reporter {
   readonly warnings: Diagnostic[] = [];
   readonly #errors: { readonly order: number; readonly diagnostic: Diagnostic }[] = [];
+  readonly #seen = new Set<string>();
+  #repeats = 0;
   /** Statements are numbered as they are read; errors of the second pass are sorted in by it. */
   order = 0;
 
@@ -31,8 +35,14 @@ export class Reporter {
 
   error(code: string, message: string, span: Span, line?: Line, details: Details = {}): void {
     const diagnostic = this.#diagnostic('error', code, message, span, line, details);
-    this.#errors.push({ order: this.order, diagnostic });
-    if (this.#errors.length >= MAX_ERRORS) throw new Stop();
+    const at = diagnostic.span!;
+    const key = `${at.source.name} ${at.start} ${message}`;
+    if (this.#seen.has(key)) {
+      if (++this.#repeats >= MAX_REPEATS) throw new Stop();
+      return;
+    }
+    this.#seen.add(key);
+    this.add(diagnostic);
   }
 
   /** An error that makes going on pointless. */
@@ -47,7 +57,7 @@ export class Reporter {
     }
   }
 
-  /** Takes over a diagnostic made elsewhere. */
+  /** Takes over a diagnostic that is not to be looked for among those there are. */
   add(diagnostic: Diagnostic): void {
     this.#errors.push({ order: this.order, diagnostic });
     if (this.#errors.length >= MAX_ERRORS) throw new Stop();

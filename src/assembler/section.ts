@@ -25,6 +25,11 @@ export class Section {
   readonly type: SectionType;
   /** Bytes of one element of a mergeable section. */
   readonly entrySize: number;
+  /**
+   * A compiler's DWARF: what we keep of it is `.loc`; its tables want relaxation of forward LEB128s,
+   * and the line table is written anew.
+   */
+  readonly discarded: boolean;
   alignment = 1;
   size = 0;
   bytes = new Uint8Array(0);
@@ -40,6 +45,7 @@ export class Section {
     this.flags = flags;
     this.type = type;
     this.entrySize = entrySize;
+    this.discarded = name.startsWith('.debug_');
   }
 
   /** Makes room for `count` more bytes, zeroed, and gives their offset. */
