@@ -1,6 +1,7 @@
 /** The subcommands, in the order help lists them. */
 import { asmCommand } from './asm.js';
 import type { Command } from './command.js';
+import { conformCommand } from './conform.js';
 import { disasmCommand } from './disasm.js';
 import { dtcCommand } from './dtc.js';
 import { isaCommand } from './isa.js';
@@ -14,4 +15,5 @@ export const COMMANDS: readonly Command[] = [
   dtcCommand,
   tagStorageCommand,
   isaCommand,
+  conformCommand,
 ];
