@@ -1,11 +1,11 @@
 /*
  * reuse: the life of tag storage, seen from a program.
  *
- * Fills memory with ordinary data until tag storage has to hold some of it, then asks for tagged
- * memory, tags every granule of it, and checks that no byte of the data and no tag was lost. It then
- * gives the tagged memory back, so that its tag storage can be lent again.
+ * Fills memory with ordinary data until tag storage has to hold some of it, drops a part of the data,
+ * then asks for tagged memory, tags every granule of it, and checks that no byte of the data and no tag
+ * was lost. It then gives the tagged memory back, so that its tag storage can be lent again.
  *
- * Arguments: MiB of data, MiB of tagged memory (defaults 8 and 1).
+ * Arguments: MiB of data, MiB of tagged memory, MiB of data to drop before (defaults 8, 1 and 2).
  * No C library: five system calls and the MTE instructions.
  *
  * Made with (Debian 12, gcc 12.2):
@@ -98,10 +98,10 @@ static u64 number(const char *text, u64 otherwise)
 	return value;
 }
 
-static u64 check_data(const char *data, u64 pages, u64 *checksum)
+static u64 check_data(const char *data, u64 first, u64 pages, u64 *checksum)
 {
 	u64 wrong = 0, sum = 0;
-	for (u64 page = 0; page < pages; page++) {
+	for (u64 page = first; page < pages; page++) {
 		const u64 *words = (const u64 *)(data + page * PAGE);
 		for (u64 word = 0; word < WORDS_PER_PAGE; word++) {
 			u64 value = words[word * (PAGE / 8 / WORDS_PER_PAGE)];
@@ -118,7 +118,8 @@ __attribute__((used)) void start(u64 *sp)
 	u64 argc = sp[0];
 	u64 data_mib = number(argc > 1 ? (const char *)sp[2] : 0, 8);
 	u64 tagged_mib = number(argc > 2 ? (const char *)sp[3] : 0, 1);
-	u64 pages = data_mib << 8, tagged_bytes = tagged_mib << 20;
+	u64 dropped_mib = number(argc > 3 ? (const char *)sp[4] : 0, 2);
+	u64 pages = data_mib << 8, dropped = dropped_mib << 8, tagged_bytes = tagged_mib << 20;
 	u64 checksum, wrong;
 
 	syscall6(SYS_prctl, PR_SET_TAGGED_ADDR_CTRL,
@@ -131,6 +132,12 @@ __attribute__((used)) void start(u64 *sp)
 	put("filled ");
 	put_decimal(pages);
 	put(" pages with data");
+	say();
+
+	syscall6(SYS_munmap, (long)data, dropped_mib << 20, 0, 0, 0, 0);
+	put("dropped ");
+	put_decimal(dropped);
+	put(" of them");
 	say();
 
 	/* One random tag for each run of four granules, remembered in the data of its first granule. */
@@ -160,7 +167,7 @@ __attribute__((used)) void start(u64 *sp)
 		}
 		bad_tags += (first >> 56 & 15) == 0;
 	}
-	wrong = check_data(data, pages, &checksum);
+	wrong = check_data(data, dropped, pages, &checksum);
 	put("verified: ");
 	put_decimal(wrong);
 	put(" words of data and ");
@@ -169,7 +176,7 @@ __attribute__((used)) void start(u64 *sp)
 	say();
 
 	syscall6(SYS_munmap, (long)tagged, tagged_bytes, 0, 0, 0, 0);
-	wrong += check_data(data, pages, &checksum);
+	wrong += check_data(data, dropped, pages, &checksum);
 	put("freed the tagged memory, data checksum ");
 	put_hex(checksum);
 	put(tag_sum ? "" : ", no tags seen");

@@ -2,6 +2,7 @@
 import { asmCommand } from './asm.js';
 import type { Command } from './command.js';
 import { conformCommand } from './conform.js';
+import { demoCommand } from './demo.js';
 import { disasmCommand } from './disasm.js';
 import { dtcCommand } from './dtc.js';
 import { isaCommand } from './isa.js';
@@ -9,6 +10,7 @@ import { runCommand } from './run.js';
 import { tagStorageCommand } from './tag-storage.js';
 
 export const COMMANDS: readonly Command[] = [
+  demoCommand,
   runCommand,
   asmCommand,
   disasmCommand,

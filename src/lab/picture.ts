@@ -5,6 +5,14 @@
  * data, or holding tags. Letters, not only colours, so that a log keeps the meaning.
  */
 
+import {
+  TAG_PAGE_DATA,
+  TAG_PAGE_FREE,
+  TAG_PAGE_RESERVED,
+  TAG_PAGE_TAGS,
+  type TagStorageSnapshot,
+} from '../kernel/index.js';
+
 /** What a page of tag storage is at the moment. */
 export type TagPageUse = 'free' | 'data' | 'tags' | 'reserved';
 
@@ -23,6 +31,18 @@ const COLOURS: Readonly<Record<TagPageUse, string>> = {
   reserved: '35',
 };
 const ORDER: readonly TagPageUse[] = ['tags', 'data', 'reserved', 'free'];
+
+const USES: Readonly<Record<number, TagPageUse>> = {
+  [TAG_PAGE_FREE]: 'free',
+  [TAG_PAGE_DATA]: 'data',
+  [TAG_PAGE_TAGS]: 'tags',
+  [TAG_PAGE_RESERVED]: 'reserved',
+};
+
+/** The pages of all regions, in order. */
+export function usesOf(snapshot: TagStorageSnapshot): TagPageUse[] {
+  return snapshot.regions.flatMap((r) => Array.from(r.pages, (code) => USES[code]!));
+}
 
 export function countUses(pages: readonly TagPageUse[]): Record<TagPageUse, number> {
   const counts = { free: 0, data: 0, tags: 0, reserved: 0 };
