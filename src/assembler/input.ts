@@ -7,12 +7,22 @@
  */
 import type { SourceText } from '../base/index.js';
 import { lineSpan, type Reporter } from './report.js';
-import { type Expansion, type Line, type SplitSource, splitSource, substitute } from './source.js';
+import {
+  ExpandedText,
+  type Expansion,
+  type Line,
+  MAX_STATEMENT,
+  type SplitSource,
+  splitSource,
+  substitute,
+} from './source.js';
 
 /** Macros, repetitions and includes inside one another; GNU as allows macros this deep too. */
 export const MAX_DEPTH = 100;
 /** Statements that macros and repetitions may produce in one assembly. */
 export const MAX_EXPANDED = 2_000_000;
+/** Characters of all statements in which parameters were replaced. */
+export const MAX_SUBSTITUTED = 16 * 1024 * 1024;
 
 type FrameKind = 'file' | 'macro' | 'repeat';
 
@@ -29,6 +39,7 @@ export class Input {
   readonly #frames: Frame[] = [];
   readonly #reporter: Reporter;
   #expanded = 0;
+  #substituted = 0;
 
   constructor(reporter: Reporter) {
     this.#reporter = reporter;
@@ -91,9 +102,18 @@ export class Input {
         }
         if (iteration >= times) return undefined;
         if (++this.#expanded > MAX_EXPANDED) this.#tooMany(expansion);
-        return substitute(body[at++]!, expansion, (name) => parameter(iteration, name));
+        const line = substitute(body[at++]!, expansion, (name) => parameter(iteration, name));
+        if (line === undefined) this.#tooLong(`a statement longer than ${MAX_STATEMENT}`, expansion);
+        if (line.source instanceof ExpandedText) this.#substituted += line.text.length;
+        if (this.#substituted > MAX_SUBSTITUTED) this.#tooLong(`more than ${MAX_SUBSTITUTED}`, expansion);
+        return line;
       },
     });
+  }
+
+  #tooLong(what: string, { site }: Expansion): never {
+    const message = `the substitution of macro parameters produces ${what} characters`;
+    return this.#reporter.fatal('ASM-LIMIT', message, lineSpan(site), site);
   }
 
   #tooMany({ site }: Expansion): never {

@@ -213,15 +213,19 @@ export function originOf(span: Span): Span {
 /** A parameter of a macro in a body: `\name`, `\@`, `\+`, `\()`. */
 const PARAMETER = /\\(?:([A-Za-z_$.][\w$.]*)|([@+])|(\(\)))/g;
 
+/** A substituted statement longer than this is a macro run wild. */
+export const MAX_STATEMENT = 65536;
+
 /**
- * A body line with its parameters replaced; the same line where it has none.
+ * A body line with its parameters replaced; the same line where it has none, undefined where it would
+ * become longer than `MAX_STATEMENT`.
  * `value` gives a parameter's text, or undefined where there is no such parameter (left as it is).
  */
 export function substitute(
   line: Line,
   expansion: Expansion,
   value: (name: string) => string | undefined,
-): Line {
+): Line | undefined {
   const body = line.text.slice(line.start, line.end);
   if (!body.includes('\\')) return { ...line, expansion };
   const segments: Segment[] = [];
@@ -257,6 +261,7 @@ export function substitute(
     PARAMETER.lastIndex = end;
     pieces.push(text);
     length += text.length;
+    if (length > MAX_STATEMENT) return undefined;
     segments.push({
       end: length,
       originStart: line.start + match.index,

@@ -28,7 +28,8 @@ function outputOf(name: string, text: string): string {
       {
         include(path) {
           const found = INCLUDES[path];
-          if (found === undefined) throw inputError('CLI-READ', `cannot read ${path}: no such file or directory`);
+          if (found === undefined)
+            throw inputError('CLI-READ', `cannot read ${path}: no such file or directory`);
           return { name: path, text: found };
         },
         incbin(path) {
