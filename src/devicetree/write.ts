@@ -121,6 +121,45 @@ class StringTable {
 
 /** The blob of `tree`. */
 export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Array {
+  return layOut(tree, options.padding ?? 0);
+}
+
+/** The blob, and where in it each property's value begins: for readers that look past a value's end. */
+export function writeDtbWithPlaces(tree: DeviceTree): {
+  readonly bytes: Uint8Array;
+  /** Byte offset of the value in `bytes`. */
+  readonly placeOf: (node: DtNode, property: string) => number | undefined;
+} {
+  const places = new Map<DtNode, Map<string, number>>();
+  const bytes = layOut(tree, 0, (node, property, at) => {
+    let own = places.get(node);
+    if (own === undefined) {
+      own = new Map();
+      places.set(node, own);
+    }
+    own.set(property, at);
+  });
+  const start = structureStart(tree);
+  return {
+    bytes,
+    placeOf: (node, property) => {
+      const at = places.get(node)?.get(property);
+      return at === undefined ? undefined : start + at;
+    },
+  };
+}
+
+const HEADER_SIZE = 40;
+
+function structureStart(tree: DeviceTree): number {
+  return HEADER_SIZE + 16 * (tree.memreserve.length + 1);
+}
+
+function layOut(
+  tree: DeviceTree,
+  padding: number,
+  onValue?: (node: DtNode, property: string, at: number) => void,
+): Uint8Array {
   const table = new StringTable();
   const structure = new ByteSink();
   // A frame is a node to begin, or undefined to end the one begun last.
@@ -138,6 +177,7 @@ export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Arr
       structure.u32(FDT_PROP);
       structure.u32(value.length);
       structure.u32(table.offset(name));
+      onValue?.(node, name, structure.length);
       structure.bytes(value);
       structure.align4();
     }
@@ -146,11 +186,8 @@ export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Arr
   }
   structure.u32(FDT_END);
 
-  const headerSize = 40;
-  const reserveSize = 16 * (tree.memreserve.length + 1);
-  const structureAt = headerSize + reserveSize;
+  const structureAt = structureStart(tree);
   const stringsAt = structureAt + structure.length;
-  const padding = options.padding ?? 0;
   const total = stringsAt + table.sink.length + padding;
   const out = new ByteSink();
   for (const word of [
@@ -158,7 +195,7 @@ export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Arr
     total,
     structureAt,
     stringsAt,
-    headerSize,
+    HEADER_SIZE,
     17,
     16,
     tree.bootCpuidPhys,

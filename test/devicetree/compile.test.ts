@@ -38,7 +38,7 @@ describe('what the compiler says', () => {
 
   it('notes every body of a node that is defined in several', () => {
     const [first] = errorsOf(() => compile('/dts-v1/;\n/ { n { }; };\n/ { n { a = <&x>; }; };\n'));
-    expect(first?.notes).toEqual(['also defined at test.dts:3:7']);
+    expect(first?.notes).toEqual(["in property 'a' at test.dts:3:14", 'also defined at test.dts:3:7']);
   });
 
   it('gives a missing file and a bad escape a place, which dtc does not', () => {
@@ -140,6 +140,13 @@ describe('hostile and large source', () => {
     expect(errorsOf(() => compileBody(nest(100_000)))[0]?.code).toBe('DTS-DEPTH');
     const siblings = Array.from({ length: 30_000 }, (_, i) => `n${i} { };`).join('\n');
     expect(compileBody(siblings).tree.root.children).toHaveLength(30_000);
+  });
+
+  it('tells a thousand errors at most', () => {
+    const cells = '0x100000000 '.repeat(5000);
+    expect(errorsOf(() => compileBody(`a = <${cells}>;`))).toHaveLength(1000);
+    const references = Array.from({ length: 3000 }, (_, i) => `a${i} = &none${i};`).join(' ');
+    expect(errorsOf(() => compileBody(references)).length).toBeLessThan(1100);
   });
 
   it('does work in proportion to the size of the file', () => {

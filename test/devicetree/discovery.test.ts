@@ -317,6 +317,21 @@ describe('as RFC v3 was posted', () => {
     expect(v3(chance).enabled).toBe(true);
   });
 
+  it('takes a size from behind a reg that is too short', () => {
+    // What follows is the token of the next property, 3, and its length, 4.
+    const [region] = v3({
+      memory: 'reg = <0 0x80000000>; phandle = <7>;',
+      tagged: 'tagged-memory = <7>;',
+    }).regions;
+    expect(region?.mem_end_pfn).toBe((0x8000_0000 + 0x3_0000_0004 - 1 - 3) / 4096);
+  });
+
+  it('tells an overlap of reservations and goes on', () => {
+    const found = v3({ more: 'x@90400000 { reg = <0 0x90400000 0 0x1000>; };' });
+    expect(found.enabled).toBe(true);
+    expect(found.diagnostics[0]?.message).toContain('OVERLAP DETECTED!');
+  });
+
   it('forgets the areas below a bad one, not those above', () => {
     const other = 'memory@98000000 { device_type = "memory"; reg = <0 0x98000000 0 0x800000>; };';
     const good = second('reg = <0 0x98000000 0 0x800000>; tagged-memory = <&m0>;');

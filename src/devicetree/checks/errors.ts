@@ -5,13 +5,14 @@
  * checks give out phandles and write them and the paths into the values, `omit_unused_nodes` deletes.
  */
 
-import { suggest } from '../../base/index.js';
+import { positionOf, suggest } from '../../base/index.js';
 import {
   deleteNode,
   type LabelIndex,
   type LiveNode,
   type LiveProperty,
   liveNodes,
+  type Marker,
   nodeByRef,
 } from '../source/live.js';
 import { cellAt } from '../tree.js';
@@ -215,10 +216,24 @@ const explicitPhandles: Check = {
   },
 };
 
-function unknownReference(run: CheckRun, node: LiveNode, ref: string, labels: LabelIndex): void {
-  const near = suggest(ref, labels.names);
+/** dtc tells such an error at the node; the note says where in it. */
+function unknownReference(
+  run: CheckRun,
+  node: LiveNode,
+  property: LiveProperty,
+  marker: Marker,
+  labels: LabelIndex,
+): void {
+  const { ref } = marker;
+  // Each suggestion looks at every label, so only the first few errors get one.
+  const near = run.failures < 20 && ref.length <= 64 ? suggest(ref, labels.names) : [];
   const help = near.length > 0 ? `did you mean ${near.map((n) => `&${n}`).join(' or ')}?` : undefined;
-  run.fail(node, `Reference to non-existent node or label "${ref}"`, { help });
+  const place = marker.span && positionOf(marker.span);
+  const where = place === undefined ? '' : ` at ${place.file}:${place.line}:${place.column}`;
+  run.fail(node, `Reference to non-existent node or label "${ref}"`, {
+    help,
+    notes: [`in property '${property.name}'${where}`],
+  });
 }
 
 const phandleReferences: Check = {
@@ -235,7 +250,7 @@ const phandleReferences: Check = {
           if (marker.kind !== 'phandle') continue;
           const target = nodeByRef(root, labels, marker.ref);
           if (target === undefined) {
-            if (!plugin) unknownReference(run, node, marker.ref, labels);
+            if (!plugin) unknownReference(run, node, property, marker, labels);
             else writeCell(property.value, marker.offset, 0xffffffff);
             continue;
           }
@@ -266,7 +281,7 @@ const pathReferences: Check = {
       for (const marker of property.markers) {
         if (marker.kind === 'path') {
           const target = nodeByRef(root, labels, marker.ref);
-          if (target === undefined) unknownReference(run, node, marker.ref, labels);
+          if (target === undefined) unknownReference(run, node, property, marker, labels);
           else {
             target.referenced = true;
             const path = new TextEncoder().encode(`${target.path}\0`);

@@ -34,7 +34,11 @@ export interface Finding {
   readonly property?: LiveProperty | undefined;
   readonly span?: Span | undefined;
   readonly help?: string | undefined;
+  readonly notes?: readonly string[];
 }
+
+/** A report is for people, and a generated tree may have the same flaw a hundred thousand times. */
+const MOST_FINDINGS = 1000;
 
 /** One check at work. */
 export class CheckRun {
@@ -42,7 +46,8 @@ export class CheckRun {
   readonly #check: Check;
   readonly #severity: Severity;
   readonly #found: Diagnostic[];
-  failed = false;
+  /** How often the check has found something. */
+  failures = 0;
 
   constructor(tree: CheckedTree, check: Check, severity: Severity, found: Diagnostic[]) {
     this.tree = tree;
@@ -53,11 +58,12 @@ export class CheckRun {
 
   /** Reports at the property if one is given, else at the node. */
   fail(node: LiveNode, message: string, finding: Finding = {}): void {
-    this.failed = true;
+    this.failures++;
+    if (this.failures > MOST_FINDINGS) return;
     const { property, help } = finding;
     const span = finding.span ?? property?.span ?? node.spans[0];
     const subject = property === undefined ? node.path : `${node.path}:${property.name}`;
-    const notes: string[] = [];
+    const notes: string[] = [...(finding.notes ?? [])];
     if (property === undefined && finding.span === undefined) {
       for (const other of node.spans.slice(1, 9)) {
         const { file, line, column } = positionOf(other);
@@ -72,6 +78,14 @@ export class CheckRun {
       ...(help === undefined ? {} : { help }),
       ...(notes.length === 0 ? {} : { notes }),
     });
+    if (this.failures === MOST_FINDINGS) {
+      this.#found.push({
+        code: this.#check.name,
+        severity: this.#severity,
+        message: 'what else this check finds is left out',
+        file: this.tree.file,
+      });
+    }
   }
 }
 
@@ -102,7 +116,7 @@ export function runChecks(
       const at = new CheckRun(tree, check, severity === 'error' ? 'error' : 'warning', sink);
       const visit = check.start(at);
       for (const node of liveNodes(tree.root)) visit(node);
-      fine = !at.failed;
+      fine = at.failures === 0;
     }
     passed.set(check.name, fine);
     if (!fine && level(check) === 'error') broken = true;

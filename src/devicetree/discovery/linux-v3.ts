@@ -13,6 +13,7 @@
 
 import { hex } from '../../base/index.js';
 import { allNodes, cellAt, type DeviceTree, type DtNode, numberAt, strings } from '../tree.js';
+import { writeDtbWithPlaces } from '../write.js';
 import {
   blockSizePages,
   type Discovery,
@@ -46,20 +47,33 @@ interface Probed {
 
 const u64 = (x: bigint) => BigInt.asUintN(64, x);
 
-/** The four bytes at a property's value in the blob, whatever its length; undefined if it is absent. */
-function rawU32(node: DtNode, name: string): number | undefined {
-  const value = node.properties.get(name);
-  if (value === undefined) return undefined;
-  if (value.length >= 4) return cellAt(value, 0);
-  if (value.length > 0) {
-    const padded = new Uint8Array(4);
-    padded.set(value);
-    return cellAt(padded, 0);
+/** Reads property values as the kernel does: from their place in the blob, whatever their length. */
+class RawValues {
+  readonly #tree: DeviceTree;
+  #blob: ReturnType<typeof writeDtbWithPlaces> | undefined;
+
+  constructor(tree: DeviceTree) {
+    this.#tree = tree;
   }
-  // What follows an empty value in the structure block: the next property, child or end of the node.
-  const names = [...node.properties.keys()];
-  if (names[names.length - 1] !== name) return 3;
-  return node.children.length > 0 ? 1 : 2;
+
+  /** `count` cells from the value's start; beyond the value it is what follows in the blob. */
+  number(node: DtNode, name: string, skip: number, count: number): bigint | undefined {
+    const value = node.properties.get(name);
+    if (value === undefined) return undefined;
+    if (value.length >= 4 * (skip + count)) return u64(numberAt(value, 4 * skip, count));
+    this.#blob ??= writeDtbWithPlaces(this.#tree);
+    const { bytes, placeOf } = this.#blob;
+    const from = placeOf(node, name)! + 4 * skip;
+    const seen = new Uint8Array(4 * count);
+    seen.set(bytes.subarray(from, from + seen.length));
+    return u64(numberAt(seen, 0, count));
+  }
+
+  /** The first cell; undefined where the property is absent. */
+  u32(node: DtNode, name: string): number | undefined {
+    const value = this.number(node, name, 0, 1);
+    return value === undefined ? undefined : Number(value);
+  }
 }
 
 /** strcmp on the bytes at the value's place: an empty value reads a token, whose first byte is 0. */
@@ -84,13 +98,15 @@ class LinuxDiscovery {
   readonly #sizeCells: number;
   /** Why nothing was found, for people. */
   readonly #skipped: string[] = [];
+  readonly #raw: RawValues;
 
   constructor(tree: DeviceTree, pageSize: PageSize) {
     this.#tree = tree;
+    this.#raw = new RawValues(tree);
     this.#pageSize = pageSize;
     this.#pageShift = BigInt(Math.log2(pageSize));
-    this.#addressCells = rawU32(tree.root, '#address-cells') ?? 1;
-    this.#sizeCells = rawU32(tree.root, '#size-cells') ?? 1;
+    this.#addressCells = this.#raw.u32(tree.root, '#address-cells') ?? 1;
+    this.#sizeCells = this.#raw.u32(tree.root, '#size-cells') ?? 1;
   }
 
   #log(
@@ -150,8 +166,8 @@ class LinuxDiscovery {
     );
     if (reserved === undefined) return [];
     if (
-      rawU32(reserved, '#size-cells') !== this.#sizeCells ||
-      rawU32(reserved, '#address-cells') !== this.#addressCells ||
+      this.#raw.u32(reserved, '#size-cells') !== this.#sizeCells ||
+      this.#raw.u32(reserved, '#address-cells') !== this.#addressCells ||
       !reserved.properties.has('ranges')
     ) {
       this.#log(
@@ -184,7 +200,15 @@ class LinuxDiscovery {
       saved.push({ node, place, ...entry });
     });
     const compare = (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0);
-    return saved.sort((a, b) => compare(a.base, b.base) || compare(a.size, b.size) || a.place - b.place);
+    saved.sort((a, b) => compare(a.base, b.base) || compare(a.size, b.size) || a.place - b.place);
+    for (let i = 1; i < saved.length; i++) {
+      const low = saved[i - 1]!;
+      const high = saved[i]!;
+      if (u64(low.base + low.size) <= high.base) continue;
+      const message = `OVERLAP DETECTED! ${low.node.name} overlaps with ${high.node.name}`;
+      this.#log('LINUX-RESERVED-MEMORY', high.node, 'reg', message, 'warning');
+    }
+    return saved;
   }
 
   #skip(node: DtNode, why: string): void {
@@ -264,14 +288,14 @@ class LinuxDiscovery {
     if (count === MOST_TAG_REGIONS) return 'Exceeded maximum number of tag storage regions';
     const tagStart = base >> this.#pageShift;
     const tagEnd = u64(base + size - 1n) >> this.#pageShift;
-    const blockSize = rawU32(node, 'block-size');
+    const blockSize = this.#raw.u32(node, 'block-size');
     if (blockSize === undefined || blockSize === 0) return "Invalid or missing 'block-size' property";
     const block = blockSizePages(BigInt(blockSize), this.#pageSize);
     const pages = u64(tagEnd - tagStart + 1n);
     if (pages % block !== 0n) {
       return `Tag storage region size ${hex(pages)} pages is not a multiple of block size ${hex(block)} pages`;
     }
-    const phandle = rawU32(node, 'tagged-memory');
+    const phandle = this.#raw.u32(node, 'tagged-memory');
     if (phandle === undefined) return "Invalid or missing 'tagged-memory' property";
     return { node, tagStart, tagEnd, blockSizePages: block, phandle };
   }
@@ -280,17 +304,17 @@ class LinuxDiscovery {
   #findMemory(area: Probed): TagStorageRegion | string {
     const memory = this.#byPhandle(area.phandle);
     if (memory === undefined) return 'Cannot find tagged memory node';
-    const reg = memory.properties.get('reg');
-    if (reg === undefined) return 'Invalid tagged memory node';
+    if (!memory.properties.has('reg')) return 'Invalid tagged memory node';
     const parent = memory.parent;
     if (parent === undefined) return 'Invalid memory address';
     const addressCells = busCells(parent, '#address-cells');
     const sizeCells = busCells(parent, '#size-cells');
     if (!goodCounts(addressCells, sizeCells)) return 'Invalid memory address';
-    if (reg.length < 4 * (addressCells + sizeCells)) return 'Invalid tagged memory node';
-    const address = translate(memory, u64(numberAt(reg, 0, addressCells)));
+    // The length of `reg` is not looked at: a short one goes on into what follows it in the blob.
+    const first = this.#raw.number(memory, 'reg', 0, addressCells) ?? 0n;
+    const address = translate(memory, first);
     if (address === undefined) return 'Invalid memory address';
-    const size = u64(numberAt(reg, 4 * addressCells, sizeCells));
+    const size = this.#raw.number(memory, 'reg', addressCells, sizeCells) ?? 0n;
     if (size === 0n) return 'Invalid memory size';
     return {
       node: area.node.name,
@@ -307,20 +331,20 @@ class LinuxDiscovery {
   #byPhandle(phandle: number): DtNode | undefined {
     if (phandle === 0) return undefined;
     for (const node of allNodes(this.#tree)) {
-      if (node.properties.size > 0 && livePhandle(node) === phandle) return node;
+      if (node.properties.size > 0 && this.#livePhandle(node) === phandle) return node;
     }
     return undefined;
   }
-}
 
-/** The phandle that unflattening gives a node: the first non-zero one of the two names, in order. */
-function livePhandle(node: DtNode): number {
-  for (const name of node.properties.keys()) {
-    if (name !== 'phandle' && name !== 'linux,phandle') continue;
-    const phandle = rawU32(node, name)!;
-    if (phandle !== 0) return phandle;
+  /** The phandle that unflattening gives a node: the first non-zero one of the two names, in order. */
+  #livePhandle(node: DtNode): number {
+    for (const name of node.properties.keys()) {
+      if (name !== 'phandle' && name !== 'linux,phandle') continue;
+      const phandle = this.#raw.u32(node, name)!;
+      if (phandle !== 0) return phandle;
+    }
+    return 0;
   }
-  return 0;
 }
 
 /** `of_bus_n_addr_cells`: the nearest node upwards that says, else 1. */

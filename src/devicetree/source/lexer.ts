@@ -115,6 +115,9 @@ const DEEPEST_INCLUDE = 100;
 const MOST_INCLUDES = 100_000;
 const MOST_INCLUDED_TEXT = 2 ** 28;
 
+/** Enough to work on; every error costs the length of its line to place. */
+const MOST_ERRORS = 1000;
+
 const NO_BYTES = new Uint8Array(0);
 
 const Mode = { INITIAL: 0, V1: 1, BYTES: 2, NAMES: 3 } as const;
@@ -193,19 +196,21 @@ export class Lexer {
     return this.#files[this.#files.length - 1]!.name;
   }
 
-  error(code: string, message: string, span: Span, help?: string): void {
+  error(code: string, message: string, span: Span, help?: string, notes: readonly string[] = []): void {
     this.diagnostics.push({
       code,
       severity: 'error',
       message,
       span,
       ...(help === undefined ? {} : { help }),
+      ...(notes.length === 0 ? {} : { notes }),
     });
+    if (this.diagnostics.length >= MOST_ERRORS) throw new InputError(this.diagnostics);
   }
 
   /** Stops at once, with what has been found so far. */
-  fatal(code: string, message: string, span: Span, help?: string): InputError {
-    this.error(code, message, span, help);
+  fatal(code: string, message: string, span: Span, help?: string, notes?: readonly string[]): InputError {
+    this.error(code, message, span, help, notes);
     return new InputError(this.diagnostics);
   }
 

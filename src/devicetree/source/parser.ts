@@ -7,7 +7,7 @@
  * tree as it is at that point.
  */
 
-import { InputError } from '../../base/index.js';
+import { InputError, positionOf } from '../../base/index.js';
 import { DEEPEST } from '../read.js';
 import type { MemoryReservation } from '../tree.js';
 import {
@@ -96,7 +96,17 @@ class DtsParser {
     const expected = this.#stream.expected;
     const found = this.#stream.describeCurrent();
     const message = expected === '' ? `syntax error at ${found}` : `syntax error: expected ${expected}`;
-    return this.#lexer.fatal('DTS-SYNTAX', message, spanOf(token), help);
+    return this.#lexer.fatal('DTS-SYNTAX', message, spanOf(token), help, this.#lastUnderstood(token));
+  }
+
+  /** Where the text before an error on a later line ended: there the missing character belongs. */
+  #lastUnderstood(token: Token): string[] {
+    const last = this.#stream.last;
+    if (last === undefined) return [];
+    const { file, line, column } = positionOf({ source: last.source, start: last.end, end: last.end });
+    const here = positionOf(spanOf(token));
+    if (file === here.file && line === here.line) return [];
+    return [`what comes before ends at ${file}:${line}:${column}`];
   }
 
   #expect(kind: number, help?: string): Token {
