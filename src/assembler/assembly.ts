@@ -118,8 +118,8 @@ export class Assembly {
     this.current = section;
   }
 
-  /** Room for `count` zero bytes; undefined (reported) where that is too much. */
-  reserve(count: number, line: Line, span: Span): number | undefined {
+  /** Room for `count` zero bytes; gives their offset. Ends the assembly where that is too much. */
+  reserve(count: number, line: Line, span: Span): number {
     const { current } = this;
     if (current.type === 'nobits') {
       if (current.size + count > MAX_NOBITS) {
@@ -149,13 +149,16 @@ export class Assembly {
     current.alignment = Math.max(current.alignment, alignment);
     const padding = (alignment - (current.size % alignment)) % alignment;
     if (padding === 0) return;
-    if (current.type !== 'nobits') current.mark(fill === undefined && current.flags.execute ? 'x' : 'd');
-    const at = this.reserve(padding, line, span);
-    if (at === undefined || current.type === 'nobits') return;
-    if (fill !== undefined) fill(current.bytes.subarray(at, at + padding));
-    else if (current.flags.execute) {
-      for (let word = at + (padding % 4); word < at + padding; word += 4) current.putWord(word, NOP);
-    }
+    const code = fill === undefined && current.flags.execute && current.type !== 'nobits';
+    // Up to a word boundary the padding is zeros, and no code.
+    const zeros = code ? padding % 4 : padding;
+    if (current.type !== 'nobits' && zeros > 0) current.mark('d');
+    const at = this.reserve(zeros, line, span);
+    if (fill !== undefined && current.type !== 'nobits') fill(current.bytes.subarray(at, at + padding));
+    if (!code || padding === zeros) return;
+    current.mark('x');
+    const from = this.reserve(padding - zeros, line, span);
+    for (let word = from; word < current.size; word += 4) current.putWord(word, NOP);
   }
 
   // ---- symbols -------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ export function instruction(a: Assembly, line: Line, word: string, wordStart: nu
   if (section.size % 4 !== 0) alignCode(a, line, nameSpan);
   section.alignment = Math.max(section.alignment, 4);
   section.mark('x');
-  const offset = a.reserve(4, line, nameSpan)!;
+  const offset = a.reserve(4, line, nameSpan);
   note(a, section, offset, line);
   if (problem !== undefined) {
     const known = encode(lower, [], { pc: 0n, evaluate: () => 0n }, end) !== undefined;

@@ -37,7 +37,7 @@ function integers(size: number): Handler {
 export function storeValue(a: Assembly, line: Line, expression: AsmExpression, size: number): void {
   const bound = a.bind(expression, line);
   a.current.mark('d');
-  const offset = a.reserve(size, line, expression.span)!;
+  const offset = a.reserve(size, line, expression.span);
   if (!bound) return;
   const value = a.value(expression);
   if (isValue(value) && value.base === undefined) {
@@ -86,7 +86,7 @@ const octa: Handler = (a, d) => {
         badArgument(a, d, 'the value does not fit in 16 bytes', spanOf(d, argument));
         continue;
       }
-      const offset = a.reserve(16, d.line, spanOf(d, argument))!;
+      const offset = a.reserve(16, d.line, spanOf(d, argument));
       a.current.put(offset, 16, BigInt.asUintN(128, value));
       continue;
     }
@@ -94,7 +94,7 @@ const octa: Handler = (a, d) => {
     if (expression === undefined) continue;
     const value = a.absolute(expression, d.line, '.octa');
     if (value === undefined) continue;
-    const offset = a.reserve(16, d.line, spanOf(d, argument))!;
+    const offset = a.reserve(16, d.line, spanOf(d, argument));
     a.current.put(offset, 16, BigInt.asUintN(128, value));
   }
 };
@@ -127,7 +127,7 @@ function strings(terminated: boolean): Handler {
 
 function storeBytes(a: Assembly, d: Directive, bytes: Uint8Array, terminated: boolean): void {
   a.current.mark('d');
-  const offset = a.reserve(bytes.length + (terminated ? 1 : 0), d.line, restSpan(d))!;
+  const offset = a.reserve(bytes.length + (terminated ? 1 : 0), d.line, restSpan(d));
   a.current.bytes.set(bytes, offset);
 }
 
@@ -140,7 +140,7 @@ const space: Handler = (a, d) => {
   if (size === undefined || fill === undefined || size === 0) return;
   if (fill !== 0 && !a.writable(d.line, d.nameSpan)) return;
   if (a.current.type !== 'nobits') a.current.mark('d');
-  const at = a.reserve(size, d.line, restSpan(d))!;
+  const at = a.reserve(size, d.line, restSpan(d));
   if (fill !== 0) a.current.bytes.fill(fill & 0xff, at, at + size);
 };
 
@@ -160,7 +160,7 @@ const fill: Handler = (a, d) => {
   }
   if (repeat <= 0 || size === 0) return;
   a.current.mark('d');
-  const at = a.reserve(repeat * size, d.line, restSpan(d))!;
+  const at = a.reserve(repeat * size, d.line, restSpan(d));
   if (value === 0n) return;
   a.current.put(at, size, value);
   for (let done = size; done < repeat * size; done *= 2) {
@@ -191,7 +191,7 @@ const incbin: Handler = (a, d) => {
   const count = numberOr(a, d, given[2], bytes.length - skip, 'the number of bytes', 0, bytes.length - skip);
   if (count === undefined || !a.writable(d.line, d.nameSpan)) return;
   a.current.mark('d');
-  const at = a.reserve(count, d.line, restSpan(d))!;
+  const at = a.reserve(count, d.line, restSpan(d));
   a.current.bytes.set(bytes.subarray(skip, skip + count), at);
 };
 
@@ -252,7 +252,7 @@ const inst: Handler = (a, d) => {
     if (word === undefined) continue;
     if (a.current.flags.execute) a.align(4, d.line, d.nameSpan);
     a.current.mark('x');
-    const at = a.reserve(4, d.line, d.nameSpan)!;
+    const at = a.reserve(4, d.line, d.nameSpan);
     a.current.putWord(at, word);
     if (a.current.flags.execute) a.lines.record(a.current, at, d.line);
   }

@@ -245,7 +245,7 @@ const org: Handler = (a, d) => {
   const padding = Number(target - BigInt(a.current.size));
   if (padding === 0) return;
   if (a.current.type !== 'nobits') a.current.mark('d');
-  const at = a.reserve(padding, d.line, expression.span)!;
+  const at = a.reserve(padding, d.line, expression.span);
   if (fill !== 0 && a.writable(d.line, d.nameSpan)) a.current.bytes.fill(fill & 0xff, at, at + padding);
 };
 
