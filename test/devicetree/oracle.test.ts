@@ -90,6 +90,38 @@ describe.skipIf(!hasDtc)('against the installed dtc [needs dtc 1.6.1]', () => {
   });
 });
 
+const hasDtValidate = spawnSync('dt-validate', ['--version']).status === 0;
+
+describe.skipIf(!hasDtValidate)('against the schema of the binding [needs dt-validate]', () => {
+  const bindings = join(repoRoot, 'dts/bindings');
+  const validate = (folderName: string) => {
+    const directory = join(repoRoot, folderName);
+    const files = readdirSync(directory).filter((f) => f.endsWith('.dts'));
+    const blobs = files.flatMap((name) => {
+      try {
+        writeFileSync(
+          at(`${name}.dtb`),
+          compileDts({ name, text: readFileSync(join(directory, name), 'utf8') }).dtb,
+        );
+        return [`${name}.dtb`];
+      } catch {
+        return [];
+      }
+    });
+    const { stdout, stderr } = spawnSync('dt-validate', ['-s', bindings, ...blobs], { cwd: folder });
+    return `${stdout}${stderr}`.split('\n').filter((l) => l.includes('.dtb: '));
+  };
+
+  it('accepts the shipped machines', () => {
+    expect(validate('dts')).toEqual([]);
+  });
+
+  it('sees the flaws that a schema can see, and only those', () => {
+    const flawed = validate('dts/broken').map((l) => l.split('.dts.dtb')[0]!.split('/').pop());
+    expect([...new Set(flawed)].sort()).toEqual(['block-size', 'overlap', 'v2-property']);
+  });
+});
+
 const real = process.env['MTEMU_REAL_DTBS'];
 
 function blobsIn(directory: string): string[] {
