@@ -1,16 +1,11 @@
 #!/usr/bin/env node
 /**
- * The `mtemu` command: finds the subcommand, gives it the process's files and streams, and turns what
- * it returns or throws into an exit status.
- *
- * Wrong input (InputError) is rendered and exits 2. Anything else that escapes is a bug of the
- * emulator: one line, exit 125, with the stack only where MTEMU_DEBUG is set.
+ * The `mtemu` command: gives the dispatcher the process's files and streams, and exits as it says.
  */
 import { appendFileSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { InputError, inputError, renderDiagnostics, suggest } from '../base/index.js';
-import type { Command, CommandIo } from './command.js';
-import { COMMANDS } from './commands.js';
-import { generalHelp, versionText } from './help.js';
+import { inputError } from '../base/index.js';
+import type { CommandIo } from './command.js';
+import { dispatch } from './dispatch.js';
 
 /** Writes everything, however small the pipe: a partial write or a full pipe is retried. */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
@@ -64,53 +59,6 @@ function reason(error: unknown): string {
   return (code !== undefined ? words[code] : undefined) ?? message;
 }
 
-function findCommand(name: string): Command {
-  const command = COMMANDS.find((c) => c.name === name);
-  if (command !== undefined) return command;
-  const near = suggest(
-    name,
-    COMMANDS.map((c) => c.name),
-  );
-  throw inputError('CLI-USAGE', `there is no command '${name}'`, {
-    help: near.length > 0 ? `did you mean '${near[0]}'?` : "'mtemu --help' lists the commands",
-  });
-}
-
-async function main(args: string[]): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const topic = name === 'help' ? rest[0] : undefined;
-    io.stdout(topic === undefined ? generalHelp(COMMANDS) : findCommand(topic).help);
-    return 0;
-  }
-  if (name === '--version' || name === '-V') {
-    io.stdout(versionText());
-    return 0;
-  }
-  const command = findCommand(name);
-  const stop = rest.indexOf('--');
-  const own = stop < 0 ? rest : rest.slice(0, stop);
-  const isOption = command.optionsEnd?.(own) ?? own.length;
-  if (own.slice(0, isOption).includes('--help')) {
-    io.stdout(command.help);
-    return 0;
-  }
-  return command.run(rest, io);
-}
-
-main(process.argv.slice(2)).then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error: unknown) => {
-    if (error instanceof InputError) {
-      io.stderr(`${renderDiagnostics(error.diagnostics, { color: io.color })}\n`);
-      process.exitCode = 2;
-      return;
-    }
-    const { message, stack } = error as Error;
-    io.stderr(`mtemu: internal error: ${process.env['MTEMU_DEBUG'] ? stack : message}\n`);
-    io.stderr('mtemu: this is a bug of the emulator, not of your program; MTEMU_DEBUG=1 shows where\n');
-    process.exitCode = 125;
-  },
-);
+dispatch(process.argv.slice(2), io, { debug: (process.env['MTEMU_DEBUG'] ?? '') !== '' }).then((status) => {
+  process.exitCode = status;
+});
