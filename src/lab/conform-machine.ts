@@ -6,7 +6,7 @@
  * 0x40000000 and 0x7fffffff that is not listed is mapped for EL1 only.
  */
 import { PA } from '../base/index.js';
-import { type Cpu, createMachine, type Machine } from '../machine/index.js';
+import { createMachine, type Machine } from '../machine/index.js';
 
 export const CODE = 0x41400000;
 export const CODE_SIZE = 0x10000;
@@ -21,6 +21,8 @@ export const WATCHED = 0x8000;
 const CLEARED = [...DATA_REGIONS, 0x41a00000];
 
 const BLOCK = 0x200000;
+/** Where the memory that a vector may name begins and ends. */
+export const CASE_MEMORY = { from: 0x41000000, to: 0x41c00000 } as const;
 const DRAM_BASE = 0x40000000;
 const DRAM_SIZE = 0x40000000;
 /** Tables and tag storage, out of the way of the cases. */
@@ -85,22 +87,10 @@ export function snapshot(machine: Machine): { data: Uint8Array[]; tags: Uint8Arr
   };
 }
 
-/** Zeroes the watched parts of the data regions and their tags. */
+/** Zeroes the data regions and their tags, all that a case may have written. */
 export function clearRegions(machine: Machine): void {
   for (const base of CLEARED) {
-    machine.memory.fill(PA(base), WATCHED, 0);
-    machine.memory.fillTags(PA(base), WATCHED, 0);
+    machine.memory.fill(PA(base), BLOCK, 0);
+    machine.memory.fillTags(PA(base), BLOCK, 0);
   }
-}
-
-/** V0..V31 as 128-bit numbers. */
-export function readV(cpu: Cpu, n: number): bigint {
-  const at = (cpu.base + 2560 + 16 * n) / 8;
-  return cpu.linear.u64[at]! | (cpu.linear.u64[at + 1]! << 64n);
-}
-
-export function writeV(cpu: Cpu, n: number, value: bigint): void {
-  const at = (cpu.base + 2560 + 16 * n) / 8;
-  cpu.linear.u64[at] = BigInt.asUintN(64, value);
-  cpu.linear.u64[at + 1] = BigInt.asUintN(64, value >> 64n);
 }

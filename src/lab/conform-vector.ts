@@ -5,6 +5,7 @@
  * form is bad input, reported with its file and line.
  */
 import { type InputError, inputError, SourceText } from '../base/index.js';
+import { CASE_MEMORY } from './conform-machine.js';
 
 export interface VectorException {
   readonly esr: bigint;
@@ -126,7 +127,12 @@ class Reader {
       if (typeof hex !== 'string' || !/^[0-9a-f]*$/i.test(hex) || (what === 'mem' && hex.length % 2 !== 0)) {
         throw this.fail(`${what}[${i}] has no string of hexadecimal digits`);
       }
-      return { address: Number(this.hex(address, `${what}[${i}]`, 48)), hex };
+      const run = { address: Number(this.hex(address, `${what}[${i}]`, 48)), hex };
+      const bytes = what === 'tags' ? hex.length * 16 : hex.length / 2;
+      if (run.address < CASE_MEMORY.from || run.address + bytes > CASE_MEMORY.to) {
+        throw this.fail(`${what}[${i}] is outside the memory of the cases`);
+      }
+      return run;
     });
   }
 }

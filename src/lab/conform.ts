@@ -17,12 +17,10 @@ import {
   DATA_REGIONS,
   FINAL_BRK,
   FINAL_BRK_IMM,
-  readV,
   SCTLR,
   snapshot,
   TCR,
   WATCHED,
-  writeV,
 } from './conform-machine.js';
 import { parseVector, type Run, type Vector } from './conform-vector.js';
 
@@ -154,6 +152,7 @@ class VectorRunner {
     const differences = new Differences();
     this.#compareState(vector, ending, differences);
     compareMemory(vector, before, after, differences);
+    this.#compareElsewhere(vector, differences);
     if (differences.isEmpty) return { kind: 'passed' };
     if (this.#endedAtUnknownWord(vector, ending)) return { kind: 'unsupported' };
     return { kind: 'failed', expected: differences.expected, actual: differences.actual };
@@ -197,7 +196,7 @@ class VectorRunner {
     cpu.writeRegister('fpcr', given.fpcr);
     cpu.writeRegister('fpsr', given.fpsr);
     for (let n = 0; n < 31; n++) cpu.writeX(n, given.x.get(n) ?? defaultX(n));
-    for (let n = 0; n < 32; n++) writeV(cpu, n, given.v.get(n) ?? 0n);
+    for (let n = 0; n < 32; n++) cpu.writeV(n, given.v.get(n) ?? 0n);
     cpu.nzcv = given.nzcv;
     Object.assign(cpu.pstate, {
       daif: 15,
@@ -240,7 +239,7 @@ class VectorRunner {
     for (let n = 0; n < 31; n++) {
       d.number(`x${n}`, out.x.get(n) ?? given.x.get(n) ?? defaultX(n), cpu.readX(n));
     }
-    for (let n = 0; n < 32; n++) d.number(`v${n}`, out.v.get(n) ?? given.v.get(n) ?? 0n, readV(cpu, n));
+    for (let n = 0; n < 32; n++) d.number(`v${n}`, out.v.get(n) ?? given.v.get(n) ?? 0n, cpu.readV(n));
     const value = (name: string, initial: bigint) => out.values.get(name) ?? initial;
     d.number('sp', value('sp', given.sp), cpu.spOf(0));
     d.number('nzcv', value('nzcv', BigInt(given.nzcv)), BigInt(ending.nzcv));
@@ -264,6 +263,23 @@ class VectorRunner {
     d.number('esr', out.exc.esr & mask, ending.exc.esr & mask);
     if (out.exc.vec !== undefined) d.number('vec', BigInt(out.exc.vec), BigInt(ending.exc.vec));
     if (out.exc.far !== undefined && !loose.has('far')) d.number('far', out.exc.far, ending.exc.far);
+  }
+
+  /** Changes that a vector expects outside the watched windows. */
+  #compareElsewhere({ out, loose }: Vector, d: Differences): void {
+    const { memory } = this.#machine;
+    for (const run of loose.has('mem') ? [] : out.mem) {
+      if (regionOf(run.address) >= 0) continue;
+      const found = digits(memory.readBytes(PA(run.address), run.hex.length / 2));
+      if (found !== run.hex.toLowerCase()) d.add(`mem ${hex(run.address)}`, run.hex, found);
+    }
+    for (const run of loose.has('tags') ? [] : out.tags) {
+      if (regionOf(run.address) >= 0) continue;
+      const found = [...run.hex]
+        .map((_, i) => memory.readTag(PA(run.address + 16 * i)).toString(16))
+        .join('');
+      if (found !== run.hex.toLowerCase()) d.add(`tags ${hex(run.address)}`, run.hex, found);
+    }
   }
 
   /** An Undefined Instruction exception at a word that no row decodes, which the vector did not expect. */
@@ -341,6 +357,10 @@ function compareMemory(vector: Vector, before: Snapshot, after: Snapshot, d: Dif
   }
 }
 
+/** The watched region of an address, or -1. */
+const regionOf = (address: number) =>
+  DATA_REGIONS.findIndex((base) => address >= base && address < base + WATCHED);
+
 /** Applies a run of changed units (bytes, or granules of 16) to the region it is in. */
 function patch(
   regions: readonly Uint8Array[],
@@ -349,7 +369,7 @@ function patch(
   values: Uint8Array,
   put: (bytes: Uint8Array, at: number, value: number) => void,
 ): void {
-  const region = DATA_REGIONS.findIndex((base) => run.address >= base && run.address < base + WATCHED);
+  const region = regionOf(run.address);
   if (region < 0) return;
   const from = Math.floor((run.address - DATA_REGIONS[region]!) / unit);
   values.forEach((value, i) => {

@@ -49,8 +49,6 @@ export interface TagWrite {
   readonly after: number;
 }
 
-/** Memory whose tags fill one stripe of the interleave: their bytes are contiguous. */
-const TAG_RUN = 2048;
 /** Granules remembered by the last-writer map; beyond it the oldest are forgotten. */
 const MOST_TAG_WRITERS = 1 << 20;
 
@@ -199,11 +197,11 @@ export class MemorySystem implements MemoryPort {
     this.dram.linear.u8[host] = (pa & GRANULE) === 0 ? (byte & 0xf0) | tag : (byte & 0x0f) | (tag << 4);
   }
 
-  /** Calls `each` for runs of memory whose tag bytes follow one another: inside 2 KiB whatever the interleave. */
+  /** Calls `each` for runs of memory whose tag bytes follow one another. */
   #tagRuns(pa: number, bytes: number, each: (tagByte: number, length: number, index: number) => void): void {
     for (let done = 0; done < bytes; ) {
       const at = pa + done;
-      const run = Math.min(bytes - done, TAG_RUN - (at % TAG_RUN));
+      const run = this.controller.tagRun(at, bytes - done);
       const tagByte = this.controller.tagByteOf(at);
       if (tagByte >= 0) each(tagByte, run / BYTES_PER_TAG_BYTE, done / BYTES_PER_TAG_BYTE);
       done += run;

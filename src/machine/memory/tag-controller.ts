@@ -165,6 +165,22 @@ export class TagController {
     return range.tagBase + permute(linear, range.blockSize, interleave);
   }
 
+  /**
+   * Of `bytes` bytes of memory from `pa` on, how many have their tag bytes (or their lack of them) in one
+   * run: to the end of the range, of the stripe where it is interleaved, or to where a range begins.
+   */
+  tagRun(pa: number, bytes: number): number {
+    const active = this.#rangeOf(pa);
+    if (active === undefined) {
+      let run = bytes;
+      for (const { range } of this.#active) if (range.memBase > pa) run = Math.min(run, range.memBase - pa);
+      return run;
+    }
+    const toEnd = Math.min(bytes, active.memEnd - pa);
+    const stripe = STRIPE * BYTES_PER_TAG_BYTE;
+    return active.interleave === 1 ? toEnd : Math.min(toEnd, stripe - (pa % stripe));
+  }
+
   /** True if the tag bytes of the 4 KiB page at `pa` follow one another in address order. */
   isLinear(pa: number): boolean {
     return (this.#rangeOf(pa)?.interleave ?? 1) === 1;
