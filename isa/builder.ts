@@ -17,14 +17,29 @@
  * 5. Memory, tags, branches, system registers and exceptions are the only effects, and they happen
  *    in program order of the calls.
  *
- * All values are 64 bits. 32-bit operations take the low half of their inputs and give a
- * zero-extended result.
+ * 6. Every instruction that touches V registers, FPCR or FPSR calls `checkFPAdvSIMDEnabled` before
+ *    anything else that could fault.
+ * 7. Floating-point and saturating operations read FPCR and add to FPSR's cumulative bits. Adding is
+ *    neither ordered nor counted (the bits only accumulate), but it must happen: the result of such an
+ *    operation is used. What must not raise when a condition fails gets harmless operands then (FCCMP).
+ *
+ * Values are 64 bits (`x`) or 128 (`q`). 32-bit operations take the low half of their inputs and give a
+ * zero-extended result. Floating-point numbers are raw bits in an `x`, zero-extended; `v...` operations
+ * work on the lanes of a `q`, lane 0 in its lowest bits. A 64-bit vector is a `q` whose upper half is
+ * zero: reads give it so and writes make it so, and operations keep zero lanes harmless; those that would
+ * not (0/0 raises) say how many lanes they work on.
  *
  * Names follow the Arm ARM's shared pseudocode (DDI 0487, J1) where it has one.
  */
 
 /** Operation width in bits. */
 export type Width = 32 | 64;
+/** Size of a floating-point number in bits: IEEE binary16, binary32, binary64. */
+export type FpSize = 16 | 32 | 64;
+/** Size of a vector's lane, and of what a B, H, S or D register holds, in bits. */
+export type LaneSize = 8 | 16 | 32 | 64;
+/** How much of a V register a read or write takes, in bits. */
+export type VectorWidth = LaneSize | 128;
 
 /** The address keys of pointer authentication (APIAKey_EL1, ...); PACGA's generic key is used by nothing else. */
 export type PacKey = 'ia' | 'ib' | 'da' | 'db';
@@ -33,10 +48,14 @@ export type PacKey = 'ia' | 'ib' | 'da' | 'db';
 export interface Words {
   /** A 64-bit value. */
   readonly x: unknown;
+  /** A 128-bit value. */
+  readonly q: unknown;
   /** A truth value. */
   readonly bool: unknown;
   /** A general-purpose register operand: slot 0..30 = X0..X30, 31 = zero register, 32 = SP. */
   readonly reg: unknown;
+  /** A SIMD and floating-point register operand: slot 0..31 = V0..V31. */
+  readonly vreg: unknown;
   /** A condition code operand (0..15). */
   readonly cond: unknown;
   /** A PC-relative target. */
@@ -65,6 +84,100 @@ export interface Access {
   /** False for accesses that are never tag-checked: SP plus immediate without write-back, literals. */
   readonly tagChecked: boolean;
 }
+
+/** FPRounding: one of the pseudocode's, or the mode that FPCR.RMode says. */
+export type Rounding = 'tieEven' | 'posInf' | 'negInf' | 'zero' | 'tieAway' | 'odd' | 'fpcr';
+
+/** FPSqrt, FPRecipEstimate, FPRSqrtEstimate, FPRecpX. */
+export type FpUnary = 'sqrt' | 'recipEstimate' | 'rsqrtEstimate' | 'recpX';
+/** FPAdd, ..., FPMaxNum, FPMinNum, FPMulX, FPRecipStepFused, FPRSqrtStepFused. */
+export type FpBinary =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'max'
+  | 'min'
+  | 'maxNum'
+  | 'minNum'
+  | 'mulX'
+  | 'recipStep'
+  | 'rsqrtStep';
+/** FPMulAdd; FPMulAddH, whose factors are binary16 and whose addend and result are binary32. */
+export type FpTernary = 'mulAdd' | 'mulAddH';
+/** FPCompareEQ (quiet NaNs compare silently), FPCompareGE, FPCompareGT (any NaN is invalid). */
+export type FpTest = 'eq' | 'ge' | 'gt';
+
+/**
+ * Lane-wise operations of one vector. `cnt` and `rbit` are of 8-bit lanes, `urecpe` and `ursqrte`
+ * (UnsignedRecipEstimate, UnsignedRSqrtEstimate) of 32-bit ones; `sq...` set FPSR.QC.
+ */
+export type VectorUnary =
+  | 'not'
+  | 'neg'
+  | 'abs'
+  | 'clz'
+  | 'cls'
+  | 'cnt'
+  | 'rbit'
+  | 'sqabs'
+  | 'sqneg'
+  | 'urecpe'
+  | 'ursqrte';
+
+/**
+ * Lane-wise operations of two vectors: bitwise; modular arithmetic; polynomial product (8-bit lanes);
+ * minimum and maximum; comparisons, which give all ones or zeros; halving; saturating, which set
+ * FPSR.QC; shifts by the signed low byte of `b`'s lane, to the left where positive. Names of A64
+ * instructions mean what those do; SUQADD and USQADD add `b` to the accumulator `a`.
+ */
+export type VectorBinary =
+  | 'and'
+  | 'or'
+  | 'xor'
+  | 'andNot'
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'pmul'
+  | 'smax'
+  | 'smin'
+  | 'umax'
+  | 'umin'
+  | 'eq'
+  | 'gts'
+  | 'ges'
+  | 'gtu'
+  | 'geu'
+  | 'shadd'
+  | 'uhadd'
+  | 'srhadd'
+  | 'urhadd'
+  | 'shsub'
+  | 'uhsub'
+  | 'sqadd'
+  | 'uqadd'
+  | 'sqsub'
+  | 'uqsub'
+  | 'suqadd'
+  | 'usqadd'
+  | 'sqdmulh'
+  | 'sqrdmulh'
+  | 'sshl'
+  | 'ushl'
+  | 'srshl'
+  | 'urshl'
+  | 'sqshl'
+  | 'uqshl'
+  | 'sqrshl'
+  | 'uqrshl'
+  | 'sqshlu';
+
+/** `a` where the bits of `mask` are one; SQRDMLAH and SQRDMLSH of the accumulator `a`, which set FPSR.QC. */
+export type VectorTernary = 'bitSelect' | 'sqrdmlah' | 'sqrdmlsh';
+
+/** How a lane is made half as wide: cut; saturated from signed, from unsigned, from signed to unsigned (QC). */
+export type Narrowing = 'cut' | 'sqxtn' | 'uqxtn' | 'sqxtun';
 
 export interface Builder<T extends Words> {
   // ---- values ------------------------------------------------------------------------------------
@@ -204,6 +317,105 @@ export interface Builder<T extends Words> {
   storeExclusivePair(bytes: 4 | 8, address: T['x'], first: T['x'], second: T['x'], access: Access): T['x'];
   clearExclusive(): void;
   barrier(kind: 'dmb' | 'dsb' | 'isb' | 'sb'): void;
+
+  /**
+   * `total` bytes (at most 64) made of consecutive elements of `element` bytes, every one of them checked
+   * (alignment to its size, translation, tags) as an access of its own before any is done. Bytes in
+   * address order, 16 to a vector, zeros after the last; the vectors come named. LDR Q is (16, 16), LDP Q
+   * (16, 32), LD3 of 8H (2, 48), LD2 of one S (4, 8).
+   */
+  loadVector(element: 1 | 2 | 4 | 8 | 16, total: number, address: T['x'], access: Access): readonly T['q'][];
+  storeVector(
+    element: 1 | 2 | 4 | 8 | 16,
+    total: number,
+    address: T['x'],
+    values: readonly T['q'][],
+    access: Access,
+  ): void;
+
+  // ---- floating point and vector registers ---------------------------------------------------------
+  /** CheckFPAdvSIMDEnabled64: the trap of CPACR_EL1.FPEN, CPTR_EL2.TFP, CPTR_EL3.TFP (EC 0x07). */
+  checkFPAdvSIMDEnabled(): void;
+  /** B, H, S or D: the low bits of a V register, zero-extended. */
+  readF(size: LaneSize, reg: T['vreg']): T['x'];
+  /** Clears the rest of the V register. */
+  writeF(size: LaneSize, reg: T['vreg'], value: T['x']): void;
+  /** The low `width` bits of a V register, zeros above. */
+  readV(width: VectorWidth, reg: T['vreg']): T['q'];
+  /** Writes the low `width` bits and clears the rest. */
+  writeV(width: VectorWidth, reg: T['vreg'], value: T['q']): void;
+  /** The register `distance` after `reg`, V0 following V31 (register lists). */
+  nextV(reg: T['vreg'], distance: number): T['vreg'];
+
+  // ---- floating point: raw bits, FPCR in force, FPSR accumulating (DDI 0487, J1.3 "shared/functions/float") --
+  fp1(operation: FpUnary, size: FpSize, a: T['x']): T['x'];
+  fp2(operation: FpBinary, size: FpSize, a: T['x'], b: T['x']): T['x'];
+  /** `addend` + `a` * `b`, rounded once. `mulAddH`: size is 32. */
+  fp3(operation: FpTernary, size: FpSize, addend: T['x'], a: T['x'], b: T['x']): T['x'];
+  /** FPCompare: NZCV as a nibble. `signalNaNs`: quiet NaNs are invalid too (FCMPE). */
+  fpCompare(size: FpSize, a: T['x'], b: T['x'], signalNaNs: boolean): T['x'];
+  fpTest(test: FpTest, size: FpSize, a: T['x'], b: T['x']): T['bool'];
+  /** FPConvert. */
+  fpConvert(to: FpSize, from: FpSize, a: T['x'], rounding: 'fpcr' | 'odd'): T['x'];
+  /** FPRoundInt; `exact`: an inexact result raises (FRINTX). */
+  fpRoundInt(size: FpSize, a: T['x'], rounding: Rounding, exact: boolean): T['x'];
+  /** FPRoundIntN: what does not fit a signed integer of `bits` bits becomes the most negative one. */
+  fpRoundIntN(size: FpSize, a: T['x'], rounding: Rounding, bits: 32 | 64): T['x'];
+  /** FPToFixed: a saturated integer of `bits` bits, zero-extended, of `a` * 2^fraction. */
+  fpToFixed(
+    bits: 16 | 32 | 64,
+    size: FpSize,
+    a: T['x'],
+    fraction: T['x'],
+    unsigned: boolean,
+    rounding: Rounding,
+  ): T['x'];
+  /** FPToFixedJS of a binary64: JavaScript's ToInt32, zero-extended. */
+  fpToFixedJS(a: T['x']): T['x'];
+  /** FixedToFP: the low `bits` bits of `a` as an integer, times 2^-fraction. */
+  fixedToFp(
+    size: FpSize,
+    bits: 16 | 32 | 64,
+    a: T['x'],
+    fraction: T['x'],
+    unsigned: boolean,
+    rounding: Rounding,
+  ): T['x'];
+
+  // ---- vectors -------------------------------------------------------------------------------------
+  /** A constant. */
+  immV(value: bigint): T['q'];
+  /** Names a vector, as `let` a value. */
+  letV(value: T['q']): T['q'];
+  /** A vector of two 64-bit halves. */
+  fromX(low: T['x'], high: T['x']): T['q'];
+  /** Lane `index` (an operand or a constant), zero-extended. */
+  getLane(size: LaneSize, a: T['q'], index: T['x']): T['x'];
+  /** `a` with lane `index` replaced by the low bits of `value`. */
+  setLane(size: LaneSize, a: T['q'], index: T['x'], value: T['x']): T['q'];
+  /** The low bits of `value` in every lane of all 128 bits. */
+  splat(size: LaneSize, value: T['x']): T['q'];
+  /** Byte i of the result is byte `pattern[i]` of `a` (0..15) or of `b` (16..31). The pattern is static. */
+  shuffle(a: T['q'], b: T['q'], pattern: readonly number[]): T['q'];
+  /** Byte i of the result is byte `indices[i]` of `table`, or 0 where that is above 15. */
+  swizzle(table: T['q'], indices: T['q']): T['q'];
+  v1(operation: VectorUnary, size: LaneSize, a: T['q']): T['q'];
+  v2(operation: VectorBinary, size: LaneSize, a: T['q'], b: T['q']): T['q'];
+  v3(operation: VectorTernary, size: LaneSize, mask: T['q'], a: T['q'], b: T['q']): T['q'];
+  /** Every lane shifted by `amount`, 0 to `size` (at `size` nothing, or the sign, is left). */
+  vShift(operation: 'shl' | 'shr' | 'sar', size: LaneSize, a: T['q'], amount: T['x']): T['q'];
+  /** The low (or, `high`, the upper) 64 bits' lanes of `size` bits, extended to twice that. */
+  vWiden(signed: boolean, size: 8 | 16 | 32, high: boolean, a: T['q']): T['q'];
+  /** The lanes of 2 * `size` bits, made `size` bits wide, in the low half; zeros above. */
+  vNarrow(how: Narrowing, size: 8 | 16 | 32, a: T['q']): T['q'];
+  /** Carry-less product of two 64-bit numbers (PMULL on 64-bit elements). */
+  polynomialProduct(a: T['x'], b: T['x']): T['q'];
+  /** The scalar operations on the lowest `lanes` lanes; zeros above them. `mulAddH` gives 32-bit lanes. */
+  vfp1(operation: FpUnary, size: FpSize, lanes: number, a: T['q']): T['q'];
+  vfp2(operation: FpBinary, size: FpSize, lanes: number, a: T['q'], b: T['q']): T['q'];
+  vfp3(operation: FpTernary, size: FpSize, lanes: number, addend: T['q'], a: T['q'], b: T['q']): T['q'];
+  /** All ones where the test holds. */
+  vfpTest(test: FpTest, size: FpSize, lanes: number, a: T['q'], b: T['q']): T['q'];
 
   // ---- allocation tags (DDI 0487, D10) -----------------------------------------------------------
   /** AArch64.AllocationTagAccessIsEnabled for the current EL. */

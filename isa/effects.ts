@@ -17,11 +17,14 @@ export interface Call {
 /** Recorded values are all this one token; nothing looks inside. */
 const TOKEN = Object.freeze({});
 
+const vectorTokens = (bytes: number) => new Array<typeof TOKEN>(Math.ceil(bytes / 16)).fill(TOKEN);
+
 function recorder(calls: Call[], baseIsSP: boolean): Builder<Words> {
   const get = (_: object, operation: string) => {
     if (operation === 'isSP') return () => baseIsSP;
     return (...args: unknown[]) => {
       calls.push({ operation: operation as Call['operation'], args });
+      if (operation === 'loadVector') return vectorTokens(args[1] as number);
       return /Pair$/.test(operation) ? [TOKEN, TOKEN] : TOKEN;
     };
   };
@@ -127,6 +130,7 @@ function alignmentFault({ operation, args }: Call, { kind }: Access): string | u
 /** What single operations add; the order is the order of the text. */
 const FAULTS: readonly (readonly [operation: keyof Builder<Words>, text: string])[] = [
   ['undefined', 'UNDEFINED (EC 0x00), always or in some state'],
+  ['checkFPAdvSIMDEnabled', 'trapped where FP and SIMD are not enabled (EC 0x07)'],
   ['readBase', 'SP alignment fault (EC 0x26) where the base is SP and not a multiple of 16'],
   ['storeTag', 'alignment fault unless the address is a multiple of 16; permission as for a store'],
   ['storeTagPair', 'alignment fault unless the address is a multiple of 16; permission as for a store'],

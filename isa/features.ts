@@ -72,7 +72,9 @@ export const FEATURES = {
   FEAT_RNG: row('id_aa64isar0_el1', 60, 1, 'RNDR and RNDRRS'),
   FEAT_DPB: row('id_aa64isar1_el1', 0, 1, 'DC CVAP'),
   FEAT_DPB2: row('id_aa64isar1_el1', 0, 2, 'DC CVADP'),
-  FEAT_PAuth: row('id_aa64isar1_el1', 8, 1, 'Pointer authentication'),
+  // APA and GPA: QARMA5, without FEAT_EPAC and what builds on it.
+  FEAT_PAuth: row('id_aa64isar1_el1', 4, 1, 'Pointer authentication'),
+  FEAT_PACQARMA5: row('id_aa64isar1_el1', 24, 1, 'Generic codes (PACGA) with QARMA5'),
   FEAT_JSCVT: row('id_aa64isar1_el1', 12, 1, 'FJCVTZS'),
   FEAT_FCMA: row('id_aa64isar1_el1', 16, 1, 'Complex number instructions'),
   FEAT_LRCPC: row('id_aa64isar1_el1', 20, 1, 'LDAPR'),
@@ -83,7 +85,6 @@ export const FEATURES = {
   FEAT_BF16: row('id_aa64isar1_el1', 44, 1, 'BFloat16 instructions'),
   FEAT_I8MM: row('id_aa64isar1_el1', 52, 1, 'Int8 matrix multiplication'),
   FEAT_WFxT: row('id_aa64isar2_el1', 0, 2, 'WFET and WFIT'),
-  FEAT_PACIMP: row('id_aa64isar1_el1', 28, 1, 'PACGA'),
   FEAT_MOPS: row('id_aa64isar2_el1', 16, 1, 'Memory copy and set instructions'),
   FEAT_HBC: row('id_aa64isar2_el1', 20, 1, 'Hinted conditional branches'),
   FEAT_CLRBHB: row('id_aa64isar2_el1', 28, 1, 'CLEARBHB'),

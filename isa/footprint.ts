@@ -42,6 +42,8 @@ type MemoryOperation = Extract<
   | 'loadExclusivePair'
   | 'storeExclusive'
   | 'storeExclusivePair'
+  | 'loadVector'
+  | 'storeVector'
   | 'loadTag'
   | 'storeTag'
   | 'storeTagPair'
@@ -63,6 +65,8 @@ const OPERATIONS: Readonly<Record<MemoryOperation, readonly [boolean, boolean, b
   loadExclusivePair: [true, false, false, twice],
   storeExclusive: [false, true, false, first],
   storeExclusivePair: [false, true, false, twice],
+  loadVector: [true, false, false, second],
+  storeVector: [false, true, false, second],
   loadTag: [true, false, true, fixed(GRANULE)],
   storeTag: [false, true, true, (args) => GRANULE * (args[2] as number)],
   storeTagPair: [false, true, true, fixed(GRANULE)],

@@ -36,6 +36,7 @@ export type Fields = Readonly<Record<string, number>>;
  */
 export type Shape =
   | 'reg'
+  | 'vreg'
   | 'imm'
   | 'label'
   | 'cond'
@@ -46,20 +47,22 @@ export type Shape =
 /** The operand as semantics see it under the builder's types. */
 export type Semantic<T extends Words, S> = S extends 'reg'
   ? T['reg']
-  : S extends 'imm'
-    ? T['x']
-    : S extends 'label'
-      ? T['label']
-      : S extends 'cond'
-        ? T['cond']
-        : S extends 'sysreg'
-          ? T['sysreg']
-          : S extends 'static'
-            ? number
-            : { readonly [K in keyof S]: Semantic<T, S[K]> };
+  : S extends 'vreg'
+    ? T['vreg']
+    : S extends 'imm'
+      ? T['x']
+      : S extends 'label'
+        ? T['label']
+        : S extends 'cond'
+          ? T['cond']
+          : S extends 'sysreg'
+            ? T['sysreg']
+            : S extends 'static'
+              ? number
+              : { readonly [K in keyof S]: Semantic<T, S[K]> };
 
 /**
- * The operand's decoded value. `reg`: slot 0..32 (31 zero register, 32 SP). `imm`: the 64-bit value
+ * The operand's decoded value. `reg`: slot 0..32 (31 zero register, 32 SP). `vreg`: 0..31. `imm`: the 64-bit value
  * semantics use (scaled, sign-extended to unsigned 64 bits, bitmask expanded). `label`: signed byte
  * offset from the instruction, before any page masking (`addressOf` of an ADRP label works on pages:
  * kinds mark it by the `page` flag). `cond`: 0..15. `sysreg`: op0:op1:CRn:CRm:op2.
@@ -68,7 +71,7 @@ export type Concrete<S> = S extends 'imm'
   ? bigint
   : S extends 'label'
     ? LabelValue
-    : S extends 'reg' | 'cond' | 'sysreg' | 'static'
+    : S extends 'reg' | 'vreg' | 'cond' | 'sysreg' | 'static'
       ? number
       : { readonly [K in keyof S]: Concrete<S[K]> };
 

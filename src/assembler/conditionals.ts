@@ -15,6 +15,7 @@ import {
 } from './directives/directive.js';
 
 import { rawArguments } from './heads.js';
+import { squeezed } from './macros.js';
 import type { Line } from './source.js';
 
 export interface Conditional {
@@ -55,26 +56,19 @@ const defined: (wanted: boolean) => Condition = (wanted) => (a, d) => {
 const blank: (wanted: boolean) => Condition = (wanted) => (_a, d) =>
   (d.line.text.slice(d.rest, d.line.end).trim() === '') === wanted;
 
-/** `.ifc A, B`: as text, blanks round and quotes left out. */
+/** `.ifc A, B`: as text, in the form macro arguments have. */
 const sameText: (wanted: boolean) => Condition = (wanted) => (a, d) => {
-  const text = d.line.text.slice(d.rest, d.line.end);
-  const parts = splitPair(text);
-  if (parts === undefined) {
+  const { text, end } = d.line;
+  const [first] = rawArguments(text, d.rest, end);
+  const comma = first === undefined ? -1 : text.indexOf(',', first.end);
+  if (first === undefined || comma < 0 || comma >= end) {
     badArgument(a, d, `${d.name} needs two texts with a comma between`, restSpan(d));
     return false;
   }
-  return (parts[0] === parts[1]) === wanted;
-};
-
-function splitPair(text: string): [string, string] | undefined {
-  const arguments_ = rawArguments(text, 0, text.length);
-  if (arguments_.length === 0) return undefined;
-  const comma = arguments_.length > 1 ? arguments_[1]!.start : -1;
-  if (comma < 0) return undefined;
-  const rest = text.slice(text.lastIndexOf(',', comma) + 1).trim();
   const plain = (s: string) => /^'(.*)'$/.exec(s)?.[1] ?? s;
-  return [plain(arguments_[0]!.text), plain(rest)];
-}
+  const left = plain(squeezed(text, first.start, first.end));
+  return (left === plain(squeezed(text, comma + 1, end))) === wanted;
+};
 
 const sameStrings: (wanted: boolean) => Condition = (wanted) => (a, d) => {
   const match = /^\s*("(?:[^"\\]|\\.)*")\s*,\s*("(?:[^"\\]|\\.)*")\s*$/.exec(

@@ -24,7 +24,7 @@ export const MAX_EXPANDED = 2_000_000;
 /** Characters of all statements in which parameters were replaced. */
 export const MAX_SUBSTITUTED = 16 * 1024 * 1024;
 
-type FrameKind = 'file' | 'macro' | 'repeat';
+type FrameKind = 'file' | 'body';
 
 interface Frame {
   readonly kind: FrameKind;
@@ -54,10 +54,6 @@ export class Input {
     return this.#frames.at(-1)?.conditionals ?? 0;
   }
 
-  get kind(): FrameKind {
-    return this.#frames.at(-1)?.kind ?? 'file';
-  }
-
   pushFile(source: SourceText, expansion: Expansion | undefined, conditionals: number): void {
     const split: SplitSource = splitSource(source);
     for (const problem of split.problems) this.#reporter.add(problem);
@@ -80,7 +76,6 @@ export class Input {
    * The caller has checked the depth with `enter`.
    */
   pushBody(
-    kind: 'macro' | 'repeat',
     body: readonly Line[],
     times: number,
     expansion: Expansion,
@@ -92,7 +87,7 @@ export class Input {
     let iteration = 0;
     let at = 0;
     this.#frames.push({
-      kind,
+      kind: 'body',
       expansion,
       conditionals,
       next: () => {
@@ -134,24 +129,12 @@ export class Input {
     this.#frames.pop();
   }
 
-  /** Leaves the innermost macro, and repetitions inside it; gives its open conditionals, or undefined. */
-  exitMacro(): number | undefined {
-    for (let i = this.#frames.length - 1; i >= 0 && this.#frames[i]!.kind !== 'file'; i--) {
-      if (this.#frames[i]!.kind === 'macro') {
-        const { conditionals } = this.#frames[i]!;
-        this.#frames.length = i;
-        return conditionals;
-      }
-    }
-    return undefined;
-  }
-
-  /** Leaves the innermost repetition (`.exitm` in a `.rept` outside any macro). */
-  exitRepeat(): number | undefined {
-    if (this.kind !== 'repeat') return undefined;
-    const { conditionals } = this.#frames.at(-1)!;
+  /** Leaves the innermost macro or repetition; gives its open conditionals, or undefined outside any. */
+  exit(): number | undefined {
+    const top = this.#frames.at(-1);
+    if (top === undefined || top.kind === 'file') return undefined;
     this.#frames.pop();
-    return conditionals;
+    return top.conditionals;
   }
 
   /** The expansion that `site` begins, its depth checked; `what` is for the notes of errors in it. */

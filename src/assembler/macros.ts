@@ -63,7 +63,7 @@ function oneArgument(text: string, start: number, end: number): Argument {
   if (text[at] === '"') {
     const close = endOfString(text, at);
     if (close > 0 && close <= end) {
-      return { text: text.slice(at + 1, close - 1).replace(/\\"/g, '"'), start, end: close };
+      return { text: text.slice(at + 1, close - 1), start, end: close };
     }
   }
   const pieces: string[] = [];
@@ -187,10 +187,27 @@ export function bindArguments(
   return values;
 }
 
-/** The rest of a call as it stands, blanks squeezed as the separator of words. */
-function squeezed(text: string, start: number, end: number): string {
-  const whole = text.slice(start, end).trim();
-  return whole.replace(/("(?:[^"\\]|\\.)*")|[ \t]+/g, (_match, string: string | undefined) => string ?? ' ');
+/**
+ * Text without the blanks that separate nothing: one is left between two words, none round operators,
+ * strings stay as they are. GNU as compares and passes texts in this form.
+ */
+export function squeezed(text: string, start: number, end: number): string {
+  const pieces: string[] = [];
+  let last: string | undefined;
+  for (let at = start; at < end; ) {
+    const c = text[at]!;
+    if (isBlank(c)) {
+      while (at < end && isBlank(text[at])) at++;
+      if (at < end && isWordy(last) && isWordy(text[at])) pieces.push(' ');
+      continue;
+    }
+    const close = c === '"' ? endOfString(text, at) : at + 1;
+    const stop = close > 0 && close <= end ? close : end;
+    pieces.push(text.slice(at, stop));
+    last = text[stop - 1];
+    at = stop;
+  }
+  return pieces.join('');
 }
 
 function describe(p: Parameter): string {

@@ -7,9 +7,9 @@
 
 import { type Diagnostic, InputError, inputError, type Span } from '../base/index.js';
 import { CHECKS, type CheckedTree, type CheckSwitches, runChecks } from './checks/index.js';
+import { addFixups, addSymbols } from './overlay.js';
 import type { IncludeLoader, SourceFile } from './source/lexer.js';
 import { LabelIndex, LiveNode, LiveProperty, nodeByPath } from './source/live.js';
-import { addFixups, addSymbols } from './source/overlay.js';
 import { type ParsedSource, parseSource } from './source/parser.js';
 import type { BinaryLoader } from './source/values.js';
 import { cellAt, type DeviceTree, DtNode, type MemoryReservation } from './tree.js';

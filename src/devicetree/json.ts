@@ -7,18 +7,11 @@
  */
 
 import { inputError } from '../base/index.js';
+import { bytesToHex } from './bytes.js';
 import type { DeviceTree, DtNode } from './tree.js';
 
 /** Every node's path is written out; a deep tree of long names must not take all memory. */
 const MOST_PATH_TEXT = 2 ** 26;
-
-export function bytesToHex(bytes: Uint8Array): string {
-  let out = '';
-  for (const byte of bytes) out += HEX[byte]!;
-  return out;
-}
-
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
 /**
  * @throws InputError where the paths alone would be larger than 64 MiB.

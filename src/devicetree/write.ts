@@ -6,67 +6,13 @@
  * in order of first use, and a name that already stands there as the tail of another reuses it.
  */
 
+import { ByteSink } from './bytes.js';
 import { FDT_BEGIN_NODE, FDT_END, FDT_END_NODE, FDT_MAGIC, FDT_PROP } from './read.js';
 import type { DeviceTree, DtNode } from './tree.js';
 
 export interface WriteOptions {
   /** Zero bytes added at the end and counted in totalsize (room for a boot loader to edit). */
   readonly padding?: number;
-}
-
-/** A growing byte buffer, big-endian. */
-class ByteSink {
-  #bytes = new Uint8Array(1024);
-  length = 0;
-
-  #reserve(more: number): void {
-    const needed = this.length + more;
-    if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-    grown.set(this.#bytes.subarray(0, this.length));
-    this.#bytes = grown;
-  }
-
-  u32(value: number): void {
-    this.#reserve(4);
-    const at = this.length;
-    this.#bytes[at] = value >>> 24;
-    this.#bytes[at + 1] = value >>> 16;
-    this.#bytes[at + 2] = value >>> 8;
-    this.#bytes[at + 3] = value;
-    this.length = at + 4;
-  }
-
-  u64(value: bigint): void {
-    this.u32(Number(BigInt.asUintN(32, value >> 32n)));
-    this.u32(Number(BigInt.asUintN(32, value)));
-  }
-
-  bytes(value: Uint8Array): void {
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.length);
-    this.length += value.length;
-  }
-
-  /** Latin-1 text and a NUL. */
-  name(text: string): void {
-    this.#reserve(text.length + 1);
-    for (let i = 0; i < text.length; i++) this.#bytes[this.length + i] = text.charCodeAt(i);
-    this.#bytes[this.length + text.length] = 0;
-    this.length += text.length + 1;
-  }
-
-  align4(): void {
-    const rest = this.length % 4;
-    if (rest === 0) return;
-    this.#reserve(4);
-    this.#bytes.fill(0, this.length, this.length + 4 - rest);
-    this.length += 4 - rest;
-  }
-
-  done(): Uint8Array {
-    return this.#bytes.subarray(0, this.length);
-  }
 }
 
 /**

@@ -394,19 +394,18 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   }
 
   // ---- pointer authentication ----------------------------------------------------------------------
-  // The machine refuses FEAT_PAuth (see machine.ts), so that these rows never decode.
 
-  addPac(_pointer: bigint, _modifier: bigint, _key: PacKey): bigint {
-    throw undefinedInstruction();
+  addPac(pointer: bigint, modifier: bigint, key: PacKey): bigint {
+    return this.cpu.pac.add(pointer, modifier, key);
   }
-  authenticate(_pointer: bigint, _modifier: bigint, _key: PacKey): bigint {
-    throw undefinedInstruction();
+  authenticate(pointer: bigint, modifier: bigint, key: PacKey): bigint {
+    return this.cpu.pac.authenticate(pointer, modifier, key);
   }
-  stripPac(_pointer: bigint, _data: boolean): bigint {
-    throw undefinedInstruction();
+  stripPac(pointer: bigint, data: boolean): bigint {
+    return this.cpu.pac.strip(pointer, data);
   }
-  genericPac(_value: bigint, _modifier: bigint): bigint {
-    throw undefinedInstruction();
+  genericPac(value: bigint, modifier: bigint): bigint {
+    return this.cpu.pac.generic(value, modifier);
   }
 
   // ---- system --------------------------------------------------------------------------------------
@@ -449,9 +448,10 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   requireEL(el: 1 | 2 | 3): void {
     if (this.cpu.pstate.el < el) throw undefinedInstruction();
   }
-  exceptionReturn(_key?: 'ia' | 'ib'): void {
+  exceptionReturn(key?: 'ia' | 'ib'): void {
     if (this.cpu.pstate.el === 0) throw undefinedInstruction();
-    this.cpu.exceptionReturn();
+    if (key === undefined) this.cpu.exceptionReturn();
+    else this.cpu.exceptionReturn(this.cpu.pac.authenticate(this.cpu.exceptionLink, this.cpu.sp, key));
     this.resynchronize = true;
     this.next = -1;
     this.target = this.cpu.pc;

@@ -45,13 +45,7 @@ export interface MachineConfig {
 
 export const MOST_CPUS = 8;
 /** Features that have rows or registers, but no machine behind them. */
-const NOT_IMPLEMENTED: readonly FeatureName[] = [
-  'FEAT_PAuth',
-  'FEAT_VHE',
-  'FEAT_LVA',
-  'FEAT_TTST',
-  'FEAT_PMUv3',
-];
+const NOT_IMPLEMENTED: readonly FeatureName[] = ['FEAT_VHE', 'FEAT_LVA', 'FEAT_TTST', 'FEAT_PMUv3'];
 export const DEFAULT_COUNTER_FREQUENCY = 1_000_000_000;
 
 export class Machine {

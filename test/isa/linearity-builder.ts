@@ -30,7 +30,9 @@ interface Token {
 
 export interface LinearWords extends Words {
   readonly x: Token;
+  readonly q: Token;
   readonly bool: Token;
+  readonly vreg: { readonly vreg: string };
   readonly reg: { readonly reg: string };
   readonly cond: { readonly cond: string };
   readonly label: { readonly label: string };
@@ -38,6 +40,7 @@ export interface LinearWords extends Words {
 }
 
 type Reg = LinearWords['reg'];
+type VReg = LinearWords['vreg'];
 
 export class LinearityError extends Error {}
 
@@ -214,6 +217,92 @@ export class LinearityBuilder implements Builder<LinearWords> {
   barrier(kind: string): void {
     this.#effect(`barrier ${kind}`);
   }
+
+  loadVector = (element: number, total: number, address: Token): readonly Token[] => {
+    this.#effect(`loadVector${element}:${total}`, address);
+    return Array.from({ length: Math.ceil(total / 16) }, (_, i) =>
+      this.#token('effect', `loadVector[${i}]`, true),
+    );
+  };
+  storeVector = (element: number, total: number, address: Token, values: readonly Token[]): void => {
+    if (values.length !== Math.ceil(total / 16)) throw new LinearityError('storeVector: not the bytes it says');
+    this.#effect(`storeVector${element}:${total}`, address, ...values);
+  };
+
+  checkFPAdvSIMDEnabled(): void {
+    if (this.trace.length > 0) throw new LinearityError('checkFPAdvSIMDEnabled is not the first thing done');
+    this.#effect('checkFPAdvSIMDEnabled');
+  }
+  /** V registers are out of reach before the check. */
+  #checked(name: string): string {
+    if (this.trace[0] !== 'checkFPAdvSIMDEnabled')
+      throw new LinearityError(`${name} without checkFPAdvSIMDEnabled`);
+    return name;
+  }
+  readF = (size: number, { vreg }: VReg) => this.#read(this.#checked(`readF${size} ${vreg}`));
+  writeF = (size: number, { vreg }: VReg, value: Token) =>
+    this.#write(this.#checked(`writeF${size} ${vreg}`), value);
+  readV = (width: number, { vreg }: VReg) => this.#read(this.#checked(`readV${width} ${vreg}`));
+  writeV = (width: number, { vreg }: VReg, value: Token) =>
+    this.#write(this.#checked(`writeV${width} ${vreg}`), value);
+  nextV = ({ vreg }: VReg, distance: number): VReg => ({ vreg: `${vreg}+${distance}` });
+
+  /** An operation that reads FPCR and adds to FPSR; adding is no write to anything that is read here. */
+  #float(name: string, ...parts: readonly Token[]): Token {
+    const value = this.#pure(this.#checked(name), ...parts);
+    return { ...value, life: value.life === 'effect' ? 'effect' : 'state' };
+  }
+  fp1 = (o: string, size: number, a: Token) => this.#float(`fp ${o}${size}`, a);
+  fp2 = (o: string, size: number, a: Token, b: Token) => this.#float(`fp ${o}${size}`, a, b);
+  fp3 = (o: string, size: number, a: Token, b: Token, c: Token) => this.#float(`fp ${o}${size}`, a, b, c);
+  fpCompare = (size: number, a: Token, b: Token, all: boolean) =>
+    this.#float(`fpCompare${size} ${all}`, a, b);
+  fpTest = (test: string, size: number, a: Token, b: Token) => this.#float(`fpTest ${test}${size}`, a, b);
+  fpConvert = (to: number, from: number, a: Token, rounding: string) =>
+    this.#float(`fpConvert${to}:${from} ${rounding}`, a);
+  fpRoundInt = (size: number, a: Token, rounding: string, exact: boolean) =>
+    this.#float(`fpRoundInt${size} ${rounding} ${exact}`, a);
+  fpRoundIntN = (size: number, a: Token, rounding: string, bits: number) =>
+    this.#float(`fpRoundIntN${size} ${rounding} ${bits}`, a);
+  fpToFixed = (bits: number, size: number, a: Token, f: Token, unsigned: boolean, rounding: string) =>
+    this.#float(`fpToFixed${bits}:${size} ${unsigned} ${rounding}`, a, f);
+  fpToFixedJS = (a: Token) => this.#float('fpToFixedJS', a);
+  fixedToFp = (size: number, bits: number, a: Token, f: Token, unsigned: boolean, rounding: string) =>
+    this.#float(`fixedToFp${size}:${bits} ${unsigned} ${rounding}`, a, f);
+
+  immV = (value: bigint) => this.#token('constant', `immV ${value}`);
+  letV = (value: Token) => this.let(value);
+  fromX = (low: Token, high: Token) => this.#pure('fromX', low, high);
+  getLane = (size: number, a: Token, index: Token) => this.#pure(`getLane${size}`, a, index);
+  setLane = (size: number, a: Token, index: Token, value: Token) =>
+    this.#pure(`setLane${size}`, a, index, value);
+  splat = (size: number, value: Token) => this.#pure(`splat${size}`, value);
+  shuffle(a: Token, b: Token, pattern: readonly number[]): Token {
+    if (pattern.length !== 16 || pattern.some((i) => !Number.isInteger(i) || i < 0 || i > 31))
+      throw new LinearityError(`shuffle: ${pattern.join(' ')} is not 16 bytes of two vectors`);
+    return this.#pure(`shuffle ${pattern.join(' ')}`, a, b);
+  }
+  swizzle = (table: Token, indices: Token) => this.#pure('swizzle', table, indices);
+  v1 = (o: string, size: number, a: Token) => this.#lanes(`v ${o}${size}`, a);
+  v2 = (o: string, size: number, a: Token, b: Token) => this.#lanes(`v ${o}${size}`, a, b);
+  v3 = (o: string, size: number, mask: Token, a: Token, b: Token) =>
+    this.#lanes(`v ${o}${size}`, mask, a, b);
+  #lanes(name: string, ...parts: readonly Token[]): Token {
+    return /^v (sq|uq|suq|usq)/.test(name) ? this.#float(name, ...parts) : this.#pure(name, ...parts);
+  }
+  vShift = (o: string, size: number, a: Token, amount: Token) => this.#pure(`vShift ${o}${size}`, a, amount);
+  vWiden = (signed: boolean, size: number, high: boolean, a: Token) =>
+    this.#pure(`vWiden ${signed} ${size} ${high}`, a);
+  vNarrow = (how: string, size: number, a: Token) =>
+    how === 'cut' ? this.#pure(`vNarrow ${how}${size}`, a) : this.#float(`vNarrow ${how}${size}`, a);
+  polynomialProduct = (a: Token, b: Token) => this.#pure('polynomialProduct', a, b);
+  vfp1 = (o: string, size: number, lanes: number, a: Token) => this.#float(`vfp ${o}${size}x${lanes}`, a);
+  vfp2 = (o: string, size: number, lanes: number, a: Token, b: Token) =>
+    this.#float(`vfp ${o}${size}x${lanes}`, a, b);
+  vfp3 = (o: string, size: number, lanes: number, a: Token, b: Token, c: Token) =>
+    this.#float(`vfp ${o}${size}x${lanes}`, a, b, c);
+  vfpTest = (test: string, size: number, lanes: number, a: Token, b: Token) =>
+    this.#float(`vfpTest ${test}${size}x${lanes}`, a, b);
 
   tagAccessEnabled = () => this.#read('tagAccessEnabled');
   tagOf = (address: Token) => this.#pure('tagOf', address);

@@ -106,6 +106,8 @@ function tokens(b: LinearityBuilder, shape: Shape, value: Concrete<Shape>, path:
       return b.operand(`operand ${path}`);
     case 'reg':
       return { reg: path } satisfies LinearWords['reg'];
+    case 'vreg':
+      return { vreg: path } satisfies LinearWords['vreg'];
     case 'cond':
       return { cond: path } satisfies LinearWords['cond'];
     case 'label':

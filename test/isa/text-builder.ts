@@ -8,7 +8,9 @@ import { type Builder, decode, decodeOperands, type Words } from '../../isa/inde
 
 interface TextWords extends Words {
   readonly x: string;
+  readonly q: string;
   readonly bool: string;
+  readonly vreg: number;
   readonly reg: number;
   readonly cond: string;
   readonly label: string;
@@ -36,6 +38,11 @@ const EFFECTS = new Set([
   'clearExclusive',
   'barrier',
   'randomTag',
+  'loadVector',
+  'storeVector',
+  'checkFPAdvSIMDEnabled',
+  'writeF',
+  'writeV',
   'loadTag',
   'storeTag',
   'storeTagPair',
@@ -54,6 +61,7 @@ const EFFECTS = new Set([
 const PAIRS = new Set(['loadPair', 'loadExclusivePair', 'compareAndSwapPair']);
 /** Which argument is a register, by operation. */
 const REGISTER_AT: Readonly<Record<string, number>> = { writeX: 1, readX: 1, readBase: 0 };
+const VECTOR_AT: Readonly<Record<string, number>> = { writeF: 1, readF: 1, writeV: 1, readV: 1 };
 
 function show(value: unknown): string {
   if (Array.isArray(value)) return `(${value.map(show).join(', ')})`;
@@ -67,6 +75,7 @@ function apply(name: string, args: readonly unknown[], effects: string[]): unkno
   switch (name) {
     case 'let':
     case 'letBool':
+    case 'letV':
       return args[0];
     case 'imm':
       return String(args[0]);
@@ -74,16 +83,24 @@ function apply(name: string, args: readonly unknown[], effects: string[]): unkno
       return args[0] === 32;
     case 'nextReg':
       return (args[0] as number) + 1;
+    case 'nextV':
+      return ((args[0] as number) + (args[1] as number)) % 32;
     case 'fixedRegister':
       return args[0];
     case 'linkRegister':
       return 30;
   }
-  const shown = args.map((arg, at) => (at === REGISTER_AT[name] ? registerName(arg as number) : show(arg)));
+  const shown = args.map((arg, at) => {
+    if (at === REGISTER_AT[name]) return registerName(arg as number);
+    return at === VECTOR_AT[name] ? `v${arg}` : show(arg);
+  });
   const text = `${name}(${shown.join(', ')})`;
   if (!EFFECTS.has(name)) return text;
   effects.push(text);
   const result = `#${effects.length}`;
+  if (name === 'loadVector') {
+    return Array.from({ length: Math.ceil((args[1] as number) / 16) }, (_, i) => `${result}.${i}`);
+  }
   return PAIRS.has(name) ? [`${result}.0`, `${result}.1`] : result;
 }
 

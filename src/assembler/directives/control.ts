@@ -69,7 +69,7 @@ export function callMacro(a: Assembly, called: Macro, line: Line, rest: number):
     );
   }
   const serial = String(a.macroCalls++);
-  a.input.pushBody('macro', called.body, 1, expansion, a.conditionals.length, (_iteration, name) =>
+  a.input.pushBody(called.body, 1, expansion, a.conditionals.length, (_iteration, name) =>
     name === '@' ? serial : values.get(name),
   );
 }
@@ -81,7 +81,7 @@ const rept: Handler = (a, d) => {
   const body = collect(a, d, REPEATS, '.endr');
   if (count === undefined || body === undefined) return;
   const expansion = a.input.enter('in the repetition of .rept', d.line);
-  a.input.pushBody('repeat', body, count, expansion, a.conditionals.length, (iteration, name) =>
+  a.input.pushBody(body, count, expansion, a.conditionals.length, (iteration, name) =>
     name === '+' ? String(iteration) : undefined,
   );
 };
@@ -104,7 +104,6 @@ function irp(characters: boolean): Handler {
     const expansion = a.input.enter(`in the repetition of ${d.name}`, d.line);
     const parameter = match[1]!;
     a.input.pushBody(
-      'repeat',
       body,
       Math.max(1, values.length),
       expansion,
@@ -118,7 +117,7 @@ function irp(characters: boolean): Handler {
 }
 
 const exitMacro: Handler = (a, d) => {
-  const open = a.input.exitMacro() ?? a.input.exitRepeat();
+  const open = a.input.exit();
   if (open === undefined) a.reporter.error('ASM-MACRO', '.exitm outside a macro', d.nameSpan, d.line);
   else a.conditionals.length = open;
 };

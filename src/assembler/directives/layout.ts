@@ -208,6 +208,10 @@ function alignment(power: boolean, fillSize: 1 | 2 | 4): Handler {
     if (most === undefined || fill === undefined) return;
     const padding = (bytes - (a.current.size % bytes)) % bytes;
     if (padding > most) return;
+    if (hasFill && padding % fillSize !== 0) {
+      badArgument(a, d, `the padding of ${padding} bytes is no multiple of ${fillSize}`, restSpan(d));
+      return;
+    }
     const pattern = (target: Uint8Array) => {
       const start = target.length % fillSize;
       for (let i = start; i < target.length; i++) target[i] = (fill >> (8 * ((i - start) % fillSize))) & 0xff;

@@ -43,7 +43,7 @@ const TYPES: Readonly<Record<string, SymbolType>> = {
 
 const type: Handler = (a, d) => {
   const text = d.line.text.slice(d.rest, d.line.end);
-  const match = /^\s*("[^"]+"|[^\s,@%"]+)\s*,?\s*(?:[@%#]|STT_|")?\s*(\w+)"?\s*$/.exec(text);
+  const match = /^\s*("[^"]+"|[^\s,"]+)(?:\s*,\s*|\s+)[@%#]?"?(\w+)"?\s*$/.exec(text);
   if (match === null) {
     badArgument(
       a,

@@ -6,6 +6,7 @@
  */
 
 import { positionOf, suggest } from '../../base/index.js';
+import { concatenate } from '../bytes.js';
 import {
   deleteNode,
   type LabelIndex,
@@ -299,16 +300,6 @@ const pathReferences: Check = {
     }
   },
 };
-
-export function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(pieces.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  return out;
-}
 
 const omitUnusedNodes: Check = {
   name: 'omit_unused_nodes',

@@ -23,8 +23,9 @@ import { Mmu, type RegimeConfig, regimeOf, TRANSLATION_CELLS } from '../mmu/inde
 import type { StopReason } from '../stop.js';
 import type { Supervisor } from '../supervisor.js';
 import type { CpuEnvironment } from './environment.js';
-import { ExceptionClass, type GuestException, LOWER_CLASSES } from './exception.js';
+import { ExceptionClass, GuestException, LOWER_CLASSES, undefinedInstruction } from './exception.js';
 import { MemoryAccess } from './memory-access.js';
+import { PointerAuthentication } from './pointer-authentication.js';
 import { Pstate } from './pstate.js';
 import { SystemAccess } from './system-access.js';
 import { cellOf, SystemCells } from './system-cells.js';
@@ -39,9 +40,23 @@ const VBAR_OF = [-1, cellOf('vbar_el1'), cellOf('vbar_el2'), cellOf('vbar_el3')]
 const HPFAR_EL2 = cellOf('hpfar_el2');
 const HCR_EL2 = cellOf('hcr_el2');
 const SCR_EL3 = cellOf('scr_el3');
+const CPACR_EL1 = cellOf('cpacr_el1');
+const CPTR_EL2 = cellOf('cptr_el2');
+const CPTR_EL3 = cellOf('cptr_el3');
+/** ISS of the FP access trap from AArch64: CV = 1, COND = 0b1110. */
+const FP_TRAP_ISS = 0x1e0_0000;
+/** CPTR_ELx.TFP. */
+const TFP = 10;
 
 /** Cells that `refreshContext` reads, beside those of translation. */
-const CONTEXT_CELLS: ReadonlySet<number> = new Set([...SCTLR_OF, HCR_EL2, SCR_EL3]);
+const CONTEXT_CELLS: ReadonlySet<number> = new Set([
+  ...SCTLR_OF,
+  HCR_EL2,
+  SCR_EL3,
+  CPACR_EL1,
+  CPTR_EL2,
+  CPTR_EL3,
+]);
 
 export class Cpu {
   readonly index: number;
@@ -54,6 +69,7 @@ export class Cpu {
   readonly pstate = new Pstate();
   readonly mmu: Mmu;
   readonly tags: TagUnit;
+  readonly pac: PointerAuthentication;
   readonly access: MemoryAccess;
   readonly system: SystemAccess;
   supervisor: Supervisor | undefined;
@@ -94,6 +110,8 @@ export class Cpu {
   nAA = false;
   /** SP alignment is checked. */
   spChecked = false;
+  /** Where an FP or SIMD instruction traps to; 0: it does not. */
+  fpTrap: 0 | 1 | 2 | 3 = 0;
 
   readonly #x: number;
   #spBank: ExceptionLevel = 3;
@@ -113,6 +131,7 @@ export class Cpu {
     }));
     this.mmu.onContextsChanged = () => this.refreshContext();
     this.tags = new TagUnit(this);
+    this.pac = new PointerAuthentication(this);
     this.access = new MemoryAccess(this);
     this.system = new SystemAccess(this);
     this.refreshContext();
@@ -128,6 +147,30 @@ export class Cpu {
   /** Writes to slot 31 vanish. */
   writeX(slot: number, value: bigint): void {
     if (slot !== 31) this.linear.u64[this.#x + slot] = value;
+  }
+
+  /** V0..V31, 128 bits. */
+  readV(n: number): bigint {
+    const at = (this.base + CpuLayout.V + 16 * n) / 8;
+    return this.linear.u64[at]! | (this.linear.u64[at + 1]! << 64n);
+  }
+
+  writeV(n: number, value: bigint): void {
+    const at = (this.base + CpuLayout.V + 16 * n) / 8;
+    this.linear.u64[at] = value;
+    this.linear.u64[at + 1] = value >> 64n;
+  }
+
+  /** The low half of a V register. */
+  readD(n: number): bigint {
+    return this.linear.u64[(this.base + CpuLayout.V + 16 * n) / 8]!;
+  }
+
+  /** Writes the low half of a V register and clears the upper one. */
+  writeD(n: number, value: bigint): void {
+    const at = (this.base + CpuLayout.V + 16 * n) / 8;
+    this.linear.u64[at] = value;
+    this.linear.u64[at + 1] = 0n;
   }
 
   get nzcv(): number {
@@ -261,6 +304,28 @@ export class Cpu {
     this.alignmentChecked = cells.bit(sctlr, SCTLR.A);
     this.nAA = cells.bit(sctlr, SCTLR.nAA);
     this.spChecked = cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA);
+    this.fpTrap = this.#fpTrapTarget();
+  }
+
+  /** CheckFPAdvSIMDEnabled64: which level's control, if any, traps FP and SIMD at the current one. */
+  #fpTrapTarget(): 0 | 1 | 2 | 3 {
+    const { cells } = this;
+    const el = this.pstate.el;
+    if (el < 2) {
+      const fpen = cells.field(CPACR_EL1, 21, 20);
+      if ((fpen & 1) === 0 || (fpen === 1 && el === 0)) return 1;
+    }
+    if (el < 3 && this.el2Enabled && cells.bit(CPTR_EL2, TFP)) return 2;
+    return this.environment.hasEl3 && cells.bit(CPTR_EL3, TFP) ? 3 : 0;
+  }
+
+  /** Throws the access trap where FP and SIMD are not enabled. Ref. AArch64.AdvSIMDFPAccessTrap. */
+  checkFPAdvSIMDEnabled(): void {
+    const target = this.fpTrap;
+    if (target === 0) return;
+    // With TGE what CPACR_EL1 traps is an unknown instruction to EL2.
+    if (target === 1 && this.hcrBit(HCR.TGE)) throw undefinedInstruction();
+    throw new GuestException(ExceptionClass.AdvSIMDFPAccessTrap, FP_TRAP_ISS, { target });
   }
 
   // ---- exceptions ----------------------------------------------------------------------------------
@@ -328,6 +393,11 @@ export class Cpu {
     return true;
   }
 
+  /** ELR of the current level, which is not EL0. */
+  get exceptionLink(): bigint {
+    return this.cells.get(ELR_OF[this.pstate.el]!);
+  }
+
   /**
    * ERET: PC and PSTATE from ELR and SPSR of the current level.
    * An illegal return sets PSTATE.IL and stays at this level. Ref. AArch64.ExceptionReturn, IllegalExceptionReturn.
@@ -336,7 +406,7 @@ export class Cpu {
     const { pstate, cells } = this;
     const el = pstate.el as 1 | 2 | 3;
     const spsr = cells.get(SPSR_OF[el]!);
-    const elr = link ?? cells.get(ELR_OF[el]!);
+    const elr = link ?? this.exceptionLink;
     const target = this.#returnTarget(spsr, el);
     this.nzcv = pstate.restore(spsr);
     if (target === undefined) {

@@ -13,6 +13,7 @@ export const ExceptionClass = {
   Uncategorized: 0x00,
   WFxTrap: 0x01,
   AdvSIMDFPAccessTrap: 0x07,
+  PACTrap: 0x09,
   BranchTarget: 0x0d,
   IllegalState: 0x0e,
   SVC: 0x15,

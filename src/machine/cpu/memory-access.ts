@@ -100,10 +100,9 @@ export class MemoryAccess {
         const tag = (high >>> 24) & 15;
         const byte = this.#linear.u8[((low >>> 5) + addend) >>> 0]!;
         if (((low & GRANULE) === 0 ? byte & 15 : byte >> 4) !== tag) return -1;
-        if ((low & 15) + bytes > GRANULE) {
-          const next = low + GRANULE;
-          const second = this.#linear.u8[((next >>> 5) + addend) >>> 0]!;
-          if (((next & GRANULE) === 0 ? second & 15 : second >> 4) !== tag) return -1;
+        for (let at = (low & ~15) + GRANULE; at < low + bytes; at += GRANULE) {
+          const more = this.#linear.u8[((at >>> 5) + addend) >>> 0]!;
+          if (((at & GRANULE) === 0 ? more & 15 : more >> 4) !== tag) return -1;
         }
       }
     }
@@ -171,6 +170,63 @@ export class MemoryAccess {
       this.onWrite({ va, bytes, value: BigInt.asUintN(bytes * 8, first) });
       this.onWrite({ va: va + BigInt(bytes), bytes, value: BigInt.asUintN(bytes * 8, second) });
     }
+  }
+
+  /**
+   * `total` bytes (at most 64) of consecutive elements, each checked as an access of its own; 16 bytes to
+   * a result, zeros after the last.
+   */
+  loadVector(element: 1 | 2 | 4 | 8 | 16, total: number, va: bigint, access: Access): bigint[] {
+    this.#split64[0] = va;
+    const host = this.#probe(this.#readTable, total, element, access);
+    if (host < 0) {
+      this.#checkAlignment(va, element, access, false);
+      this.#resolve(va, element, total / element, access, TlbKind.read, false);
+    }
+    const { view } = this.#linear;
+    const out: bigint[] = [];
+    for (let at = 0; at < total; at += 8) {
+      const bytes = Math.min(8, total - at);
+      const half =
+        host < 0
+          ? this.#gather(at, bytes)
+          : bytes === 8
+            ? view.getBigUint64(host + at, true)
+            : this.#hostBytes(host + at, bytes);
+      if ((at & 8) === 0) out.push(half);
+      else out[at >>> 4]! |= half << 64n;
+    }
+    return out;
+  }
+
+  storeVector(
+    element: 1 | 2 | 4 | 8 | 16,
+    total: number,
+    va: bigint,
+    values: readonly bigint[],
+    access: Access,
+  ): void {
+    this.#split64[0] = va;
+    const host = this.#probe(this.#writeTable, total, element, access);
+    if (host < 0) {
+      this.#checkAlignment(va, element, access, true);
+      this.#resolve(va, element, total / element, access, TlbKind.write, true);
+    }
+    const { u8, view } = this.#linear;
+    for (let at = 0; at < total; at += 8) {
+      const bytes = Math.min(8, total - at);
+      const half = BigInt.asUintN(8 * bytes, values[at >>> 4]! >> ((at & 8) === 0 ? 0n : 64n));
+      if (host < 0) this.#scatter(at, bytes, half);
+      else if (bytes === 8) view.setBigUint64(host + at, half, true);
+      else for (let i = 0; i < bytes; i++) u8[host + at + i] = Number((half >> BigInt(8 * i)) & 0xffn);
+      this.onWrite?.({ va: BigInt.asUintN(64, va + BigInt(at)), bytes, value: half });
+    }
+  }
+
+  #hostBytes(host: number, bytes: number): bigint {
+    let value = 0n;
+    for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#linear.u8[host + i]!);
+    return value;
   }
 
   // ---- slow path -----------------------------------------------------------------------------------

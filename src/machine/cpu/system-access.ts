@@ -133,6 +133,8 @@ export class SystemAccess {
     if ((row.el === 2 && !cpu.environment.hasEl2) || (row.el === 3 && !cpu.environment.hasEl3)) {
       throw undefinedInstruction();
     }
+    // FPCR and FPSR are behind the same controls as the instructions.
+    if (row.feature === 'FEAT_FP') cpu.checkFPAdvSIMDEnabled();
     this.#checkHigherTraps(row, direction);
     return resolve(row);
   }
@@ -151,12 +153,14 @@ export class SystemAccess {
         throw this.#trap(row.encoding, direction, 2);
       }
     }
-    if (
-      el < 3 &&
-      cpu.environment.hasEl3 &&
-      (trap?.read === HCR.ATA || row.name === 'tfsr_el2') &&
-      !cpu.cells.bit(SCR_EL3, SCR.ATA)
-    ) {
+    if (el === 3 || !cpu.environment.hasEl3) return;
+    const keptByEl3 =
+      trap?.read === HCR.ATA || row.name === 'tfsr_el2'
+        ? SCR.ATA
+        : trap?.read === HCR.APK
+          ? SCR.APK
+          : undefined;
+    if (keptByEl3 !== undefined && !cpu.cells.bit(SCR_EL3, keptByEl3)) {
       throw this.#trap(row.encoding, direction, 3);
     }
   }

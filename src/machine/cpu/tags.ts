@@ -4,6 +4,7 @@
  * Ref. DDI 0487, D10.5; J1 AArch64.RandomTag, AArch64.ChooseNonExcludedTag, AArch64.ReportTagCheckFault.
  */
 import type { ExceptionLevel } from '../../../isa/index.js';
+import type { Random } from '../../base/index.js';
 import type { Cpu } from './cpu.js';
 import { cellOf } from './system-cells.js';
 
@@ -22,6 +23,13 @@ export function chooseNonExcludedTag(start: number, offset: number, exclude: num
     while ((exclude >> tag) & 1) tag = (tag + 1) & 15;
   }
   return tag;
+}
+
+/** One of the non-excluded tags, each as likely as the others; 0 where all are excluded. */
+function uniformTag(random: Random, exclude: number): number {
+  const allowed = [];
+  for (let tag = 0; tag < 16; tag++) if (((exclude >> tag) & 1) === 0) allowed.push(tag);
+  return allowed[random.below(allowed.length)] ?? 0;
 }
 
 export class TagUnit {
@@ -50,7 +58,7 @@ export class TagUnit {
     let tag: number;
     if (cpu.cells.bit(GCR_EL1, 16)) {
       // RRND = 1: the generator is ours; RGSR_EL1 then holds UNKNOWN values, which we leave alone but for TAG.
-      tag = excluded === 0xffff ? 0 : chooseNonExcludedTag(cpu.environment.tagRandom.below(16), 0, excluded);
+      tag = uniformTag(cpu.environment.tagRandom, excluded);
     } else {
       const start = cpu.cells.field(RGSR_EL1, 3, 0);
       let offset = 0;

@@ -6,9 +6,9 @@
  * strings under the missing label's name; local fixups as a copy of the tree's shape with offsets.
  */
 
-import { concatenate } from '../checks/errors.js';
-import { Phandles } from '../checks/phandles.js';
-import { type LabelIndex, LiveNode, LiveProperty, liveNodes, nodeByRef } from './live.js';
+import { concatenate } from './bytes.js';
+import { Phandles } from './checks/phandles.js';
+import { type LabelIndex, LiveNode, LiveProperty, liveNodes, nodeByRef } from './source/live.js';
 
 /** Properties of generated nodes grow piece by piece; they are joined once, at the end. */
 class Growing {
