@@ -26,20 +26,29 @@ interface FeatureRow {
   readonly lsb: number;
   readonly value: number;
   readonly summary: string;
+  /** Further fields of the register that take the same value. */
+  readonly also: readonly number[];
 }
 
-const row = (id: IdRegister, lsb: number, value: number, summary: string): FeatureRow => ({
+const row = (
+  id: IdRegister,
+  lsb: number,
+  value: number,
+  summary: string,
+  options: { readonly also?: readonly number[] } = {},
+): FeatureRow => ({
   id,
   lsb,
   value,
   summary,
+  also: options.also ?? [],
 });
 
 export const FEATURES = {
   // ---- processor features --------------------------------------------------------------------
   FEAT_FP: row('id_aa64pfr0_el1', 16, 0, 'Floating point'),
   FEAT_AdvSIMD: row('id_aa64pfr0_el1', 20, 0, 'Advanced SIMD'),
-  FEAT_FP16: row('id_aa64pfr0_el1', 16, 1, 'Half-precision data processing'),
+  FEAT_FP16: row('id_aa64pfr0_el1', 16, 1, 'Half-precision data processing', { also: [20] }),
   FEAT_RAS: row('id_aa64pfr0_el1', 28, 1, 'Reliability, availability and serviceability'),
   FEAT_DIT: row('id_aa64pfr0_el1', 48, 1, 'Data-independent timing'),
   FEAT_CSV2: row('id_aa64pfr0_el1', 56, 1, 'Branch targets cannot be trained across contexts'),
@@ -73,8 +82,7 @@ export const FEATURES = {
   FEAT_DPB: row('id_aa64isar1_el1', 0, 1, 'DC CVAP'),
   FEAT_DPB2: row('id_aa64isar1_el1', 0, 2, 'DC CVADP'),
   // APA and GPA: QARMA5, without FEAT_EPAC and what builds on it.
-  FEAT_PAuth: row('id_aa64isar1_el1', 4, 1, 'Pointer authentication'),
-  FEAT_PACQARMA5: row('id_aa64isar1_el1', 24, 1, 'Generic codes (PACGA) with QARMA5'),
+  FEAT_PAuth: row('id_aa64isar1_el1', 4, 1, 'Pointer authentication with QARMA5', { also: [24] }),
   FEAT_JSCVT: row('id_aa64isar1_el1', 12, 1, 'FJCVTZS'),
   FEAT_FCMA: row('id_aa64isar1_el1', 16, 1, 'Complex number instructions'),
   FEAT_LRCPC: row('id_aa64isar1_el1', 20, 1, 'LDAPR'),
@@ -197,12 +205,78 @@ export function idRegisterValue(id: IdRegister, has: (feature: FeatureName) => b
   const best = new Map<number, number>();
   for (const [name, feature] of NUMBERS) {
     if (feature.id !== id || !has(name)) continue;
-    best.set(feature.lsb, Math.max(best.get(feature.lsb) ?? 0, feature.value));
+    for (const lsb of [feature.lsb, ...feature.also]) {
+      best.set(lsb, Math.max(best.get(lsb) ?? 0, feature.value));
+    }
   }
   for (const [lsb, field] of best) {
     value = (value & ~(0xfn << BigInt(lsb))) | (BigInt(field) << BigInt(lsb));
   }
   return value;
+}
+
+/** Features that need others beyond those of lower values in the same field, which they always need. */
+const REQUIRES: Readonly<Partial<Record<FeatureName, readonly FeatureName[]>>> = {
+  FEAT_FP: ['FEAT_AdvSIMD'],
+  FEAT_AdvSIMD: ['FEAT_FP'],
+  FEAT_FP16: ['FEAT_AdvSIMD'],
+  FEAT_AES: ['FEAT_AdvSIMD'],
+  FEAT_SHA1: ['FEAT_AdvSIMD'],
+  FEAT_SHA256: ['FEAT_SHA1'],
+  FEAT_SHA512: ['FEAT_SHA256'],
+  FEAT_SHA3: ['FEAT_SHA512'],
+  FEAT_SM3: ['FEAT_AdvSIMD'],
+  FEAT_SM4: ['FEAT_AdvSIMD'],
+  FEAT_RDM: ['FEAT_AdvSIMD'],
+  FEAT_DotProd: ['FEAT_AdvSIMD'],
+  FEAT_FHM: ['FEAT_FP16'],
+  FEAT_JSCVT: ['FEAT_FP'],
+  FEAT_FCMA: ['FEAT_AdvSIMD'],
+  FEAT_FRINTTS: ['FEAT_FP'],
+  FEAT_BF16: ['FEAT_AdvSIMD'],
+  FEAT_I8MM: ['FEAT_AdvSIMD'],
+};
+
+/** What `feature` cannot be without. */
+function requirementsOf(feature: FeatureName): FeatureName[] {
+  const { id, lsb, value } = FEATURES[feature];
+  const lower = NUMBERS.filter(([, f]) => f.id === id && f.lsb === lsb && f.value < value).map(
+    ([name]) => name,
+  );
+  return [...lower, ...(REQUIRES[feature] ?? [])];
+}
+
+/** The feature a person names: `FEAT_PAuth`, `pauth`. */
+function featureByName(text: string): FeatureName | undefined {
+  const wanted = text.toLowerCase().replace(/^feat_/, '');
+  return NUMBERS.find(([name]) => name.toLowerCase() === `feat_${wanted}`)?.[0];
+}
+
+/**
+ * `base` with changes in order: `+pauth` adds a feature and what it needs, `-lse` removes one and what
+ * needs it. Gives the first change that names no feature or has no sign instead, as text.
+ */
+export function changeFeatures(
+  base: Iterable<FeatureName>,
+  changes: Iterable<string>,
+): Set<FeatureName> | string {
+  const features = new Set(base);
+  const add = (feature: FeatureName) => {
+    if (features.has(feature)) return;
+    features.add(feature);
+    for (const needed of requirementsOf(feature)) add(needed);
+  };
+  const remove = (feature: FeatureName) => {
+    if (!features.delete(feature)) return;
+    for (const other of [...features]) if (requirementsOf(other).includes(feature)) remove(other);
+  };
+  for (const change of changes) {
+    const feature = featureByName(change.slice(1));
+    if (feature === undefined || !/^[+-]/.test(change)) return change;
+    if (change.startsWith('+')) add(feature);
+    else remove(feature);
+  }
+  return features;
 }
 
 /** True if `name` is a feature this table knows. */

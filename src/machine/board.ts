@@ -5,10 +5,21 @@
  * The tree describes hardware. What firmware does with it (which ranges have tags) is firmware's: the
  * board only creates the controller, with nothing in force.
  *
+ * Architecture features can be switched for experiments: `mtemu,features` of the cpu nodes is a list of
+ * strings, each a feature of the Arm ARM behind a sign, `"+pauth", "-lse2"` (`FEAT_` may be written). What
+ * a feature needs comes with it, what needs it goes with it, and the ID registers say what is left. All
+ * cpu nodes must agree.
+ *
  * Ref. Devicetree Specification v0.4, 3.4 (/memory), 3.8 (/cpus).
  */
-import type { ExceptionLevel, FeatureName } from '../../isa/index.js';
-import { inputError, PA } from '../base/index.js';
+import {
+  changeFeatures,
+  DEFAULT_FEATURES,
+  type ExceptionLevel,
+  FEATURES,
+  type FeatureName,
+} from '../../isa/index.js';
+import { inputError, PA, suggest } from '../base/index.js';
 import {
   allNodes,
   type DeviceTree,
@@ -26,7 +37,7 @@ import {
   TAG_CONTROLLER_COMPATIBLE,
   TagControllerDevice,
 } from './devices/tag-controller.js';
-import { Machine, MOST_CPUS } from './machine.js';
+import { Machine, MOST_CPUS, NOT_IMPLEMENTED } from './machine.js';
 import type { Device } from './memory/bus.js';
 import type { DramBank } from './memory/dram.js';
 
@@ -93,11 +104,41 @@ export function memoryBanks(tree: DeviceTree): DramBank[] {
   return banks;
 }
 
-function cpuCount(tree: DeviceTree): number {
-  const cpus = findNode(tree, '/cpus');
-  const count = (cpus?.children ?? []).filter(
+function cpuNodes(tree: DeviceTree): readonly DtNode[] {
+  return (findNode(tree, '/cpus')?.children ?? []).filter(
     (n) => strings(n.properties.get('device_type'))[0] === 'cpu' && isOkay(n),
-  ).length;
+  );
+}
+
+/** The features of the tree's CPUs: `base` with what `mtemu,features` changes. Throws InputError. */
+function cpuFeatures(tree: DeviceTree, base: readonly FeatureName[]): readonly FeatureName[] {
+  const lists = cpuNodes(tree).map((node) => strings(node.properties.get('mtemu,features')));
+  const [first = [], ...others] = lists;
+  if (others.some((list) => list.join('\0') !== first.join('\0'))) {
+    throw inputError('BOARD-FEATURES', "'mtemu,features' is not the same in all cpu nodes", {
+      help: 'the CPUs of a machine have the same features',
+    });
+  }
+  const features = changeFeatures(base, first);
+  if (typeof features === 'string') {
+    const near = suggest(
+      features.replace(/^[+-]?(feat_)?/i, ''),
+      Object.keys(FEATURES).map((name) => name.slice('FEAT_'.length)),
+    );
+    throw inputError('BOARD-FEATURES', `'mtemu,features' cannot have '${features}'`, {
+      help:
+        near.length > 0
+          ? `did you mean '${features.startsWith('-') ? '-' : '+'}${near[0]!.toLowerCase()}'?`
+          : "each is a sign and a feature of the Arm ARM: '+pauth', '-lse2'",
+    });
+  }
+  const missing = NOT_IMPLEMENTED.find((feature) => features.has(feature));
+  if (missing !== undefined) throw inputError('BOARD-FEATURES', `${missing} is not implemented`);
+  return [...features];
+}
+
+function cpuCount(tree: DeviceTree): number {
+  const count = cpuNodes(tree).length;
   if (count > MOST_CPUS) {
     throw inputError('BOARD-CPUS', `the tree has ${count} CPUs; a machine has at most ${MOST_CPUS}`);
   }
@@ -115,6 +156,7 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
       ...machineOptions(options),
       banks,
       cpus: cpuCount(tree),
+      features: cpuFeatures(tree, options.features ?? DEFAULT_FEATURES),
       devices: ({ controller }) => {
         const devices: Device[] = [];
         for (const node of allNodes(tree)) {

@@ -45,7 +45,26 @@ export interface MachineConfig {
 
 export const MOST_CPUS = 8;
 /** Features that have rows or registers, but no machine behind them. */
-const NOT_IMPLEMENTED: readonly FeatureName[] = ['FEAT_VHE', 'FEAT_LVA', 'FEAT_TTST', 'FEAT_PMUv3'];
+export const NOT_IMPLEMENTED: readonly FeatureName[] = [
+  'FEAT_RAS',
+  'FEAT_VHE',
+  'FEAT_LVA',
+  'FEAT_TTST',
+  'FEAT_FGT',
+  'FEAT_PMUv3',
+  'FEAT_SPE',
+  'FEAT_TRF',
+  'FEAT_TRBE',
+  'FEAT_BRBE',
+  'FEAT_WFxT',
+  'FEAT_MOPS',
+  'FEAT_HBC',
+  'FEAT_CSSC',
+  'FEAT_SM3',
+  'FEAT_SM4',
+  'FEAT_BF16',
+  'FEAT_I8MM',
+];
 export const DEFAULT_COUNTER_FREQUENCY = 1_000_000_000;
 
 export class Machine {
