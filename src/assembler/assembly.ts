@@ -25,7 +25,7 @@ import type { DeferredInstruction } from './instructions.js';
 import { LineTable } from './lines.js';
 import type { Macro } from './macros.js';
 import { type RegisterName, registerHelp } from './registers.js';
-import { Reporter, where } from './report.js';
+import { lineSpan, Reporter, where } from './report.js';
 import { impliedFlags, Section, type SectionFlags, type SectionType } from './section.js';
 import type { Line } from './source.js';
 import { type AsmSymbol, type Definition, SymbolTable } from './symbols.js';
@@ -55,6 +55,8 @@ export interface AssembleOptions {
 export const MAX_CONTENTS = 128 * 1024 * 1024;
 /** A section without contents, bytes. */
 export const MAX_NOBITS = 64 * 1024 * 1024 * 1024;
+/** Instructions and data out of macros and repetitions that wait for a symbol: they are kept in memory. */
+const MAX_WAITING = 400_000;
 /** Symbols defined by symbols defined by symbols ... */
 const MAX_CHAIN = 400;
 
@@ -84,6 +86,7 @@ export class Assembly {
   readonly conditionals: Conditional[] = [];
   readonly fixups: Fixup[] = [];
   readonly deferred: DeferredInstruction[] = [];
+  #waiting = 0;
   readonly tokens = new TokenLine();
   readonly lines = new LineTable();
   ended = false;
@@ -159,6 +162,14 @@ export class Assembly {
     current.mark('x');
     const from = this.reserve(padding - zeros, line, span);
     for (let word = from; word < current.size; word += 4) current.putWord(word, NOP);
+  }
+
+  /** Counts what an expansion leaves to be filled in later; ends the assembly where it is too much. */
+  keepWaiting(line: Line): void {
+    if (line.expansion === undefined || ++this.#waiting <= MAX_WAITING) return;
+    const { site } = line.expansion;
+    const message = `macros and repetitions produce more than ${MAX_WAITING} references to later symbols`;
+    this.reporter.fatal('ASM-LIMIT', message, lineSpan(site), site);
   }
 
   // ---- symbols -------------------------------------------------------------------------------------

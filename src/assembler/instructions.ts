@@ -121,6 +121,7 @@ export function instruction(a: Assembly, line: Line, word: string, wordStart: nu
     order,
   };
   if (!late && encodeNow(a, item, EARLY(a))) return;
+  a.keepWaiting(line);
   a.deferred.push(item);
 }
 

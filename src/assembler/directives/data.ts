@@ -45,6 +45,7 @@ export function storeValue(a: Assembly, line: Line, expression: AsmExpression, s
     warnTruncated(a, line, expression, number, size);
     a.current.put(offset, size, number);
   } else if (isValue(value) || value.why === 'not-yet' || value.why === 'mixed') {
+    a.keepWaiting(line);
     a.fixups.push({ section: a.current, offset, size, expression, line, order: a.reporter.order });
   } else {
     a.complain(value, line, 'the value');

@@ -73,6 +73,21 @@
         .byte   78
         .endm
         inner
+        .macro  rest args:vararg
+        .asciz  "\args"
+        .endm
+        rest    hi , there  [x0, #8]
+        .macro  stop_early
+        .rept   2
+        .byte   1
+        .exitm
+        .endr
+        .byte   2
+        .endm
+        stop_early
+        .ifc    a  b, a b
+        .byte   0x5a
+        .endif
         .rept   3
         .byte   9
         .rept   2
