@@ -1,5 +1,6 @@
 /** The subcommands, in the order help lists them. */
 import { asmCommand } from './asm.js';
+import { benchCommand } from './bench.js';
 import type { Command } from './command.js';
 import { conformCommand } from './conform.js';
 import { demoCommand } from './demo.js';
@@ -18,4 +19,5 @@ export const COMMANDS: readonly Command[] = [
   tagStorageCommand,
   isaCommand,
   conformCommand,
+  benchCommand,
 ];

@@ -1,0 +1,225 @@
+/**
+ * `mtemu bench`: how fast things are, each beside a named rival in the same run.
+ *
+ * The rival is qemu-aarch64 (`-cpu max`) where it is installed; both run the same ELF files, alternated,
+ * and the median counts. What a run costs before the program proper (start-up) is taken off by running
+ * a small and a large amount of the same work. Machines are shared and noisy: ratios mean something,
+ * single times do not.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import alu from '../../firmware/bench/alu.s';
+import copy from '../../firmware/bench/copy.s';
+import faults from '../../firmware/bench/faults.s';
+import parseNumber from '../../firmware/bench/parse-number.s';
+import { assemble } from '../assembler/index.js';
+import { MiB } from '../base/index.js';
+import { readElf, toElf } from '../elf/index.js';
+import { ENGINE_NAMES } from '../engine/index.js';
+import { bootSystem } from '../kernel/index.js';
+import { allocationRate } from '../lab/index.js';
+import { defaultTree } from '../machine/index.js';
+import type { Command, CommandIo } from './command.js';
+import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.js';
+
+const OPTIONS = {
+  engine: { type: 'string' },
+  rounds: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const satisfies OptionSpecs;
+
+const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
+
+Measures instructions, page faults and allocations a second, and prints the ratio of times to
+qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu).
+`;
+
+interface Workload {
+  readonly name: string;
+  readonly source: string;
+  /** What one unit of the first argument is. */
+  readonly unit: string;
+  /** Amounts of work for mtemu and for qemu: small and large. */
+  readonly amounts: readonly [number, number];
+  readonly rivalAmounts: readonly [number, number];
+  readonly args: readonly string[];
+}
+
+const WORKLOADS: readonly Workload[] = [
+  {
+    name: 'arithmetic and branches',
+    source: alu,
+    unit: 'number',
+    amounts: [100, 4000],
+    rivalAmounts: [100, 400_000],
+    args: [],
+  },
+  {
+    name: 'copy by 8, untagged',
+    source: copy,
+    unit: '64 KiB',
+    amounts: [1, 30],
+    rivalAmounts: [1, 20_000],
+    args: [],
+  },
+  {
+    name: 'copy by 8, tag-checked',
+    source: copy,
+    unit: '64 KiB',
+    amounts: [1, 30],
+    rivalAmounts: [1, 2000],
+    args: ['tagged'],
+  },
+  {
+    name: 'page faults',
+    source: faults,
+    unit: 'fault',
+    amounts: [256, 8192],
+    rivalAmounts: [256, 60_000],
+    args: [],
+  },
+  {
+    name: 'page faults, PROT_MTE',
+    source: faults,
+    unit: 'fault',
+    amounts: [256, 8192],
+    rivalAmounts: [256, 60_000],
+    args: ['tagged'],
+  },
+];
+
+interface Measurement {
+  readonly name: string;
+  readonly unit: string;
+  readonly unitsPerSecond: number;
+  readonly instructionsPerSecond: number | undefined;
+  /** Time for the same work divided by the rival's. */
+  readonly ratio: number | undefined;
+}
+
+export const benchCommand: Command = {
+  name: 'bench',
+  summary: 'measure speed, as ratios to qemu-aarch64 where it is installed',
+  help: HELP,
+  run(args, io) {
+    const { values } = parseOptions('bench', OPTIONS, args);
+    const engine = choice('bench', values, 'engine', ENGINE_NAMES) ?? 'auto';
+    const rounds = wholeNumber('bench', values, 'rounds', 1) ?? 3;
+    const rival = findRival();
+    const folder = mkdtempSync(join(tmpdir(), 'mtemu-bench-'));
+    try {
+      const results = WORKLOADS.map((w) => measure(w, engine, rounds, rival, folder));
+      results.push({
+        name: 'order-0 allocate and free',
+        unit: 'pair',
+        unitsPerSecond: allocationRate(200_000),
+        instructionsPerSecond: undefined,
+        ratio: undefined,
+      });
+      if (values['json'] === true)
+        io.stdout(`${JSON.stringify({ engine, rival: rival?.version, results })}\n`);
+      else print(results, engine, rival, io);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+    return 0;
+  },
+};
+
+interface Rival {
+  readonly command: string;
+  readonly version: string;
+}
+
+function findRival(): Rival | undefined {
+  for (const command of ['qemu-aarch64', 'qemu-aarch64-static']) {
+    const probe = spawnSync(command, ['--version'], { encoding: 'utf8' });
+    const version = probe.status === 0 ? /version (\S+)/.exec(probe.stdout)?.[1] : undefined;
+    if (version !== undefined) return { command, version };
+  }
+  return undefined;
+}
+
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
+function measure(
+  workload: Workload,
+  engine: string,
+  rounds: number,
+  rival: Rival | undefined,
+  folder: string,
+): Measurement {
+  const bytes = toElf(
+    assemble(
+      { name: 'bench.s', text: workload.source },
+      { include: (name) => ({ name, text: parseNumber }) },
+    ),
+  );
+  const file = join(folder, 'program');
+  writeFileSync(file, bytes);
+  chmodSync(file, 0o755);
+  const own: number[] = [];
+  const theirs: number[] = [];
+  let instructions = 0;
+  for (let round = 0; round < rounds; round++) {
+    const [small, large] = workload.amounts.map((n) => runOwn(bytes, [String(n), ...workload.args], engine));
+    const units = workload.amounts[1] - workload.amounts[0];
+    own.push((large!.seconds - small!.seconds) / units);
+    instructions = (large!.instructions - small!.instructions) / units;
+    if (rival === undefined) continue;
+    const [least, most] = workload.rivalAmounts.map((n) =>
+      runRival(rival, file, [String(n), ...workload.args]),
+    );
+    theirs.push((most! - least!) / (workload.rivalAmounts[1] - workload.rivalAmounts[0]));
+  }
+  const seconds = median(own);
+  return {
+    name: workload.name,
+    unit: workload.unit,
+    unitsPerSecond: 1 / seconds,
+    instructionsPerSecond: instructions / seconds,
+    ratio: theirs.length === 0 ? undefined : seconds / median(theirs),
+  };
+}
+
+function runOwn(bytes: Uint8Array, args: readonly string[], engine: string) {
+  const { kernel } = bootSystem({ tree: defaultTree(256 * MiB), engine });
+  const process = kernel.spawn({ elf: readElf(bytes, 'bench'), args: ['bench', ...args] });
+  if (typeof process === 'number') throw new Error(`bench program did not start: errno ${-process}`);
+  const before = kernel.cpu.steps;
+  const start = performance.now();
+  const outcome = kernel.run(process);
+  const seconds = (performance.now() - start) / 1000;
+  if (outcome.kind !== 'ended' || outcome.end.kind !== 'exited') throw new Error('bench program did not end');
+  return { seconds, instructions: kernel.cpu.steps - before };
+}
+
+function runRival(rival: Rival, file: string, args: readonly string[]): number {
+  const start = performance.now();
+  const { status, error } = spawnSync(rival.command, ['-cpu', 'max', file, ...args]);
+  if (error !== undefined || status === null) throw new Error(`${rival.command} did not run the program`);
+  return (performance.now() - start) / 1000;
+}
+
+function print(
+  results: readonly Measurement[],
+  engine: string,
+  rival: Rival | undefined,
+  io: CommandIo,
+): void {
+  const against =
+    rival === undefined ? 'qemu-aarch64 is not installed' : `${rival.command} ${rival.version} -cpu max`;
+  io.stdout(`engine ${engine}; rival: ${against}; ratio = time / rival's time\n\n`);
+  io.stdout(
+    `${'what'.padEnd(28)}${'a second'.padStart(24)}${'M instructions/s'.padStart(18)}${'ratio'.padStart(10)}\n`,
+  );
+  for (const r of results) {
+    const units = `${Math.round(r.unitsPerSecond).toLocaleString('en')} x ${r.unit}`;
+    const mips = r.instructionsPerSecond === undefined ? '' : (r.instructionsPerSecond / 1e6).toFixed(2);
+    const ratio = r.ratio === undefined ? '-' : r.ratio.toPrecision(3);
+    io.stdout(`${r.name.padEnd(28)}${units.padStart(24)}${mips.padStart(18)}${ratio.padStart(10)}\n`);
+  }
+}
