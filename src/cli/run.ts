@@ -133,6 +133,7 @@ function run(args: string[], io: CommandIo): number {
   const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
 
   const system = boot(values, io, trace);
+  for (const what of system.board.missing) io.stderr(`mtemu: note: the machine has ${what}\n`);
   const control = startControl(values, program.assembled);
   const process = system.kernel.spawn({
     elf: program.elf,

@@ -114,6 +114,7 @@ export class Kernel implements Supervisor {
   readonly #services: SyscallServices;
   readonly #reporter: TagFaultReporter;
   #mm: MemoryManager | undefined;
+  #mte = false;
   #tree: DeviceTree | undefined;
   #current: Process | undefined;
   #nextPid = 1;
@@ -131,7 +132,9 @@ export class Kernel implements Supervisor {
       get mm() {
         return kernel.mm;
       },
-      mte: options.machine.features.has('FEAT_MTE2'),
+      get mte() {
+        return kernel.mte;
+      },
       monotonicNs: () => (physicalCount(this.cpu) * 1_000_000_000n) / this.cpu.readRegister('cntfrq_el0'),
       writeOut: (fd, bytes) => this.#options.write?.(fd, bytes),
       controlChanged: (process) => loadTaggedAddressControl(this.cpu, process.control),
@@ -150,6 +153,11 @@ export class Kernel implements Supervisor {
   get tree(): DeviceTree {
     if (this.#tree === undefined) throw new Error('the kernel has not booted');
     return this.#tree;
+  }
+
+  /** system_supports_mte(): the CPU has it and the command line does not say arm64.nomte. */
+  get mte(): boolean {
+    return this.#mte;
   }
 
   /** Page faults handled. */
@@ -185,6 +193,7 @@ export class Kernel implements Supervisor {
       tagEndPfn: r.tag_end_pfn,
       blockSizePages: r.block_size_pages,
     }));
+    this.#mte = this.machine.features.has('FEAT_MTE2') && !/(^| )arm64\.nomte( |$)/.test(layout.bootargs);
     this.#setUpTranslation(pageSize);
     this.#mm = bootMemory({
       port: this.machine.memory,
@@ -199,7 +208,7 @@ export class Kernel implements Supervisor {
       tagRegions: discovery.enabled ? tagRegions : [],
       pageSize,
       policy: this.#options.policy ?? (discovery.regions.length > 0 ? 'cma' : 'static'),
-      mte: this.#services.mte && !/(^| )arm64\.nomte( |$)/.test(layout.bootargs),
+      mte: this.#mte,
       log: (line) => this.#log(line),
     });
   }
@@ -269,8 +278,7 @@ export class Kernel implements Supervisor {
         (1n << 14n) | // DZE
         (1n << 15n) | // UCT
         (1n << 26n) | // UCI
-        (1n << 42n) | // ATA0
-        (1n << 43n), // ATA
+        (this.#mte ? (1n << 42n) | (1n << 43n) : 0n), // ATA0, ATA
     );
     cpu.mmu.flushAll();
   }
@@ -299,7 +307,7 @@ export class Kernel implements Supervisor {
       return symbol.offset === 0n ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
     };
     const process = new Process(this.#nextPid++, name, loaded.mm, loaded.entry, loaded.sp, symbolize);
-    if (request.control !== undefined) process.control = request.control;
+    if (request.control !== undefined && this.#mte) process.control = request.control;
     return process;
   }
 
@@ -307,7 +315,9 @@ export class Kernel implements Supervisor {
     const { features } = this.machine;
     const collect = (bits: typeof HWCAP_BITS) =>
       bits.reduce((sum, [bit, feature]) => (features.has(feature) ? sum | (1n << BigInt(bit)) : sum), 0n);
-    return { hwcap: collect(HWCAP_BITS) | BigInt(HWCAP_CPUID), hwcap2: collect(HWCAP2_BITS) };
+    const hidden = this.#mte ? [] : ['FEAT_MTE2', 'FEAT_MTE3'];
+    const visible = HWCAP2_BITS.filter(([, feature]) => !hidden.includes(feature));
+    return { hwcap: collect(HWCAP_BITS) | BigInt(HWCAP_CPUID), hwcap2: collect(visible) };
   }
 
   #switchTo(process: Process): void {

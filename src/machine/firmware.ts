@@ -50,6 +50,8 @@ export interface BootedBoard extends Board {
   readonly dtb: MemoryArea;
   /** What firmware was told of tag storage. */
   readonly tagRanges: readonly TagRange[];
+  /** What the tree lacks that a machine here wants, in words, with the consequence. */
+  readonly missing: readonly string[];
 }
 
 export interface NextStage {
@@ -162,7 +164,16 @@ export function bootBoard(tree: DeviceTree, next: NextStage, options: BoardOptio
   loadSegment(machine, { address: dtb.base, bytes: blob });
   startAt(machine, program.entry, 3, dtb.base);
   machine.cpu.writeX(1, BigInt(base + DESCRIPTION_OFFSET));
-  return { ...board, firmware, nextStage, dtb, tagRanges };
+  return { ...board, firmware, nextStage, dtb, tagRanges, missing: missingDevices(board) };
+}
+
+function missingDevices(board: Board): string[] {
+  const missing: string[] = [];
+  if (board.uarts.length === 0) missing.push("no 'arm,pl011' serial port: firmware's messages go nowhere");
+  if (board.tagControllers.length === 0) {
+    missing.push(`no '${TAG_CONTROLLER_COMPATIBLE}': no memory has allocation tags, every tag reads 0`);
+  }
+  return missing;
 }
 
 /** The board description of firmware/boot.s. */

@@ -238,6 +238,43 @@ ${EXIT}`);
   });
 });
 
+describe('machines', () => {
+  const tree = (chosen: string, rest = '') => `/dts-v1/;
+/ {
+	#address-cells = <2>;
+	#size-cells = <2>;
+	${chosen}
+	memory@80000000 { device_type = "memory"; reg = <0 0x80000000 0 0x4000000>; };
+	${rest}
+};
+`;
+
+  it('say what their tree lacks', async () => {
+    const outcome = await mtemu(['run', '--machine', 'm.dts', 'firmware/examples/hello.s'], {
+      'm.dts': tree(''),
+    });
+    expect(outcome).toMatchObject({ status: 0, stdout: 'hello from EL0\n' });
+    expect(outcome.stderr).toBe(
+      "mtemu: note: the machine has no 'arm,pl011' serial port: firmware's messages go nowhere\n" +
+        "mtemu: note: the machine has no 'mtemu,tag-controller': no memory has allocation tags, every tag reads 0\n",
+    );
+  });
+
+  it('hand their command line to the kernel: arm64.nomte turns tagging off', async () => {
+    const controller =
+      'memory-controller@a100000 { compatible = "mtemu,tag-controller"; reg = <0 0xa100000 0 0x1000>; };';
+    const uart = 'serial@9000000 { compatible = "arm,pl011"; reg = <0 0x9000000 0 0x1000>; };';
+    const run = (bootargs: string) =>
+      mtemu(['run', '--dmesg', '--machine', 'm.dts', 'firmware/examples/use-after-free.s'], {
+        'm.dts': tree(`chosen { bootargs = "${bootargs}"; };`, controller + uart),
+      });
+    expect((await run('quiet')).status).toBe(139);
+    const off = await run('quiet arm64.nomte');
+    expect(off.stderr).toContain('Kernel command line: quiet arm64.nomte');
+    expect(off.status).toBe(0);
+  });
+});
+
 describe('--strace and --trace', () => {
   it('prints system calls', async () => {
     const { stderr } = await mtemu(['run', '--strace', 'firmware/examples/hello.s']);
