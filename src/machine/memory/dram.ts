@@ -7,6 +7,9 @@
  * of DRAM like any other, reached through the tag controller.
  *
  * Physical addresses are numbers; a 64-bit access is done as two halves or through the DataView.
+ *
+ * Engines that keep decoded instructions watch the 4 KiB pages they came from: every write through this
+ * file to a watched page is reported, and the MMU gives no host offset to write such a page with.
  */
 import type { PA } from '../../base/index.js';
 import { CHUNK, type LinearMemory, ZERO_CHUNK } from './linear-memory.js';
@@ -19,6 +22,10 @@ export interface DramBank {
 
 /** Chunks under one directory entry: 256 MiB. */
 const LEAF = 4096;
+const PAGE = 4096;
+
+/** Told of a write of `bytes` bytes at `pa` to a watched page, before it happens; they lie in one 64 KiB chunk. */
+export type CodeListener = (pa: number, bytes: number) => void;
 
 export class Dram {
   readonly linear: LinearMemory;
@@ -28,6 +35,9 @@ export class Dram {
   #touched = 0;
   /** Called with the chunk's physical address when it gets host memory: read mappings of zeros are stale then. */
   readonly #listeners: ((chunk: PA) => void)[] = [];
+  /** Watched 4 KiB pages: for each chunk that has one, a bit for each of its 16 pages. */
+  readonly #watched = new Map<number, number>();
+  readonly #codeListeners: CodeListener[] = [];
   // The last chunk looked up: nearly every access is near the one before.
   #lastChunk = -1;
   #lastHost = 0;
@@ -49,6 +59,38 @@ export class Dram {
   /** Bytes of host memory in use. */
   get touchedBytes(): number {
     return this.#touched * CHUNK;
+  }
+
+  // ---- pages that hold decoded instructions --------------------------------------------------------
+
+  onCodeWritten(listener: CodeListener): void {
+    this.#codeListeners.push(listener);
+  }
+
+  /** Starts reporting writes to the 4 KiB page of `pa`. Host offsets given out to write it are the caller's to drop. */
+  watchCode(pa: number): void {
+    const chunk = Math.floor(pa / CHUNK);
+    this.#watched.set(chunk, (this.#watched.get(chunk) ?? 0) | (1 << ((pa % CHUNK) / PAGE)));
+  }
+
+  unwatchCode(pa: number): void {
+    const chunk = Math.floor(pa / CHUNK);
+    const left = (this.#watched.get(chunk) ?? 0) & ~(1 << ((pa % CHUNK) / PAGE));
+    if (left === 0) this.#watched.delete(chunk);
+    else this.#watched.set(chunk, left);
+  }
+
+  isCodeWatched(pa: number): boolean {
+    return (((this.#watched.get(Math.floor(pa / CHUNK)) ?? 0) >> Math.floor((pa % CHUNK) / PAGE)) & 1) !== 0;
+  }
+
+  #reportWrite(pa: number, bytes: number): void {
+    const pages = this.#watched.get(Math.floor(pa / CHUNK));
+    if (pages === undefined) return;
+    const first = Math.floor((pa % CHUNK) / PAGE);
+    const last = Math.floor(((pa % CHUNK) + bytes - 1) / PAGE);
+    if (((pages >> first) & ((2 << (last - first)) - 1)) === 0) return;
+    for (const listener of this.#codeListeners) listener(pa, bytes);
   }
 
   onChunkMapped(listener: (chunk: PA) => void): void {
@@ -83,8 +125,17 @@ export class Dram {
     return this.#lastHost + (pa % CHUNK);
   }
 
-  /** Host offset to write the byte at `pa` (in DRAM), mapping its chunk if need be. Throws OutOfHostMemory. */
-  hostForWrite(pa: number): number {
+  /**
+   * Host offset to write `bytes` bytes at `pa` (in DRAM, in one chunk) at once, mapping the chunk if need be.
+   * Throws OutOfHostMemory.
+   */
+  hostForWrite(pa: number, bytes: number): number {
+    if (this.#watched.size > 0) this.#reportWrite(pa, bytes);
+    return this.hostForMapping(pa);
+  }
+
+  /** The same for a TLB entry, through which any number of writes may go: not for watched pages. */
+  hostForMapping(pa: number): number {
     const chunk = Math.floor(pa / CHUNK);
     if (chunk !== this.#lastChunk) {
       const leafIndex = Math.floor(chunk / LEAF);
@@ -122,12 +173,12 @@ export class Dram {
   }
 
   write8(pa: number, value: number): void {
-    const host = this.hostForWrite(pa);
+    const host = this.hostForWrite(pa, 1);
     this.linear.u8[host] = value;
   }
 
   write32(pa: number, value: number): void {
-    const host = this.hostForWrite(pa);
+    const host = this.hostForWrite(pa, 4);
     this.linear.view.setUint32(host, value, true);
   }
 
@@ -144,8 +195,8 @@ export class Dram {
 
   writeBytes(pa: number, from: Uint8Array): void {
     for (let done = 0; done < from.length; ) {
-      const host = this.hostForWrite(pa + done);
-      const run = Math.min(from.length - done, CHUNK - (host % CHUNK));
+      const run = Math.min(from.length - done, CHUNK - ((pa + done) % CHUNK));
+      const host = this.hostForWrite(pa + done, run);
       this.linear.u8.set(from.subarray(done, done + run), host);
       done += run;
     }
@@ -157,7 +208,7 @@ export class Dram {
       const at = pa + done;
       const run = Math.min(bytes - done, CHUNK - (at % CHUNK));
       if ((value & 0xff) !== 0 || this.isTouched(at)) {
-        const host = this.hostForWrite(at);
+        const host = this.hostForWrite(at, run);
         this.linear.u8.fill(value, host, host + run);
       }
       done += run;
@@ -168,7 +219,7 @@ export class Dram {
     for (let done = 0; done < bytes; ) {
       const run = Math.min(bytes - done, CHUNK - ((to + done) % CHUNK), CHUNK - ((from + done) % CHUNK));
       if (this.isTouched(from + done)) {
-        const target = this.hostForWrite(to + done);
+        const target = this.hostForWrite(to + done, run);
         const source = this.hostForRead(from + done);
         this.linear.u8.copyWithin(target, source, source + run);
       } else {

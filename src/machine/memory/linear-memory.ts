@@ -37,6 +37,8 @@ export const CpuLayout = {
   SYSTEM: 512,
   /** V0..V31, 16 bytes each. */
   V: 2560,
+  /** 1 KiB for the engine that runs the CPU. */
+  ENGINE: 3072,
 } as const;
 
 export const ZERO_SLOT = 31;

@@ -143,7 +143,7 @@ export class MemorySystem implements MemoryPort {
         return;
       }
       if ((pa % CHUNK) + bytes <= CHUNK) {
-        const host = this.dram.hostForWrite(pa);
+        const host = this.dram.hostForWrite(pa, bytes);
         const view = this.dram.linear.view;
         if (bytes === 8) view.setBigUint64(host, value, true);
         else if (bytes === 4) view.setUint32(host, Number(BigInt.asUintN(32, value)), true);
@@ -192,7 +192,7 @@ export class MemorySystem implements MemoryPort {
       this.#caches.writeTag(pa, tag);
       return;
     }
-    const host = this.dram.hostForWrite(at);
+    const host = this.dram.hostForWrite(at, 1);
     const byte = this.dram.linear.u8[host]!;
     this.dram.linear.u8[host] = (pa & GRANULE) === 0 ? (byte & 0xf0) | tag : (byte & 0x0f) | (tag << 4);
   }
@@ -380,7 +380,7 @@ export class MemorySystem implements MemoryPort {
   dcacheCleanInvalTagsPoc(pa: PA, bytes: number): void {
     this.maintainTags('clean-invalidate', pa, bytes);
   }
-  /** The engines compare decoded words with memory at every fetch, so nothing can be stale. */
+  /** Engines compare decoded words with memory or watch the pages they come from: nothing can be stale. */
   icacheInval(_pa: PA, _bytes: number): void {
     this.maintenance.instruction++;
   }

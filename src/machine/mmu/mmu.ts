@@ -153,9 +153,13 @@ export class Mmu {
     let host = -1;
     let tagHost = UNTAGGED;
     if (inDram && memory.isDirect && result.type === 'normal') {
-      host = kind === TlbKind.write ? memory.dram.hostForWrite(page) : memory.dram.hostForRead(page);
+      host = kind === TlbKind.write ? memory.dram.hostForMapping(page) : memory.dram.hostForRead(page);
+      const isWrite = kind === TlbKind.write;
+      // Stores to decoded instructions must be seen, those that change them as tags too.
+      if (isWrite && memory.dram.isCodeWatched(page)) host = -1;
       if (result.tagged && kind !== TlbKind.fetch) {
         const tagByte = memory.controller.tagByteOf(page);
+        if (isWrite && tagByte >= 0 && memory.dram.isCodeWatched(tagByte)) host = -1;
         if (tagByte < 0) tagHost = ZERO_CHUNK;
         else if (memory.controller.isLinear(page)) tagHost = memory.dram.hostForRead(tagByte);
         else tagHost = SLOW;

@@ -8,7 +8,8 @@
  *     u32  VA[55:44] in bits 11:0, the context in bits 31:12
  *     i32  host addend: host offset = (VA[31:0] + addend) mod 2^32
  *     i32  tag addend: host offset of the tag byte = (VA[31:5] + addend) mod 2^32, or UNTAGGED (-1) where
- *          memory is not Normal Tagged, or SLOW (-2) where the byte's place is not linear in the address
+ *          memory is not Normal Tagged, or SLOW (-2) where the byte's place is not linear in the address;
+ *          in the fetch table -1, or what an engine keeps for the page
  *
  * The top byte is not part of the key. The context is a number that stands for everything else a
  * translation depends on: regime, tables, ASID, privilege, PAN. It is interned by mmu.ts, so that going
@@ -120,6 +121,29 @@ export class Tlb {
   dropZeroes(): void {
     for (const at of this.#zeroes) this.#drop(at);
     this.#zeroes = [];
+  }
+
+  /** Drops entries through which the host page at `host` can be written, as data or as tags. */
+  dropWritesTo(host: number): void {
+    const words = this.linear.i32;
+    for (let slot = 0; slot < TLB_ENTRIES; slot++) {
+      const at = TLB_ENTRIES + slot;
+      const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
+      if (words[w + 1] === 0) continue;
+      const low = words[w]! << 12;
+      const tags = words[w + 3]!;
+      const data = (low + words[w + 2]!) >>> 0;
+      const tag = tags === UNTAGGED || tags === SLOW ? -1 : ((low >>> 5) + tags) >>> 0;
+      if (data === host || (tag >= host && tag < host + 4096)) this.#drop(at);
+    }
+  }
+
+  /** Drops entries for writing that give no host offset: a page of theirs may have become writable directly. */
+  dropIndirectWrites(): void {
+    const words = this.linear.i32;
+    for (let at = TLB_ENTRIES; at < 2 * TLB_ENTRIES; at++) {
+      if (words[((this.base + at * TLB_ENTRY_BYTES) >>> 2) + 1] !== this.keyHigh[at]) this.#drop(at);
+    }
   }
 
   /** Drops every entry. */
