@@ -18,6 +18,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type AssembledProgram, assemble } from '../../src/assembler/index.js';
+
+import { Random } from '../../src/base/index.js';
 import { readElf, toElf } from '../../src/elf/index.js';
 
 const HERE = new URL('.', import.meta.url).pathname;
@@ -98,6 +100,55 @@ describe('hand-written sources', () => {
       expect(compare(join(HERE, 'corpus', file))).toBeGreaterThan(100);
     });
   }
+});
+
+describe('expressions', () => {
+  it.skipIf(!binutils)('2000 random ones have the values GNU as gives them [needs aarch64 binutils]', () => {
+    const random = new Random(5);
+    const pick = <T>(from: readonly T[]): T => from[random.below(from.length)]!;
+    const leaf = () =>
+      pick([
+        () => String(random.below(20)),
+        () => `0x${random.below(2 ** 31).toString(16)}${random.below(2 ** 31).toString(16)}`,
+        () => pick(['A', 'B', 'C', '(L2 - L1)', '(L1 - L2)']),
+        () => `'${pick(['a', 'Z', '0'])}'`,
+        () => `0b${random.below(256).toString(2)}`,
+      ])();
+    const expression = (depth: number): string => {
+      if (depth === 0) return leaf();
+      const kind = random.below(10);
+      if (kind === 0) return `(${expression(depth - 1)})`;
+      // In parentheses: GNU as reads `x ! !y` as `x ^ y`, for the sake of another assembler.
+      if (kind === 1) return `(${pick(['-', '~', '!', '+'])}${pick(['', ' '])}${expression(depth - 1)})`;
+      const operator = pick([
+        '+',
+        '-',
+        '*',
+        '|',
+        '&',
+        '^',
+        '!',
+        '==',
+        '<',
+        '>',
+        '<=',
+        '>=',
+        '<>',
+        '&&',
+        '||',
+      ]);
+      // Shifts beyond 63 and division by zero are our errors or zeros, GNU's warnings.
+      if (kind === 2) return `(${expression(depth - 1)}) ${pick(['<<', '>>'])} ${random.below(64)}`;
+      if (kind === 3) return `(${expression(depth - 1)}) ${pick(['/', '%'])} ${1 + random.below(1000)}`;
+      return `${expression(depth - 1)} ${operator} ${expression(depth - 1)}`;
+    };
+    const lines = Array.from({ length: 2000 }, () => `        .quad   ${expression(1 + random.below(4))}`);
+    const head =
+      '        .equ A, 7\n        .set B, -3\n        C = 0x8000000000000000\n        .data\nL1: .space 24\nL2:\n';
+    const path = join(scratch, 'random.s');
+    writeFileSync(path, `${head}${lines.join('\n')}\n`);
+    expect(compare(path)).toBe(24 + 2000 * 8);
+  });
 });
 
 const FLAGS = [
