@@ -81,6 +81,10 @@ describe('system registers', () => {
     expect(pfr1 & 0xfffn).toBe(0x321n);
     expect(idRegisterValue('id_aa64pfr1_el1', (f) => f === 'FEAT_MTE')).toBe(0x100n);
     expect(idRegisterValue('id_aa64pfr0_el1', () => false)).toBe(0xff1111n);
+    expect(idRegisterValue('id_aa64pfr0_el1', (f) => f === 'FEAT_FP' || f === 'FEAT_AdvSIMD')).toBe(0x1111n);
+    expect(idRegisterValue('id_aa64pfr0_el1', (f) => f.startsWith('FEAT_FP') || f === 'FEAT_AdvSIMD')).toBe(
+      0x111111n,
+    );
     expect(idRegisterValue('id_aa64isar0_el1', (f) => all.has(f)) & 0xf00000n).toBe(0x200000n);
   });
 
