@@ -10,6 +10,7 @@ import {
   freePages,
   GFP_HIGHUSER_MOVABLE,
   KernelMemoryManager,
+  type Page,
 } from '../kernel/index.js';
 import { defaultTree } from '../machine/index.js';
 
@@ -21,7 +22,7 @@ export function allocationRate(pairs: number): number {
   const { mm: manager, contexts } = kernel;
   if (!(manager instanceof KernelMemoryManager)) throw new Error('this is not the memory manager we know');
   const { mm } = manager;
-  const pages: number[] = [];
+  const pages: Page[] = [];
   const rounds = Math.ceil(pairs / BATCH);
   const work = function* () {
     for (let round = 0; round < rounds; round++) {
