@@ -228,7 +228,6 @@ function entryPoint(
     code: 'ASM-ENTRY',
     severity: 'warning',
     message: `there is no symbol '_start': the program is entered at the start of ${text?.name ?? '.text'}`,
-    ...(source.text.length > 0 ? {} : { span }),
     file: source.name,
   });
   return VA(text?.address ?? 0n);
@@ -267,12 +266,7 @@ function outputSymbols(a: Assembly, sections: readonly Section[]): ProgramSymbol
     if (symbol.definition === undefined || symbol.name.startsWith('.L')) continue;
     const value = finalValue(a, symbol);
     if (value === undefined) {
-      const { definition } = symbol;
-      if (definition.kind === 'expression') {
-        const problem = a.value(definition.expression);
-        const line = symbol.sizeLine;
-        if (!isValue(problem)) complainAbout(a, problem, line, symbol);
-      }
+      complainAbout(a, symbol);
       continue;
     }
     const base =
@@ -294,21 +288,13 @@ function outputSymbols(a: Assembly, sections: readonly Section[]): ProgramSymbol
   return out;
 }
 
-function complainAbout(
-  a: Assembly,
-  problem: Parameters<Assembly['complain']>[0],
-  line: Line | undefined,
-  symbol: AsmSymbol,
-): void {
-  const span = symbol.definedAt ?? problem.span;
-  const at: Line = line ?? {
-    source: span.source,
-    text: span.source.text,
-    start: span.start,
-    end: span.end,
-    expansion: undefined,
-  };
-  a.complain(problem, at, 'the value');
+/** Says why a symbol that nothing refers to has no value either. */
+function complainAbout(a: Assembly, { definition, definedAt }: AsmSymbol): void {
+  if (definition?.kind !== 'expression' || definedAt === undefined) return;
+  const problem = a.value(definition.expression);
+  const { source, start, end } = definedAt;
+  if (!isValue(problem))
+    a.complain(problem, { source, text: source.text, start, end, expansion: undefined }, 'the value');
 }
 
 function sizeOf(a: Assembly, symbol: AsmSymbol): bigint {

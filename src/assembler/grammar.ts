@@ -14,6 +14,7 @@
  * disappointment in the TokenLine, and that is what is reported.
  */
 import { many, Parser, possibly, recursiveParser, sequenceOf, updateError } from 'arcsecond';
+import type Long from 'long';
 import type { ImmediateOperand, OperandAst, RegisterOperand, ShiftOperand } from '../../isa/index.js';
 import type { Span } from '../base/index.js';
 import { AsmExpression, applyPrefixes, BINARY_OPERATORS, type Op, toPostfix } from './expression.js';
@@ -113,7 +114,7 @@ function whileKind<R>(kinds: readonly number[], rule: Rule<R>): Rule<R[]> {
 const lazyExpression: Rule<readonly Op[]> = recursiveParser(() => expressionOps);
 
 const number: Rule<readonly Op[]> = build(token(T.number, 'an expression'), (at, line) => [
-  { op: 'number', value: line.values[at] as never },
+  { op: 'number', value: line.values[at] as Long },
 ]);
 const float: Rule<readonly Op[]> = build(token(T.float, 'an expression'), (at, line) => [
   { op: 'float', value: line.values[at] as number, span: line.span(at) },

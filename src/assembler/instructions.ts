@@ -120,7 +120,7 @@ export function instruction(a: Assembly, line: Line, word: string, wordStart: nu
     line,
     order,
   };
-  if (!late && encodeNow(a, item, EARLY(a))) return;
+  if (!late && encodeNow(a, item, earlyContext(a))) return;
   a.keepWaiting(line);
   a.deferred.push(item);
 }
@@ -136,7 +136,7 @@ function note(a: Assembly, section: Section, offset: number, line: Line): void {
 }
 
 /** The context before addresses are known: only plain numbers have values. */
-function EARLY(a: Assembly): EncodeContext {
+function earlyContext(a: Assembly): EncodeContext {
   return {
     get pc(): bigint {
       throw NOT_YET;
