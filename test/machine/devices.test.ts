@@ -164,8 +164,8 @@ describe('boards', () => {
   });
 
   it('refuse features without a machine behind them', () => {
-    expect(() => createMachine({ banks: [{ base: 0, size: 4096 }], features: ['FEAT_PAuth'] })).toThrow(
-      /FEAT_PAuth/,
+    expect(() => createMachine({ banks: [{ base: 0, size: 4096 }], features: ['FEAT_VHE'] })).toThrow(
+      /FEAT_VHE/,
     );
   });
 });
