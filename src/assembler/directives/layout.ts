@@ -31,15 +31,17 @@ function unsupportedSubsection(a: Assembly, d: Directive): void {
   });
 }
 
-const TYPES: Readonly<Record<string, SectionType>> = {
-  progbits: 'progbits',
-  nobits: 'nobits',
-  note: 'note',
-  init_array: 'init_array',
-  fini_array: 'fini_array',
-  preinit_array: 'preinit_array',
-  '0x6fff4c00': 'progbits',
-};
+const TYPES: ReadonlyMap<string, SectionType> = new Map(
+  Object.entries({
+    progbits: 'progbits',
+    nobits: 'nobits',
+    note: 'note',
+    init_array: 'init_array',
+    fini_array: 'fini_array',
+    preinit_array: 'preinit_array',
+    '0x6fff4c00': 'progbits',
+  } as const),
+);
 
 const section: Handler = (a, d) => openSection(a, d, d.rest);
 
@@ -98,7 +100,7 @@ function openSection(a: Assembly, d: Directive, rest: number): void {
     type = implied.type;
     if (typeArgument !== undefined) {
       const word = /^[@%]([\w]+)$/.exec(typeArgument.text)?.[1] ?? '';
-      type = TYPES[word];
+      type = TYPES.get(word);
       if (type === undefined) {
         badArgument(
           a,

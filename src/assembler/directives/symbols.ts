@@ -28,18 +28,20 @@ function eachSymbol(apply: (symbol: AsmSymbol) => void): Handler {
   };
 }
 
-const TYPES: Readonly<Record<string, SymbolType>> = {
-  function: 'function',
-  func: 'function',
-  stt_func: 'function',
-  object: 'object',
-  stt_object: 'object',
-  notype: 'notype',
-  stt_notype: 'notype',
-  tls_object: 'tls',
-  stt_tls: 'tls',
-  common: 'object',
-};
+const TYPES: ReadonlyMap<string, SymbolType> = new Map(
+  Object.entries({
+    function: 'function',
+    func: 'function',
+    stt_func: 'function',
+    object: 'object',
+    stt_object: 'object',
+    notype: 'notype',
+    stt_notype: 'notype',
+    tls_object: 'tls',
+    stt_tls: 'tls',
+    common: 'object',
+  } as const),
+);
 
 const type: Handler = (a, d) => {
   const text = d.line.text.slice(d.rest, d.line.end);
@@ -56,7 +58,7 @@ const type: Handler = (a, d) => {
   }
   const start = d.rest + text.indexOf(match[1]!);
   const name = symbolName(a, d, { text: match[1]!, start, end: start + match[1]!.length });
-  const kind = TYPES[match[2]!.toLowerCase()];
+  const kind = TYPES.get(match[2]!.toLowerCase());
   if (kind === undefined) {
     const at = d.rest + text.lastIndexOf(match[2]!);
     badArgument(
