@@ -194,7 +194,8 @@ function environment(values: ParsedOptions['values']): string[] {
 
 function startControl(values: ParsedOptions['values'], assembled: boolean): TaggedAddressControl | undefined {
   const tcf = choice(COMMAND, values, 'tcf', Object.keys(TCF_BITS)) ?? (assembled ? 'sync' : undefined);
-  if (tcf === undefined) return undefined;
+  // `none` is how Linux starts a program.
+  if (tcf === undefined || tcf === 'none') return undefined;
   const control = setTaggedAddrCtrl(BigInt(CHECKED | TCF_BITS[tcf]!), true);
   if (typeof control === 'number') throw new Error('a control of our own making was refused');
   return control;
