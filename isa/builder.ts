@@ -173,7 +173,10 @@ export type VectorBinary =
   | 'uqrshl'
   | 'sqshlu';
 
-/** `a` where the bits of `mask` are one; SQRDMLAH and SQRDMLSH of the accumulator `a`, which set FPSR.QC. */
+/**
+ * Bits of `a` where `first` has ones, of `b` elsewhere; SQRDMLAH and SQRDMLSH of the accumulator `first`,
+ * which set FPSR.QC.
+ */
 export type VectorTernary = 'bitSelect' | 'sqrdmlah' | 'sqrdmlsh';
 
 /** How a lane is made half as wide: cut; saturated from signed, from unsigned, from signed to unsigned (QC). */
@@ -401,7 +404,7 @@ export interface Builder<T extends Words> {
   swizzle(table: T['q'], indices: T['q']): T['q'];
   v1(operation: VectorUnary, size: LaneSize, a: T['q']): T['q'];
   v2(operation: VectorBinary, size: LaneSize, a: T['q'], b: T['q']): T['q'];
-  v3(operation: VectorTernary, size: LaneSize, mask: T['q'], a: T['q'], b: T['q']): T['q'];
+  v3(operation: VectorTernary, size: LaneSize, first: T['q'], a: T['q'], b: T['q']): T['q'];
   /** Every lane shifted by `amount`, 0 to `size` (at `size` nothing, or the sign, is left). */
   vShift(operation: 'shl' | 'shr' | 'sar', size: LaneSize, a: T['q'], amount: T['x']): T['q'];
   /** The low (or, `high`, the upper) 64 bits' lanes of `size` bits, extended to twice that. */

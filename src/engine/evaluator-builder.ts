@@ -10,8 +10,20 @@ import type {
   AtomicOperation,
   Builder,
   FlagOperation,
+  FpBinary,
+  FpSize,
+  FpTernary,
+  FpTest,
+  FpUnary,
+  LaneSize,
+  Narrowing,
   PacKey,
   PstateField,
+  Rounding,
+  VectorBinary,
+  VectorTernary,
+  VectorUnary,
+  VectorWidth,
   Width,
 } from '../../isa/index.js';
 import {
@@ -39,12 +51,26 @@ import {
   reverseBytes,
   rotateRight,
 } from './arithmetic.js';
+import { FloatUnit } from './float-unit.js';
 import type { EvaluatorLabel } from './predecode.js';
+import {
+  carrylessProduct,
+  laneOf,
+  replaceLane,
+  shuffleBytes,
+  splatLanes,
+  swizzleBytes,
+  vectorNarrow,
+  vectorShift,
+  vectorWiden,
+} from './vector-lanes.js';
 
 export interface EvaluatorWords {
   readonly x: bigint;
+  readonly q: bigint;
   readonly bool: boolean;
   readonly reg: number;
+  readonly vreg: number;
   readonly cond: number;
   readonly label: EvaluatorLabel;
   readonly sysreg: number;
@@ -68,9 +94,11 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   /** The fetch of an instruction is under way: a fault is of cpu.pc. */
   fetching = false;
   readonly #hasBti: boolean;
+  readonly #float: FloatUnit;
 
   constructor(cpu: Cpu) {
     this.cpu = cpu;
+    this.#float = new FloatUnit(cpu);
     this.#hasBti = cpu.environment.has('FEAT_BTI');
   }
 
@@ -351,6 +379,152 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   }
   barrier(kind: 'dmb' | 'dsb' | 'isb' | 'sb'): void {
     if (kind === 'isb') this.resynchronize = true;
+  }
+
+  loadVector(element: 1 | 2 | 4 | 8 | 16, total: number, address: bigint, access: Access): readonly bigint[] {
+    return this.cpu.access.loadVector(element, total, address, access);
+  }
+  storeVector(
+    element: 1 | 2 | 4 | 8 | 16,
+    total: number,
+    address: bigint,
+    values: readonly bigint[],
+    access: Access,
+  ): void {
+    this.cpu.access.storeVector(element, total, address, values, access);
+  }
+
+  // ---- floating point and vector registers ---------------------------------------------------------
+
+  checkFPAdvSIMDEnabled(): void {
+    if (this.cpu.fpTrap !== 0) this.cpu.checkFPAdvSIMDEnabled();
+  }
+  readF(size: LaneSize, reg: number): bigint {
+    const value = this.cpu.readD(reg);
+    return size === 64 ? value : BigInt.asUintN(size, value);
+  }
+  writeF(size: LaneSize, reg: number, value: bigint): void {
+    this.cpu.writeD(reg, size === 64 ? value : BigInt.asUintN(size, value));
+  }
+  readV(width: VectorWidth, reg: number): bigint {
+    return width === 128 ? this.cpu.readV(reg) : this.readF(width, reg);
+  }
+  writeV(width: VectorWidth, reg: number, value: bigint): void {
+    if (width === 128) this.cpu.writeV(reg, value);
+    else this.cpu.writeD(reg, BigInt.asUintN(width, value));
+  }
+  nextV(reg: number, distance: number): number {
+    return (reg + distance) & 31;
+  }
+
+  // ---- floating point --------------------------------------------------------------------------------
+
+  fp1(operation: FpUnary, size: FpSize, a: bigint): bigint {
+    return this.#float.unary(operation, size, a);
+  }
+  fp2(operation: FpBinary, size: FpSize, a: bigint, b: bigint): bigint {
+    return this.#float.binary(operation, size, a, b);
+  }
+  fp3(operation: FpTernary, size: FpSize, addend: bigint, a: bigint, b: bigint): bigint {
+    return this.#float.ternary(operation, size, addend, a, b);
+  }
+  fpCompare(size: FpSize, a: bigint, b: bigint, signalNaNs: boolean): bigint {
+    return this.#float.compare(size, a, b, signalNaNs);
+  }
+  fpTest(test: FpTest, size: FpSize, a: bigint, b: bigint): boolean {
+    return this.#float.test(test, size, a, b);
+  }
+  fpConvert(to: FpSize, from: FpSize, a: bigint, rounding: 'fpcr' | 'odd'): bigint {
+    return this.#float.convert(to, from, a, rounding);
+  }
+  fpRoundInt(size: FpSize, a: bigint, rounding: Rounding, exact: boolean): bigint {
+    return this.#float.roundInt(size, a, rounding, exact);
+  }
+  fpRoundIntN(size: FpSize, a: bigint, rounding: Rounding, bits: 32 | 64): bigint {
+    return this.#float.roundIntN(size, a, rounding, bits);
+  }
+  fpToFixed(
+    bits: 16 | 32 | 64,
+    size: FpSize,
+    a: bigint,
+    fraction: bigint,
+    unsigned: boolean,
+    rounding: Rounding,
+  ): bigint {
+    return this.#float.toFixed(bits, size, a, fraction, unsigned, rounding);
+  }
+  fpToFixedJS(a: bigint): bigint {
+    return this.#float.toFixedJS(a);
+  }
+  fixedToFp(
+    size: FpSize,
+    bits: 16 | 32 | 64,
+    a: bigint,
+    fraction: bigint,
+    unsigned: boolean,
+    rounding: Rounding,
+  ): bigint {
+    return this.#float.fromFixed(size, bits, a, fraction, unsigned, rounding);
+  }
+
+  // ---- vectors ---------------------------------------------------------------------------------------
+
+  immV(value: bigint): bigint {
+    return value;
+  }
+  letV(value: bigint): bigint {
+    return value;
+  }
+  fromX(low: bigint, high: bigint): bigint {
+    return low | (high << 64n);
+  }
+  getLane(size: LaneSize, a: bigint, index: bigint): bigint {
+    return laneOf(size, a, Number(index));
+  }
+  setLane(size: LaneSize, a: bigint, index: bigint, value: bigint): bigint {
+    return replaceLane(size, a, Number(index), value);
+  }
+  splat(size: LaneSize, value: bigint): bigint {
+    return splatLanes(size, value);
+  }
+  shuffle(a: bigint, b: bigint, pattern: readonly number[]): bigint {
+    return shuffleBytes(a, b, pattern);
+  }
+  swizzle(table: bigint, indices: bigint): bigint {
+    return swizzleBytes(table, indices);
+  }
+  v1(operation: VectorUnary, size: LaneSize, a: bigint): bigint {
+    return this.#float.v1(operation, size, a);
+  }
+  v2(operation: VectorBinary, size: LaneSize, a: bigint, b: bigint): bigint {
+    return this.#float.v2(operation, size, a, b);
+  }
+  v3(operation: VectorTernary, size: LaneSize, first: bigint, a: bigint, b: bigint): bigint {
+    return this.#float.v3(operation, size, first, a, b);
+  }
+  vShift(operation: 'shl' | 'shr' | 'sar', size: LaneSize, a: bigint, amount: bigint): bigint {
+    return vectorShift(operation, size, a, amount);
+  }
+  vWiden(signed: boolean, size: 8 | 16 | 32, high: boolean, a: bigint): bigint {
+    return vectorWiden(signed, size, high, a);
+  }
+  vNarrow(how: Narrowing, size: 8 | 16 | 32, a: bigint): bigint {
+    return this.#float.noting((q) => vectorNarrow(how, size, a, q));
+  }
+  polynomialProduct(a: bigint, b: bigint): bigint {
+    return carrylessProduct(a, b);
+  }
+  vfp1(operation: FpUnary, size: FpSize, lanes: number, a: bigint): bigint {
+    return this.#float.lanes1(operation, size, lanes, a);
+  }
+  vfp2(operation: FpBinary, size: FpSize, lanes: number, a: bigint, b: bigint): bigint {
+    return this.#float.lanes2(operation, size, lanes, a, b);
+  }
+  vfp3(operation: FpTernary, size: FpSize, lanes: number, addend: bigint, a: bigint, b: bigint): bigint {
+    return this.#float.lanes3(operation, size, lanes, addend, a, b);
+  }
+  vfpTest(test: FpTest, size: FpSize, lanes: number, a: bigint, b: bigint): bigint {
+    return this.#float.lanesTest(test, size, lanes, a, b);
   }
 
   // ---- allocation tags -----------------------------------------------------------------------------

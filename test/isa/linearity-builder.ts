@@ -225,7 +225,8 @@ export class LinearityBuilder implements Builder<LinearWords> {
     );
   };
   storeVector = (element: number, total: number, address: Token, values: readonly Token[]): void => {
-    if (values.length !== Math.ceil(total / 16)) throw new LinearityError('storeVector: not the bytes it says');
+    if (values.length !== Math.ceil(total / 16))
+      throw new LinearityError('storeVector: not the bytes it says');
     this.#effect(`storeVector${element}:${total}`, address, ...values);
   };
 
@@ -285,8 +286,7 @@ export class LinearityBuilder implements Builder<LinearWords> {
   swizzle = (table: Token, indices: Token) => this.#pure('swizzle', table, indices);
   v1 = (o: string, size: number, a: Token) => this.#lanes(`v ${o}${size}`, a);
   v2 = (o: string, size: number, a: Token, b: Token) => this.#lanes(`v ${o}${size}`, a, b);
-  v3 = (o: string, size: number, mask: Token, a: Token, b: Token) =>
-    this.#lanes(`v ${o}${size}`, mask, a, b);
+  v3 = (o: string, size: number, mask: Token, a: Token, b: Token) => this.#lanes(`v ${o}${size}`, mask, a, b);
   #lanes(name: string, ...parts: readonly Token[]): Token {
     return /^v (sq|uq|suq|usq)/.test(name) ? this.#float(name, ...parts) : this.#pure(name, ...parts);
   }
