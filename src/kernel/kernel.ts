@@ -12,7 +12,7 @@
  */
 
 import { footprintOf } from '../../isa/index.js';
-import { inputError, PA, untagged, VA } from '../base/index.js';
+import { formatSize, inputError, PA, untagged, VA } from '../base/index.js';
 import { type DeviceTree, discoverTagStorage, readDtb } from '../devicetree/index.js';
 import type { ElfFile } from '../elf/index.js';
 import {
@@ -186,6 +186,7 @@ export class Kernel implements Supervisor {
     this.#log(`Machine model: ${layout.model}`);
     if (layout.bootargs !== '') this.#log(`Kernel command line: ${layout.bootargs}`);
     for (const d of discovery.diagnostics) this.#log(`${d.path}: ${d.message}`);
+    if (discovery.described && !discovery.enabled) this.#log('MTE tag storage region management disabled');
     const tagRegions: TagRegion[] = discovery.regions.map((r) => ({
       memStartPfn: r.mem_start_pfn,
       memEndPfn: r.mem_end_pfn,
@@ -211,6 +212,19 @@ export class Kernel implements Supervisor {
       mte: this.#mte,
       log: (line) => this.#log(line),
     });
+    this.#logMemory();
+  }
+
+  /** What mem_init_print_info says, and what reuse of tag storage gains over a static carve-out. */
+  #logMemory(): void {
+    const { MemTotal = 0, MemFree = 0, CmaTotal = 0 } = this.mm.meminfo();
+    this.#log(`Memory: ${MemFree}K/${MemTotal}K available (${CmaTotal}K cma-reserved)`);
+    const { regions, free, data } = this.mm.snapshotTagStorage();
+    if (regions.length === 0) return;
+    const gained = (free + data) * this.mm.pageSize;
+    this.#log(
+      gained === 0 ? 'Tag storage: not lent' : `Tag storage: ${formatSize(gained)} gained for ordinary data`,
+    );
   }
 
   #waitForHandOver(): { base: PA; size: number } {

@@ -81,11 +81,13 @@ export function tagRangesOf(tree: DeviceTree): TagRange[] {
     const data = memory === undefined ? undefined : regEntries(memory)?.[0];
     if (tags === undefined || data === undefined) continue;
     const size = Math.min(Number(data.size), Number(tags.size) * 32);
+    const block = u32(node.properties.get('block-size')) ?? 0;
     ranges.push({
       memBase: Number(data.address),
       memSize: size - (size % RANGE_UNIT),
       tagBase: Number(tags.address),
-      blockSize: u32(node.properties.get('block-size')) || 4096,
+      // What the node says wrongly, the hardware has all the same.
+      blockSize: block > 0 && block % 4096 === 0 ? block : 4096,
       interleave: ways,
     });
   }
