@@ -8,6 +8,11 @@ import type { MemoryPort, PhysRange, TagRegion } from '../../src/kernel/mm/index
 
 const PIECE = 65536;
 
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
 interface Covered {
   readonly memBase: number;
   readonly memEnd: number;
@@ -15,7 +20,9 @@ interface Covered {
 }
 
 export class FakePort implements MemoryPort {
-  readonly #pieces = new Map<number, Uint8Array>();
+  readonly #pieces = new Map<number, Piece>();
+  #lastIndex = -1;
+  #last: Piece | undefined;
   readonly #banks: readonly PhysRange[];
   readonly #covered: readonly Covered[];
   /** Maintenance operations in order: `inval-data 0x...+n`. */
@@ -33,17 +40,27 @@ export class FakePort implements MemoryPort {
   }
 
   #byte(pa: number): { piece: Uint8Array; at: number } | undefined {
-    if (!this.#banks.some((b) => pa >= b.base && pa < b.base + b.size)) {
-      this.bad.push(pa);
-      return undefined;
-    }
+    const piece = this.#pieceOf(pa);
+    return piece && { piece: piece.bytes, at: pa % PIECE };
+  }
+
+  #pieceOf(pa: number): Piece | undefined {
     const index = Math.floor(pa / PIECE);
+    if (index === this.#lastIndex) return this.#last;
     let piece = this.#pieces.get(index);
     if (!piece) {
-      piece = new Uint8Array(PIECE);
+      // Banks are multiples of a piece.
+      if (!this.#banks.some((b) => pa >= b.base && pa < b.base + b.size)) {
+        this.bad.push(pa);
+        return undefined;
+      }
+      const bytes = new Uint8Array(PIECE);
+      piece = { bytes, view: new DataView(bytes.buffer) };
       this.#pieces.set(index, piece);
     }
-    return { piece, at: pa % PIECE };
+    this.#lastIndex = index;
+    this.#last = piece;
+    return piece;
   }
 
   read8(pa: PA): number {
@@ -61,8 +78,7 @@ export class FakePort implements MemoryPort {
     return (this.read16(pa) | (this.read16(PA(pa + 2)) << 16)) >>> 0;
   }
   read64(pa: PA): bigint {
-    const b = this.#byte(pa);
-    return b ? new DataView(b.piece.buffer).getBigUint64(b.at, true) : 0n;
+    return this.#pieceOf(pa)?.view.getBigUint64(pa % PIECE, true) ?? 0n;
   }
   write16(pa: PA, value: number): void {
     this.write8(pa, value);
@@ -73,8 +89,7 @@ export class FakePort implements MemoryPort {
     this.write16(PA(pa + 2), value >>> 16);
   }
   write64(pa: PA, value: bigint): void {
-    const b = this.#byte(pa);
-    if (b) new DataView(b.piece.buffer).setBigUint64(b.at, value, true);
+    this.#pieceOf(pa)?.view.setBigUint64(pa % PIECE, value, true);
   }
 
   readBytes(pa: PA, bytes: number): Uint8Array {

@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM } from '../contexts/index.js';
 import { anonVmaFork, unlinkAnonVmas } from './anon-vma.js';
+import { lruAddDrain } from './lru.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
@@ -50,6 +51,7 @@ export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
 export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
   if (as.dead) return;
   yield* as.mmapLock.downWrite();
+  yield* lruAddDrain(mm);
   const all = [...as.vmas.all];
   for (const vma of all) yield* zapRange(mm, as, vma.start, vma.end);
   for (const vma of all) {

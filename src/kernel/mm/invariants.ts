@@ -4,27 +4,41 @@
  * The tag storage floor adds the rules of tag-storage.md section 12; these are the ones they rest on:
  * free lists, counters and references agree, and every page is accounted for by who uses it.
  */
+import { PA } from '../../base/index.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { PG_buddy, PG_lru, PG_mte_tagged, PG_pcp, PG_reserved, PG_table } from './page-flags.js';
-import { nextPteRun, readPte } from './page-table.js';
 import type { Pte } from './pgtable.js';
-import { pteNone, ptePresent, pteWrite } from './pgtable.js';
+import { DESCRIPTOR_BYTES, PTE_LEVEL, ptePa, ptePresent, pteWrite } from './pgtable.js';
 import type { Violation } from './types.js';
 
-/** Calls `visit` for every non-empty PTE of an address space. */
+/** Calls `visit` for every non-empty PTE of an address space, in order of address. */
 export function forEachPte(mm: Mm, as: MmStruct, visit: (pte: Pte, addr: number) => void): void {
-  let addr = 0;
-  const end = as.layout.taskSize;
-  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
-    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
-      const pte = readPte(mm, at as typeof run.at);
-      if (!pteNone(pte)) visit(pte, page);
-    }
-    addr = run.end;
+  visitTable(mm, mm.layout.startLevel, as.pgd, 0, visit);
+}
+
+function visitTable(
+  mm: Mm,
+  level: number,
+  table: PA,
+  base: number,
+  visit: (pte: Pte, addr: number) => void,
+): void {
+  const { layout } = mm;
+  const entries = level === layout.startLevel ? layout.topEntries : layout.entriesPerTable;
+  // Whole tables at once: most entries are empty, and this runs after every operation of every test.
+  const bytes = mm.port.readBytes(table, entries * DESCRIPTOR_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let index = 0; index < entries; index++) {
+    const at = index * DESCRIPTOR_BYTES;
+    if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0) continue;
+    const descriptor = view.getBigUint64(at, true);
+    const addr = base + index * layout.spanOf(level);
+    if (level === PTE_LEVEL) visit(descriptor, addr);
+    else visitTable(mm, level + 1, PA(ptePa(descriptor)), addr, visit);
   }
 }
 

@@ -7,7 +7,7 @@
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../contexts/index.js';
 import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
-import { putPage } from './lru.js';
+import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
@@ -256,6 +256,8 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
   const index = as.vmas.indexAbove(start);
   const floor = as.vmas.at(index - 1)?.end ?? 0;
   const ceiling = as.vmas.at(index)?.start ?? as.layout.taskSize;
+  // Pages that still wait in this CPU's batch would outlive the mapping there.
+  yield* lruAddDrain(mm);
   for (const vma of doomed) yield* zapRange(mm, as, vma.start, vma.end);
   yield* freePgtables(mm, as, start, end, floor, ceiling);
   for (const vma of doomed) unlinkAnonVmas(mm, vma);

@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PA } from '../../src/base/index.js';
+import type { PageSize } from '../../src/kernel/mm/index.js';
+import type { Fixture } from './kernel-fixture.js';
+import { boot } from './kernel-fixture.js';
+import type { Step } from './model.js';
+import { Model, OPS } from './model.js';
+
+const step: fc.Arbitrary<Step> = fc.record({
+  op: fc.constantFrom(...OPS),
+  a: fc.nat(7),
+  b: fc.nat(200),
+  c: fc.nat(4000),
+});
+
+/** A machine so small that data soon lies in tag storage: 8 of every 128 data pages are left to it. */
+function small(pageSize: PageSize, blockSizePages: number, policy: string): Fixture {
+  const tagPages = 96;
+  const dataPages = tagPages * 32;
+  const base = 0x4000_0000;
+  const reserved = [];
+  for (let page = 0; page < dataPages; page += 128) {
+    reserved.push({ base: PA(base + (page + 8) * pageSize), size: 120 * pageSize });
+  }
+  return boot({ pageSize, tagPages, blockSizePages, policy, reserved, pageblockOrder: 5 });
+}
+
+function runModel(k: Fixture, steps: readonly Step[]): Model {
+  const model = new Model(k);
+  for (const s of steps) {
+    model.apply(s);
+    model.compare();
+    k.check();
+  }
+  model.finish();
+  k.check();
+  return model;
+}
+
+/** All memory is where it was after boot: nothing leaked, no block is held but the zero page's. */
+function expectEverythingBack(k: Fixture, free: number, blockSizePages: number): void {
+  const snapshot = k.memory.snapshotTagStorage();
+  expect(k.memory.vmstat()['nr_free_pages']).toBe(free);
+  expect(snapshot.data).toBe(0);
+  expect(snapshot.tags).toBe(snapshot.enabled ? blockSizePages : 0);
+}
+
+const CASES: readonly (readonly [PageSize, number, number])[] = [
+  [4096, 1, 14],
+  [4096, 2, 12],
+  [4096, 3, 10],
+  [4096, 4, 8],
+  [4096, 6, 8],
+  [4096, 8, 8],
+  [16384, 1, 4],
+  [16384, 3, 4],
+  [65536, 1, 2],
+  [65536, 3, 2],
+];
+
+describe('random programs against the shadow of every byte and tag', () => {
+  for (const [pageSize, blockSizePages, numRuns] of CASES) {
+    it(`cma, ${pageSize / 1024} KiB pages, block of ${blockSizePages}`, () => {
+      fc.assert(
+        fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
+          const k = small(pageSize, blockSizePages, 'cma');
+          expect(k.memory.snapshotTagStorage().enabled).toBe(true);
+          const free = k.memory.vmstat()['nr_free_pages']!;
+          runModel(k, steps);
+          expectEverythingBack(k, free, blockSizePages);
+        }),
+        { numRuns, seed: 7 * pageSize + blockSizePages },
+      );
+    });
+  }
+
+  it('static: the same programs on a carve-out', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
+        const k = small(4096, 1, 'static');
+        const free = k.memory.vmstat()['nr_free_pages']!;
+        runModel(k, steps);
+        expectEverythingBack(k, free, 0);
+      }),
+      { numRuns: 6, seed: 11 },
+    );
+  });
+});
