@@ -5,6 +5,7 @@
  * 4 KiB granule, 39-bit addresses, one table for both halves, 2 MiB blocks. Everything between
  * 0x40000000 and 0x7fffffff that is not listed is mapped for EL1 only.
  */
+import { DEFAULT_FEATURES, FP_FEATURES } from '../../isa/index.js';
 import { PA } from '../base/index.js';
 import { createMachine, type Machine } from '../machine/index.js';
 
@@ -50,6 +51,7 @@ export function conformMachine(): Machine {
   const machine = createMachine({
     banks: [{ base: DRAM_BASE, size: DRAM_SIZE }],
     tagRanges: [{ memBase: DRAM_BASE, memSize: TAGGED_SIZE, tagBase: TAG_BASE, blockSize: 4096 }],
+    features: [...DEFAULT_FEATURES, ...FP_FEATURES],
     hasEl2: false,
     hasEl3: false,
   });
