@@ -95,18 +95,22 @@ export function fpZeroImm(): OperandKind<'static'> {
   };
 }
 
-/** `#<fbits>` of a fixed-point conversion: 64 less the field `scale`; at most the register's width. */
-export function fractionBits(width: 32 | 64): OperandKind<'imm'> {
+/**
+ * `#<fbits>` of a fixed-point conversion: 64 less the field `scale`; at most the width of the
+ * general-purpose register, which the field `sf` says.
+ */
+export function fractionBits(sf: string): OperandKind<'imm'> {
   return {
     shape: 'imm',
     syntax: '#<fbits>',
     fields: ['scale'],
     decode: (f) => BigInt(64 - f['scale']!),
     print: (f) => `#${64 - f['scale']!}`,
-    parse(cursor) {
+    parse(cursor, before) {
       const operand = cursor.take('immediate', 'a number of fraction bits');
       if (operand instanceof Mismatch) return operand;
       const value = cursor.context.evaluate(operand.value);
+      const width = before[sf] ? 64 : 32;
       if (value < 1n || value > BigInt(width)) {
         return new Mismatch(operand.span, `${value} fraction bits, out of range 1 to ${width}`, {
           weight: 1,

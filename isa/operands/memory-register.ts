@@ -49,7 +49,7 @@ function isOperator(operator: string): operator is keyof typeof OPTIONS {
 type RegisterOffsetShape = { base: 'reg'; index: 'reg'; option: 'static'; amount: 'imm' };
 
 /** `[<Xn|SP>, (<Wm>|<Xm>){, <extend> {#<amount>}}]`; `log2` is the shift that S = 1 stands for. */
-export function memRegister(log2: 0 | 1 | 2 | 3): OperandKind<RegisterOffsetShape> {
+export function memRegister(log2: 0 | 1 | 2 | 3 | 4): OperandKind<RegisterOffsetShape> {
   const indexWidth = (option: number) => (option & 1 ? 64 : 32);
   return {
     shape: { base: 'reg', index: 'reg', option: 'static', amount: 'imm' },

@@ -11,11 +11,16 @@ import { rows as conditional } from './conditional.js';
 import { rows as dataProcessing } from './data-processing.js';
 import { rows as exceptions } from './exceptions.js';
 import { rows as flags } from './flags.js';
+import { rows as fpCompare } from './fp-compare.js';
+import { rows as fpConvert } from './fp-convert.js';
+import { rows as fpDataProcessing } from './fp-data-processing.js';
+import { rows as fpMove } from './fp-move.js';
 import { rows as hints } from './hints.js';
 import { rows as loadAcquire } from './load-acquire.js';
 import { rows as loadLiteral } from './load-literal.js';
 import { rows as loadStoreAuthenticated } from './load-store-authenticated.js';
 import { rows as loadStoreExclusive } from './load-store-exclusive.js';
+import { rows as loadStoreFp } from './load-store-fp.js';
 import { rows as loadStoreImmediate } from './load-store-immediate.js';
 import { rows as loadStorePair } from './load-store-pair.js';
 import { rows as loadStoreRegister } from './load-store-register.js';
@@ -53,4 +58,9 @@ export const ROWS: readonly Row[] = [
   ...loadAcquire,
   ...atomics,
   ...compareSwap,
+  ...fpMove,
+  ...fpDataProcessing,
+  ...fpCompare,
+  ...fpConvert,
+  ...loadStoreFp,
 ];

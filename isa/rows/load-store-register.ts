@@ -20,7 +20,7 @@ interface RegisterOffset<T extends Words> {
 }
 
 /** Base plus ExtendReg(index, option, amount). */
-function addressOf<T extends Words>(b: Builder<T>, mem: RegisterOffset<T>): T['x'] {
+export function registerOffset<T extends Words>(b: Builder<T>, mem: RegisterOffset<T>): T['x'] {
   const index = b.readX(64, mem.index);
   const extended = mem.option === 2 ? b.zext(32, index) : mem.option === 6 ? b.sext(64, 32, index) : index;
   return b.add(64, b.readBase(mem.base), b.shl(64, extended, mem.amount));
@@ -38,7 +38,7 @@ function registerRow(t: Transfer): Row {
     where: (f) => isIndexOption(f.option),
     operands: { rt: R('Rt', t.width), mem: memRegister(logOf(t.bytes)) },
     execute: (b, { rt, mem }) =>
-      transferData(b, t, rt, addressOf(b, mem), { kind: 'normal', tagChecked: true }),
+      transferData(b, t, rt, registerOffset(b, mem), { kind: 'normal', tagChecked: true }),
   });
 }
 

@@ -20,8 +20,10 @@ export const OBJDUMP = 'aarch64-linux-gnu-objdump';
 export const LLVM_MC = 'llvm-mc-14';
 
 /** What GNU as is told to know: our features, named as it names them. */
-export const GNU_MARCH = 'armv8.5-a+memtag+rng+sb+ssbs+predres+profile';
-export const LLVM_MATTR = '+v8.5a,+mte,+rand,+ssbs,+sb,+predres,+spe,+crc,+lse,+pauth,+flagm,+altnzcv,+ras';
+export const GNU_MARCH =
+  'armv8.5-a+memtag+rng+sb+ssbs+predres+profile+fp16+fp16fml+rdma+dotprod+aes+sha2+sha3';
+export const LLVM_MATTR =
+  '+v8.5a,+mte,+rand,+ssbs,+sb,+predres,+spe,+crc,+lse,+pauth,+flagm,+altnzcv,+ras,+fullfp16,+fp16fml,+rdm,+dotprod,+aes,+sha2,+sha3';
 
 export function hasTool(name: string): boolean {
   return spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0;
@@ -151,7 +153,7 @@ export function llvmMc(lines: readonly string[]): (number | string)[] {
 /** llvm-mc's time grows with the square of the lines it complains about. */
 const LLVM_CHUNK = 25_000;
 
-/** Whether llvm-mc's disassembler knows each word (with our features on, but no FP and SIMD). */
+/** Whether llvm-mc's disassembler knows each word (with our features on). */
 export function llvmDefined(words: readonly number[]): boolean[] {
   const out: boolean[] = [];
   for (let from = 0; from < words.length; from += LLVM_CHUNK) {
@@ -160,7 +162,7 @@ export function llvmDefined(words: readonly number[]): boolean[] {
       .map((word) => [0, 8, 16, 24].map((shift) => `0x${((word >>> shift) & 255).toString(16)}`).join(' '));
     const { err } = run(
       LLVM_MC,
-      ['-triple=aarch64', `-mattr=${LLVM_MATTR},-fp-armv8,-neon`, '-disassemble'],
+      ['-triple=aarch64', `-mattr=${LLVM_MATTR}`, '-disassemble'],
       `${lines.join('\n')}\n`,
     );
     const unknown = new Set<number>();
