@@ -110,8 +110,7 @@ export class Evaluator implements Engine {
       b.resynchronize = false;
       for (;;) {
         const offset = b.offset;
-        const word =
-          host >= 0 ? linear.u32[(host + offset) >>> 2]! : Number(cpu.memory.load(fetch.pa + offset, 4));
+        const word = host >= 0 ? linear.u32[(host + offset) >>> 2]! : cpu.memory.fetch(fetch.pa + offset);
         let record = records[offset >>> 2];
         if (record === undefined || record.word !== word) {
           record = this.#predecoder.get(word);

@@ -6,9 +6,11 @@
 import { inputError } from '../base/index.js';
 import type { Engine, Machine } from '../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
+import { Interpreter } from './interpreter/index.js';
 
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
+export { Interpreter, type InterpreterStatistics } from './interpreter/index.js';
 export type { TraceStep } from './trace.js';
 
 /** Names `--engine` takes; those without an engine say so. */
@@ -18,9 +20,10 @@ export type EngineName = (typeof ENGINE_NAMES)[number];
 /** Makes the engine of this name. Throws InputError for a name that is unknown or not there yet. */
 export function createEngine(machine: Machine, name: string, options: EvaluatorOptions = {}): Engine {
   if (name === 'evaluate' || name === 'auto') return new Evaluator(machine, options);
-  if (name === 'interpret' || name === 'translate') {
+  if (name === 'interpret') return new Interpreter(machine, options);
+  if (name === 'translate') {
     throw inputError('CLI-ENGINE', `the engine '${name}' is not implemented`, {
-      help: "use '--engine evaluate'",
+      help: "use '--engine evaluate' or '--engine interpret'",
     });
   }
   throw inputError('CLI-ENGINE', `there is no engine '${name}'`, {

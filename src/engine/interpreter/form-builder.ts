@@ -1,0 +1,460 @@
+/**
+ * The form builder: semantics become WebAssembly whose operands are read from a record.
+ *
+ * A form is a row with its statics chosen; every instruction of the form runs the same code on a record
+ * of its own. Values are code (values.ts) that is written where it is used, as the rules of isa/builder.ts
+ * allow; statements are collected in `body`. What the interpreter does not do raises `Unsupported`, here
+ * or, for operations that this class does not have at all, in `formBuilder`: the evaluator then does the
+ * instructions of the form.
+ */
+import type { Builder, FlagOperation, Width, Words } from '../../../isa/index.js';
+import { type Code, choose, i32, i64, local, select, ValueType, when } from '../wasm/index.js';
+import { FieldAllocator, type FieldKind } from './fields.js';
+import { cellI32, type Frame, Unsupported } from './frame.js';
+import { highProduct, reversedBits, reversedBytes } from './idioms.js';
+import { Cell, INDIRECT, STATE } from './layout.js';
+import {
+  constantValue,
+  lowHalf,
+  narrowLocal,
+  narrowValue,
+  type Value,
+  wideLocal,
+  wideValue,
+} from './values.js';
+
+/** An operand that is read from the record. */
+export interface Operand {
+  readonly path: readonly string[];
+  /** Added to the register's slot. */
+  readonly plus: number;
+  readonly isSP: boolean;
+}
+
+export interface FormWords extends Words {
+  readonly x: Value;
+  /** Code that leaves 0 or 1, an i32. */
+  readonly bool: Code;
+  readonly reg: Operand;
+  readonly cond: Operand;
+  readonly label: Operand;
+  readonly sysreg: Operand;
+}
+
+/** Hints that wait or wake; the others do nothing. */
+const WAITING: readonly bigint[] = [2n, 3n, 4n, 5n];
+
+export class FormBuilder {
+  readonly frame: Frame;
+  readonly fields = new FieldAllocator();
+  readonly body: Code[] = [];
+  /** Which registers were SP, where that made a difference, in order. */
+  readonly asked: boolean[] = [];
+  branches = false;
+
+  constructor(frame: Frame) {
+    this.frame = frame;
+  }
+
+  // ---- record and state ----------------------------------------------------------------------------
+
+  protected field(kind: FieldKind, operand: Operand): number {
+    return this.fields.offsetOf(kind, operand.path, operand.plus);
+  }
+
+  protected get record(): Code {
+    return local.get(this.frame.record);
+  }
+
+  protected emit(...code: Code[]): void {
+    this.body.push(...code);
+  }
+
+  /** An immediate operand. */
+  immediate(path: readonly string[]): Value {
+    const offset = this.fields.offsetOf('immediate', path);
+    return {
+      narrow: false,
+      wide: () => i64.load(this.record, offset),
+      low: () => i32.load(this.record, offset),
+    };
+  }
+
+  protected cell32(cell: number): Code {
+    return cellI32(this.frame.cpu, cell);
+  }
+
+  /** Computes an i64 now and gives the local that holds it. */
+  protected keep(code: Code): number {
+    const index = this.frame.local(ValueType.i64);
+    this.emit(local.set(index, code));
+    return index;
+  }
+
+  protected keep32(code: Code): number {
+    const index = this.frame.local(ValueType.i32);
+    this.emit(local.set(index, code));
+    return index;
+  }
+
+  /** Code inside of which `body` statements go, for conditional parts. */
+  protected nested(fill: () => void): Code {
+    const outer = this.body.splice(0);
+    fill();
+    const inner = this.body.splice(0);
+    this.body.push(...outer);
+    return inner;
+  }
+
+  // ---- values --------------------------------------------------------------------------------------
+
+  imm(value: bigint | number): Value {
+    return constantValue(BigInt(value));
+  }
+  let(value: Value): Value {
+    if (value.isLocal || value.constant !== undefined) return value;
+    return value.narrow ? narrowLocal(this.keep32(value.low())) : wideLocal(this.keep(value.wide()));
+  }
+  letBool(value: Code): Code {
+    return local.get(this.keep32(value));
+  }
+
+  #binary(
+    w: Width,
+    a: Value,
+    b: Value,
+    name: 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shrU' | 'shrS' | 'rotr',
+  ): Value {
+    return w === 64 ? wideValue(i64[name](a.wide(), b.wide())) : narrowValue(i32[name](a.low(), b.low()));
+  }
+  add(w: Width, a: Value, b: Value): Value {
+    return this.#binary(w, a, b, 'add');
+  }
+  sub(w: Width, a: Value, b: Value): Value {
+    return this.#binary(w, a, b, 'sub');
+  }
+  mul(w: Width, a: Value, b: Value): Value {
+    return this.#binary(w, a, b, 'mul');
+  }
+  and(w: Width, a: Value, b: Value): Value {
+    return this.#binary(a.narrow || b.narrow ? 32 : w, a, b, 'and');
+  }
+  or(w: Width, a: Value, b: Value): Value {
+    return this.#binary(a.narrow && b.narrow ? 32 : w, a, b, 'or');
+  }
+  xor(w: Width, a: Value, b: Value): Value {
+    return this.#binary(a.narrow && b.narrow ? 32 : w, a, b, 'xor');
+  }
+  not(w: Width, a: Value): Value {
+    return w === 64
+      ? wideValue(i64.xor(a.wide(), i64.const(-1n)))
+      : narrowValue(i32.xor(a.low(), i32.const(-1)));
+  }
+  // WebAssembly's shifts take the amount modulo the width too.
+  shl(w: Width, a: Value, amount: Value): Value {
+    return this.#binary(w, a, amount, 'shl');
+  }
+  shr(w: Width, a: Value, amount: Value): Value {
+    return this.#binary(w, a, amount, 'shrU');
+  }
+  sar(w: Width, a: Value, amount: Value): Value {
+    return this.#binary(w, a, amount, 'shrS');
+  }
+  ror(w: Width, a: Value, amount: Value): Value {
+    return this.#binary(w, a, amount, 'rotr');
+  }
+  umulh(a: Value, b: Value): Value {
+    return this.#high(a, b, false);
+  }
+  smulh(a: Value, b: Value): Value {
+    return this.#high(a, b, true);
+  }
+  #high(a: Value, b: Value, signed: boolean): Value {
+    const x = this.keep(a.wide());
+    const y = this.keep(b.wide());
+    return wideValue(highProduct(x, y, signed, (code) => this.keep(code)));
+  }
+  udiv(w: Width, a: Value, b: Value): Value {
+    if (w === 64) {
+      const y = this.keep(b.wide());
+      const quotient = i64.divU(a.wide(), local.get(y));
+      return wideValue(choose(ValueType.i64, i64.eqz(local.get(y)), i64.const(0n), quotient));
+    }
+    const y = this.keep32(b.low());
+    const quotient = i32.divU(a.low(), local.get(y));
+    return narrowValue(choose(ValueType.i32, i32.eqz(local.get(y)), i32.const(0), quotient));
+  }
+  sdiv(w: Width, a: Value, b: Value): Value {
+    // By -1 is a negation: the most negative number over -1 would trap.
+    if (w === 64) {
+      const x = this.keep(a.wide());
+      const y = this.keep(b.wide());
+      const byMinusOne = i64.eq(local.get(y), i64.const(-1n));
+      const quotient = choose(
+        ValueType.i64,
+        byMinusOne,
+        i64.sub(i64.const(0n), local.get(x)),
+        i64.divS(local.get(x), local.get(y)),
+      );
+      return wideValue(choose(ValueType.i64, i64.eqz(local.get(y)), i64.const(0n), quotient));
+    }
+    const x = this.keep32(a.low());
+    const y = this.keep32(b.low());
+    const byMinusOne = i32.eq(local.get(y), i32.const(-1));
+    const quotient = choose(
+      ValueType.i32,
+      byMinusOne,
+      i32.sub(i32.const(0), local.get(x)),
+      i32.divS(local.get(x), local.get(y)),
+    );
+    return narrowValue(choose(ValueType.i32, i32.eqz(local.get(y)), i32.const(0), quotient));
+  }
+  clz(w: Width, a: Value): Value {
+    return w === 64 ? narrowValue(i32.wrap(i64.clz(a.wide()))) : narrowValue(i32.clz(a.low()));
+  }
+  cls(w: Width, a: Value): Value {
+    // x ^ (x >> 1) has its first one where the sign run ends.
+    if (w === 64) {
+      const x = this.keep(a.wide());
+      const ends = i64.xor(local.get(x), i64.shrS(local.get(x), i64.const(1n)));
+      return narrowValue(i32.sub(i32.wrap(i64.clz(ends)), i32.const(1)));
+    }
+    const x = this.keep32(a.low());
+    const ends = i32.xor(local.get(x), i32.shrS(local.get(x), i32.const(1)));
+    return narrowValue(i32.sub(i32.clz(ends), i32.const(1)));
+  }
+  rbit(w: Width, a: Value): Value {
+    const reversed = reversedBits(a.wide(), (code) => this.keep(code));
+    return w === 64 ? wideValue(reversed) : narrowValue(i32.wrap(i64.shrU(reversed, i64.const(32n))));
+  }
+  rev(w: Width, container: 16 | 32 | 64, a: Value): Value {
+    const reversed = reversedBytes(container, a.wide(), (code) => this.keep(code));
+    return w === 64 ? wideValue(reversed) : narrowValue(i32.wrap(reversed));
+  }
+  zext(from: number, a: Value): Value {
+    if (from === 64) return a;
+    if (from === 32) return lowHalf(a);
+    if (from < 32) return narrowValue(i32.and(a.low(), i32.const(2 ** from - 1)));
+    return wideValue(i64.and(a.wide(), i64.const((1n << BigInt(from)) - 1n)));
+  }
+  sext(w: Width, from: number, a: Value): Value {
+    if (w === 32) {
+      if (from === 8) return narrowValue(i32.extend8S(a.low()));
+      if (from === 16) return narrowValue(i32.extend16S(a.low()));
+      if (from === 32) return lowHalf(a);
+      const by = i32.const(32 - from);
+      return narrowValue(i32.shrS(i32.shl(a.low(), by), by));
+    }
+    if (from === 64) return a;
+    if (a.narrow && from === 32) return wideValue(i64.extendI32S(a.low()));
+    if (from === 8) return wideValue(i64.extend8S(a.wide()));
+    if (from === 16) return wideValue(i64.extend16S(a.wide()));
+    if (from === 32) return wideValue(i64.extend32S(a.wide()));
+    const by = i64.const(BigInt(64 - from));
+    return wideValue(i64.shrS(i64.shl(a.wide(), by), by));
+  }
+
+  // ---- truth values --------------------------------------------------------------------------------
+
+  eq(w: Width, a: Value, b: Value): Code {
+    if (b.constant === 0n) return w === 64 && !a.narrow ? i64.eqz(a.wide()) : i32.eqz(a.low());
+    return w === 64 ? i64.eq(a.wide(), b.wide()) : i32.eq(a.low(), b.low());
+  }
+  ltu(w: Width, a: Value, b: Value): Code {
+    return w === 64 ? i64.ltU(a.wide(), b.wide()) : i32.ltU(a.low(), b.low());
+  }
+  lts(w: Width, a: Value, b: Value): Code {
+    return w === 64 ? i64.ltS(a.wide(), b.wide()) : i32.ltS(a.low(), b.low());
+  }
+  testBit(a: Value, index: Value): Code {
+    return i32.and(i32.wrap(i64.shrU(a.wide(), index.wide())), i32.const(1));
+  }
+  notBool(a: Code): Code {
+    return i32.eqz(a);
+  }
+  andBool(a: Code, b: Code): Code {
+    return i32.and(a, b);
+  }
+  orBool(a: Code, b: Code): Code {
+    return i32.or(a, b);
+  }
+  fromBool(a: Code): Value {
+    return narrowValue(a);
+  }
+  select(condition: Code, whenTrue: Value, whenFalse: Value): Value {
+    return whenTrue.narrow && whenFalse.narrow
+      ? narrowValue(select(whenTrue.low(), whenFalse.low(), condition))
+      : wideValue(select(whenTrue.wide(), whenFalse.wide(), condition));
+  }
+
+  // ---- registers and flags -------------------------------------------------------------------------
+
+  /** The distance of a register's cell. */
+  protected register(kind: 'read' | 'write', reg: Operand): Code {
+    return i32.load16U(this.record, this.field(kind, reg));
+  }
+  readX(w: Width, reg: Operand): Value {
+    const at = this.register('read', reg);
+    if (w === 32) return narrowValue(i32.load(at, STATE));
+    return { narrow: false, wide: () => i64.load(at, STATE), low: () => i32.load(at, STATE) };
+  }
+  writeX(w: Width, reg: Operand, value: Value): void {
+    const written = w === 64 ? value : lowHalf(value);
+    this.emit(i64.store(this.register('write', reg), written.wide(), STATE));
+  }
+  readBase(reg: Operand): Value {
+    const value = this.readX(64, reg);
+    if (!this.isSP(reg)) return value;
+    const base = this.keep(value.wide());
+    const misaligned = i32.and(i32.wrap(local.get(base)), i32.const(15));
+    // SP_CHECKED is 0 or 1; the mask it makes is none or all.
+    const mask = i32.sub(i32.const(0), this.cell32(Cell.SP_CHECKED));
+    this.emit(this.frame.failIf(i32.and(misaligned, mask)));
+    return wideLocal(base);
+  }
+  isSP(reg: Operand): boolean {
+    this.asked.push(reg.isSP);
+    return reg.isSP;
+  }
+  nextReg(reg: Operand): Operand {
+    return { ...reg, plus: reg.plus + 1 };
+  }
+  linkRegister(): Operand {
+    return this.fixedRegister(30);
+  }
+  fixedRegister(slot: number): Operand {
+    return { path: [], plus: slot, isSP: slot === 32 };
+  }
+
+  /** NZCV of an operation, an i32. */
+  #flagsOf(operation: FlagOperation, w: Width, first: Value, second: Value): Code {
+    const op = w === 64 ? i64 : i32;
+    const top = w === 64 ? i64.const(63n) : i32.const(31);
+    const constant = (n: number) => (w === 64 ? i64.const(BigInt(n)) : i32.const(n));
+    const as32 = (code: Code) => (w === 64 ? i32.wrap(code) : code);
+    const keep = (code: Code) => local.get(w === 64 ? this.keep(code) : this.keep32(code));
+    const part = (v: Value) => (w === 64 ? v.wide() : v.low());
+    const topBit = (code: Code) => as32(op.shrU(code, top));
+    const join = (n: Code, z: Code, c: Code | undefined, v: Code | undefined) => {
+      const nz = i32.or(i32.shl(n, i32.const(3)), i32.shl(z, i32.const(2)));
+      return c === undefined || v === undefined ? nz : i32.or(nz, i32.or(i32.shl(c, i32.const(1)), v));
+    };
+    if (operation === 'logic') {
+      const result = keep(part(first));
+      return join(topBit(result), op.eqz(result), undefined, undefined);
+    }
+    const a = part(this.let(first));
+    const b = part(this.let(second));
+    if (operation === 'sub') {
+      const result = keep(op.sub(a, b));
+      const overflow = op.and(op.xor(a, b), op.xor(a, result));
+      return join(topBit(result), op.eqz(result), op.geU(a, b), topBit(overflow));
+    }
+    if (operation === 'add') {
+      const result = keep(op.add(a, b));
+      const overflow = op.and(op.xor(a, result), op.xor(b, result));
+      return join(topBit(result), op.eqz(result), op.ltU(result, a), topBit(overflow));
+    }
+    const addend = operation === 'adc' ? b : keep(op.xor(b, constant(-1)));
+    const carry = w === 64 ? this.carry().wide() : this.carry().low();
+    const result = keep(op.add(op.add(a, addend), carry));
+    const out = op.or(op.and(a, addend), op.and(op.or(a, addend), op.xor(result, constant(-1))));
+    const overflow = op.and(op.xor(a, result), op.xor(addend, result));
+    return join(topBit(result), op.eqz(result), topBit(out), topBit(overflow));
+  }
+  #writeNzcv(value: Code): Code {
+    return i32.store(local.get(this.frame.cpu), value, STATE + Cell.NZCV);
+  }
+  setFlags(operation: FlagOperation, w: Width, a: Value, b: Value): void {
+    const flags = this.#flagsOf(operation, w, a, b);
+    this.emit(this.#writeNzcv(flags));
+  }
+  setFlagsIf(
+    condition: Code,
+    operation: FlagOperation,
+    w: Width,
+    a: Value,
+    b: Value,
+    otherwise: Value,
+  ): void {
+    const then = this.nested(() => this.setFlags(operation, w, a, b));
+    this.emit(when(condition, then, this.#writeNzcv(i32.and(otherwise.low(), i32.const(15)))));
+  }
+  #nzcv(): Code {
+    return this.cell32(Cell.NZCV);
+  }
+  flags(): Value {
+    return narrowValue(this.#nzcv());
+  }
+  writeFlags(nzcv: Value): void {
+    this.emit(this.#writeNzcv(i32.and(nzcv.low(), i32.const(15))));
+  }
+  carry(): Value {
+    return narrowValue(i32.and(i32.shrU(this.#nzcv(), i32.const(1)), i32.const(1)));
+  }
+  holds(condition: Operand): Code {
+    const table = i32.load16U(this.record, this.field('condition', condition));
+    return i32.and(i32.shrU(table, this.#nzcv()), i32.const(1));
+  }
+
+  // ---- control flow --------------------------------------------------------------------------------
+
+  #inPage(offset: number): Code {
+    return i64.add(local.get(this.frame.page), i64.load(this.record, offset));
+  }
+  pc(): Value {
+    return wideValue(this.#inPage(this.fields.offsetOf('pc', [])));
+  }
+  addressOf(label: Operand): Value {
+    return wideValue(this.#inPage(this.field('address', label)));
+  }
+  branch(label: Operand): void {
+    this.branches = true;
+    const target = this.keep32(i32.load(this.record, this.field('target', label)));
+    const { frame } = this;
+    this.emit(when(local.get(target), frame.goTo(local.get(target))));
+    this.emit(frame.jump(this.#inPage(this.field('address', label)), i32.const(0)));
+  }
+  branchIf(condition: Code, label: Operand): void {
+    const taken = this.nested(() => this.branch(label));
+    this.emit(when(condition, taken));
+  }
+  branchTo(target: Value, kind: 'jump' | 'call' | 'return', via?: Operand): void {
+    this.branches = true;
+    const { frame } = this;
+    let btype: Code = i32.const(INDIRECT);
+    if (kind === 'call') btype = i32.const(INDIRECT | 2);
+    if (kind === 'jump' && via !== undefined) {
+      const register = i32.sub(this.register('read', via), local.get(frame.cpu));
+      const scratch = i32.eq(i32.or(register, i32.const(8)), i32.const(17 * 8));
+      btype = select(
+        i32.const(INDIRECT | 1),
+        i32.const(INDIRECT | 3),
+        i32.or(scratch, i32.eqz(frame.guarded)),
+      );
+    }
+    this.emit(frame.jump(target.wide(), btype));
+  }
+
+  // ---- system --------------------------------------------------------------------------------------
+
+  /** Whatever a barrier orders is in order already, and contexts are looked at afresh after each change. */
+  barrier(_kind: 'dmb' | 'dsb' | 'isb' | 'sb'): void {}
+
+  hint(number: Value): void {
+    if (number.constant === undefined || WAITING.includes(number.constant)) throw new Unsupported('hint');
+  }
+}
+
+/** The builder as semantics see it: operations that `builder` does not have raise Unsupported by name. */
+export function formBuilder(builder: FormBuilder): Builder<FormWords> {
+  return new Proxy(builder, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member === 'function') return member.bind(target);
+      return () => {
+        throw new Unsupported(String(name));
+      };
+    },
+  }) as unknown as Builder<FormWords>;
+}

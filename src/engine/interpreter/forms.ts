@@ -1,0 +1,163 @@
+/**
+ * Forms: a row with its statics chosen, and what the semantics asked about SP.
+ *
+ * A form's key is made of what semantics may branch on, so that two instructions with one key run one
+ * code. `allForms` finds every form there is by decoding words that vary everything that matters;
+ * `formOf` is the form of one word. Both run the same builder, so that records and code agree.
+ */
+import {
+  type Concrete,
+  composeWord,
+  type Decoded,
+  decode,
+  decodeOperands,
+  ROWS,
+  type Row,
+  type Shape,
+} from '../../../isa/index.js';
+import { type Field, RecordFull } from './fields.js';
+import { formBuilder, type Operand } from './form-builder.js';
+import { type Frame, Unsupported } from './frame.js';
+import { MemoryFormBuilder } from './memory-forms.js';
+
+export interface Form {
+  readonly key: string;
+  readonly row: Row;
+  readonly builder: MemoryFormBuilder;
+  readonly fields: readonly Field[];
+}
+
+/** Why the interpreter has no form for an instruction. */
+export interface NoForm {
+  readonly row: Row;
+  /** The operation of the builder that is not there. */
+  readonly missing: string;
+}
+
+export const isForm = (form: Form | NoForm): form is Form => 'key' in form;
+
+/** An operand as the form builder's semantics see it; static parts go to `statics`. */
+function symbolic(
+  builder: MemoryFormBuilder,
+  shape: Shape,
+  value: Concrete<Shape>,
+  path: readonly string[],
+  statics: number[],
+): unknown {
+  if (shape === 'static') {
+    statics.push(value as number);
+    return value;
+  }
+  if (shape === 'imm') return builder.immediate(path);
+  if (typeof shape === 'string') {
+    return { path, plus: 0, isSP: shape === 'reg' && value === 32 } satisfies Operand;
+  }
+  const parts = value as Readonly<Record<string, Concrete<Shape>>>;
+  return Object.fromEntries(
+    Object.entries(shape).map(([name, part]) => [
+      name,
+      symbolic(builder, part, parts[name]!, [...path, name], statics),
+    ]),
+  );
+}
+
+/** The form of a decoded instruction, made for `frame`. */
+export function formOf(decoded: Decoded, frame: Frame): Form | NoForm {
+  const { row, fields } = decoded;
+  const builder = new MemoryFormBuilder(frame);
+  const values = decodeOperands(decoded);
+  const parts: number[] = [];
+  try {
+    const operands = Object.fromEntries(
+      Object.entries(row.operands).map(([name, kind]) => [
+        name,
+        symbolic(builder, kind.shape, values[name]!, [name], parts),
+      ]),
+    );
+    const statics = Object.fromEntries(row.statics.map((name) => [name, fields[name]!]));
+    row.execute(formBuilder(builder), operands, statics);
+    const key = [
+      row.id,
+      Object.values(statics).join(','),
+      parts.join(','),
+      builder.asked.map(Number).join(''),
+    ].join('|');
+    return { key, row, builder, fields: builder.fields.fields };
+  } catch (thrown) {
+    if (thrown instanceof Unsupported || thrown instanceof RecordFull) {
+      return { row, missing: thrown.message };
+    }
+    throw thrown;
+  }
+}
+
+/** Everything that may decide what form a word has, without making it. */
+export function discriminator({ row, fields }: Decoded): string {
+  const sp = row.fields.map((f) => (f.width === 5 && fields[f.name] === 31 ? '1' : '0')).join('');
+  const statics = row.statics.map((name) => fields[name]).join(',');
+  const parts = Object.values(row.operands)
+    .filter((kind) => hasStatic(kind.shape))
+    .flatMap((kind) => kind.fields.map((name) => fields[name]));
+  return `${row.id}|${statics}|${parts.join(',')}|${sp}`;
+}
+
+function hasStatic(shape: Shape): boolean {
+  if (typeof shape === 'string') return shape === 'static';
+  return Object.values(shape).some(hasStatic);
+}
+
+/** Words of the row that between them have every form; at most this many are tried. */
+const MOST_WORDS = 4096;
+
+function* wordsOf(row: Row): Generator<number> {
+  const matters = new Set(row.statics);
+  for (const kind of Object.values(row.operands)) {
+    if (hasStatic(kind.shape)) for (const name of kind.fields) matters.add(name);
+  }
+  const choices = row.fields.map(({ name, width }) => {
+    if (matters.has(name) && width < 5) return Array.from({ length: 2 ** width }, (_, i) => i);
+    if (width === 5) return [2, 31];
+    if (width === 1) return [0, 1];
+    return matters.has(name) ? Array.from({ length: 2 ** Math.min(width, 6) }, (_, i) => i) : [0, 1];
+  });
+  let tried = 0;
+  const at = choices.map(() => 0);
+  for (;;) {
+    if (tried++ === MOST_WORDS) return;
+    yield composeWord(row, Object.fromEntries(row.fields.map((f, i) => [f.name, choices[i]![at[i]!]!])));
+    let digit = 0;
+    while (digit < at.length && ++at[digit]! === choices[digit]!.length) at[digit++] = 0;
+    if (digit === at.length) return;
+  }
+}
+
+export interface FormSet {
+  readonly forms: ReadonlyMap<string, Decoded>;
+  /** Rows with instructions that have no form, and the operations that are missing. */
+  readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** Every form, by key, with an instruction of it. `frame` makes the frame to try one in. */
+export function allForms(frame: () => Frame): FormSet {
+  const forms = new Map<string, Decoded>();
+  const missing = new Map<string, Set<string>>();
+  for (const row of ROWS) {
+    const seen = new Set<string>();
+    for (const word of wordsOf(row)) {
+      const decoded = decode(word);
+      if (decoded?.row !== row) continue;
+      const which = discriminator(decoded);
+      if (seen.has(which)) continue;
+      seen.add(which);
+      const form = formOf(decoded, frame());
+      if (isForm(form)) {
+        if (!forms.has(form.key)) forms.set(form.key, decoded);
+      } else {
+        const operations = missing.get(row.id) ?? new Set();
+        operations.add(form.missing);
+        missing.set(row.id, operations);
+      }
+    }
+  }
+  return { forms, missing };
+}

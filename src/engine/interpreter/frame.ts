@@ -1,0 +1,164 @@
+/**
+ * Where the code of a form stands: inside the interpreter's loop, or in a function of its own.
+ *
+ * The loop keeps what accesses look at in locals; a form's own function finds it in the CPU's cells. In
+ * the loop, what a lean form does not do leads to the form's function, which does more ("thorough": any
+ * alignment inside a page); what that does not do either is left to the evaluator.
+ */
+import { br, type Code, giveBack, i32, i64, Label, local, ValueType } from '../wasm/index.js';
+import { Cell, Outcome, RECORD_BYTES, STATE } from './layout.js';
+
+/** Thrown by a form that cannot be made, or not in this place. */
+export class Unsupported extends Error {}
+
+export interface Frame {
+  /** Accesses that are misaligned inside a page are done here. */
+  readonly thorough: boolean;
+  /** Locals: the record (i32) and the CPU's distance (i32). */
+  readonly record: number;
+  readonly cpu: number;
+  /** i64: virtual address of the page of the instruction. */
+  readonly page: number;
+  readonly tlb: Code;
+  readonly dataContext: Code;
+  readonly topMask: Code;
+  readonly half: Code;
+  readonly checks: Code;
+  local(type: ValueType): number;
+  /** Gives up the instruction, of which nothing has been done. */
+  fail(): Code;
+  failIf(condition: Code): Code;
+  /** Goes on at a record. */
+  goTo(record: Code): Code;
+  /** Goes on at an address; `btype`: 0 for direct branches, else INDIRECT and the new BTYPE. */
+  jump(target: Code, btype: Code): Code;
+  /** 1 where the page of the instruction is guarded. */
+  readonly guarded: Code;
+}
+
+/** Locals of the loop, in order; temporaries follow. */
+export const LoopLocal = {
+  cpu: 0,
+  fuel: 1,
+  record: 2,
+  records: 3,
+  guarded: 4,
+  btype: 5,
+  tlb: 6,
+  checks: 7,
+  entry: 8,
+  page: 9,
+  target: 10,
+  dataContext: 11,
+  fetchContext: 12,
+  topMask: 13,
+  half: 14,
+} as const;
+
+export const LOOP_LOCALS: readonly ValueType[] = [
+  ...new Array<ValueType>(7).fill(ValueType.i32),
+  ...new Array<ValueType>(6).fill(ValueType.i64),
+];
+/** Temporaries of the loop: this many i32, then as many i64. */
+export const LOOP_TEMPORARIES = 8;
+const FIRST_I32 = 15;
+const FIRST_I64 = FIRST_I32 + LOOP_TEMPORARIES;
+
+export const NEXT = new Label('next');
+export const JUMP = new Label('jump');
+export const SLOW = new Label('slow');
+
+export class LoopFrame implements Frame {
+  readonly thorough = false;
+  readonly record = LoopLocal.record;
+  readonly cpu = LoopLocal.cpu;
+  readonly page = LoopLocal.page;
+  readonly tlb = local.get(LoopLocal.tlb);
+  readonly dataContext = local.get(LoopLocal.dataContext);
+  readonly topMask = local.get(LoopLocal.topMask);
+  readonly half = local.get(LoopLocal.half);
+  readonly checks = local.get(LoopLocal.checks);
+  readonly guarded = local.get(LoopLocal.guarded);
+  /** The form may give up: its function must be there. */
+  fails = false;
+  #i32 = 0;
+  #i64 = 0;
+
+  local(type: ValueType): number {
+    const index = type === ValueType.i32 ? this.#i32++ : this.#i64++;
+    if (index >= LOOP_TEMPORARIES) throw new Unsupported('more temporaries than the loop has');
+    return (type === ValueType.i32 ? FIRST_I32 : FIRST_I64) + index;
+  }
+
+  fail(): Code {
+    this.fails = true;
+    return br(SLOW);
+  }
+
+  failIf(condition: Code): Code {
+    this.fails = true;
+    return [condition, { kind: 'br_if', to: SLOW }];
+  }
+
+  goTo(record: Code): Code {
+    return [local.set(LoopLocal.record, record), br(NEXT)];
+  }
+
+  jump(target: Code, btype: Code): Code {
+    return [local.set(LoopLocal.target, target), local.set(LoopLocal.btype, btype), br(JUMP)];
+  }
+
+  /** On to the instruction that follows. */
+  static advance(): Code {
+    const next = i32.add(local.get(LoopLocal.record), i32.const(RECORD_BYTES));
+    return [local.set(LoopLocal.record, next), br(NEXT)];
+  }
+}
+
+/** Parameters of a form's function: the record, the CPU's distance, the page. */
+export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, ValueType.i64];
+
+export class FunctionFrame implements Frame {
+  readonly thorough = true;
+  readonly record = 0;
+  readonly cpu = 1;
+  readonly page = 2;
+  readonly tlb = cellI32(this.cpu, Cell.TLB);
+  readonly dataContext = cellI64(this.cpu, Cell.DATA_CONTEXT);
+  readonly topMask = cellI64(this.cpu, Cell.TOP_MASK);
+  readonly half = cellI64(this.cpu, Cell.HALF);
+  readonly checks = cellI32(this.cpu, Cell.CHECKS);
+  readonly locals: ValueType[] = [];
+
+  get guarded(): Code {
+    throw new Unsupported('a branch outside the loop');
+  }
+
+  local(type: ValueType): number {
+    this.locals.push(type);
+    return FORM_PARAMS.length + this.locals.length - 1;
+  }
+
+  fail(): Code {
+    return giveBack(i32.const(Outcome.evaluate));
+  }
+
+  failIf(condition: Code): Code {
+    return [
+      condition,
+      { kind: 'if', label: undefined, result: undefined, body: this.fail(), otherwise: undefined },
+    ];
+  }
+
+  goTo(_record: Code): Code {
+    throw new Unsupported('a branch outside the loop');
+  }
+
+  jump(_target: Code, _btype: Code): Code {
+    throw new Unsupported('a branch outside the loop');
+  }
+}
+
+/** Cells of the CPU whose distance is in local `cpu`. */
+export const cellI32 = (cpu: number, cell: number): Code => i32.load(local.get(cpu), STATE + cell);
+export const cellI64 = (cpu: number, cell: number): Code => i64.load(local.get(cpu), STATE + cell);

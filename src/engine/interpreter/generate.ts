@@ -1,0 +1,267 @@
+/**
+ * Makes the interpreter's module: one loop with the hot forms in its switch, and a function for each form
+ * that may be slow or is rare, called through the table.
+ *
+ * Forms whose code is the same are one handler. The module carries the handler of each form's key in a
+ * custom section, so that the bytes are all that a package needs.
+ */
+import type { Decoded, Row } from '../../../isa/index.js';
+import { TLB_ENTRIES, TLB_TABLE_BYTES } from '../../machine/index.js';
+import {
+  Bytes,
+  block,
+  br,
+  brTable,
+  type Code,
+  callIndirect,
+  encode,
+  giveBack,
+  i32,
+  i64,
+  Label,
+  local,
+  loop,
+  ModuleWriter,
+  ValueType,
+  when,
+} from '../wasm/index.js';
+import { allForms, type Form, formOf, isForm } from './forms.js';
+import {
+  cellI32,
+  cellI64,
+  FORM_PARAMS,
+  FunctionFrame,
+  JUMP,
+  LOOP_LOCALS,
+  LOOP_TEMPORARIES,
+  LoopFrame,
+  LoopLocal,
+  NEXT,
+  SLOW,
+} from './frame.js';
+import { Cell, Exit, FIRST_FORM, GUARDED, Handler, INDIRECT, NO_RECORDS, Outcome, STATE } from './layout.js';
+
+export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 } as const;
+export const RUN_EXPORT = 'run';
+export const FORMS_SECTION = 'forms';
+
+/** Rows of these classes stand in the switch; the others are functions. */
+const HOT: ReadonlySet<Row['class']> = new Set([
+  'data-processing-immediate',
+  'data-processing-register',
+  'branch',
+  'load-store',
+  'system',
+]);
+
+const TYPE_FORM: readonly [readonly ValueType[], readonly ValueType[]] = [FORM_PARAMS, [ValueType.i32]];
+
+interface HandlerCode {
+  readonly keys: string[];
+  /** Code in the switch; undefined for rare forms. */
+  readonly inline: Code | undefined;
+  readonly function: { readonly locals: readonly ValueType[]; readonly code: Code } | undefined;
+}
+
+function madeIn<F extends LoopFrame | FunctionFrame>(decoded: Decoded, frame: F): { form: Form; frame: F } {
+  const form = formOf(decoded, frame);
+  if (!isForm(form)) throw new Error(`a form of ${decoded.row.id} cannot be made: ${form.missing}`);
+  return { form, frame };
+}
+
+function functionOf(decoded: Decoded): HandlerCode['function'] {
+  const { form, frame } = madeIn(decoded, new FunctionFrame());
+  return { locals: frame.locals, code: [form.builder.body, i32.const(Outcome.done)] };
+}
+
+/** What makes two handlers one: the bytes of their codes. */
+function identity(code: Code): string {
+  const bytes = new Bytes();
+  encode(block(NEXT, block(JUMP, block(SLOW, code))), bytes);
+  return new TextDecoder('latin1').decode(bytes.finish());
+}
+
+function handlersOf(forms: ReadonlyMap<string, Decoded>): HandlerCode[] {
+  const known = new Map<string, HandlerCode>();
+  for (const [key, decoded] of forms) {
+    const hot = HOT.has(decoded.row.class);
+    const inLoop = hot ? madeIn(decoded, new LoopFrame()) : undefined;
+    const own = inLoop === undefined || inLoop.frame.fails ? functionOf(decoded) : undefined;
+    const inline = inLoop?.form.builder.body;
+    const which = `${inline === undefined ? '' : identity(inline)}|${own === undefined ? '' : identity(own.code)}`;
+    const same = known.get(which);
+    if (same === undefined) known.set(which, { keys: [key], inline, function: own });
+    else same.keys.push(key);
+  }
+  // Those in the switch first: their numbers are the switch's.
+  return [...known.values()].sort((a, b) => Number(a.inline === undefined) - Number(b.inline === undefined));
+}
+
+// ---- the loop --------------------------------------------------------------------------------------
+
+const get = local.get;
+const FETCH_TABLE = 2 * TLB_TABLE_BYTES;
+
+function exit(reason: number, pc: Code): Code {
+  const cpu = get(LoopLocal.cpu);
+  return [
+    i64.store(cpu, pc, STATE + Cell.PC),
+    i32.store(cpu, get(LoopLocal.fuel), STATE + Cell.FUEL),
+    giveBack(i32.const(reason)),
+  ];
+}
+
+/** The address of the record that is next. */
+const herePc = (): Code =>
+  i64.add(
+    get(LoopLocal.page),
+    i64.extendI32U(i32.shrU(i32.sub(get(LoopLocal.record), get(LoopLocal.records)), i32.const(3))),
+  );
+
+const refund = (): Code => local.set(LoopLocal.fuel, i32.add(get(LoopLocal.fuel), i32.const(1)));
+
+/** From `target` to its page's records, or out. */
+function enterPage(): Code {
+  const target = get(LoopLocal.target);
+  const leave = [
+    i32.store(get(LoopLocal.cpu), get(LoopLocal.btype), STATE + Cell.BTYPE),
+    exit(Exit.page, target),
+  ];
+  const slot = i32.and(i32.shrU(i32.wrap(target), i32.const(8)), i32.const((TLB_ENTRIES - 1) * 16));
+  const withoutTop = i64.shl(target, i64.const(8n));
+  const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), get(LoopLocal.fetchContext));
+  const differs = i64.xor(i64.load(get(LoopLocal.entry), FETCH_TABLE), key);
+  const nonCanonical = i64.xor(i64.shrS(withoutTop, i64.const(8n)), target);
+  const misaligned = i64.and(target, i64.const(3n));
+  const wrong = i64.or(i64.or(differs, nonCanonical), misaligned);
+  const records = i32.load(get(LoopLocal.entry), FETCH_TABLE + 12);
+  const isGuarded = i32.and(get(LoopLocal.records), i32.const(GUARDED));
+  // BTYPE can be seen only if the next instruction is checked, or is not reached.
+  const seen = i32.or(get(LoopLocal.guarded), i32.eqz(get(LoopLocal.fuel)));
+  const offset = i32.shl(i32.and(i32.wrap(target), i32.const(0xffc)), i32.const(3));
+  return [
+    local.set(LoopLocal.entry, i32.add(get(LoopLocal.tlb), slot)),
+    when(i64.ne(wrong, i64.const(0n)), leave),
+    local.set(LoopLocal.records, records),
+    when(i32.eq(get(LoopLocal.records), i32.const(NO_RECORDS)), leave),
+    local.set(LoopLocal.guarded, isGuarded),
+    local.set(LoopLocal.records, i32.and(get(LoopLocal.records), i32.const(~GUARDED))),
+    when(i32.and(get(LoopLocal.btype), i32.const(INDIRECT - 1)), when(seen, leave)),
+    local.set(LoopLocal.page, i64.and(target, i64.const(~0xfffn))),
+    local.set(LoopLocal.record, i32.add(get(LoopLocal.records), offset)),
+  ];
+}
+
+function interpreterLoop(handlers: readonly HandlerCode[], formType: number): Code {
+  const leave = new Label('leave');
+  const undecoded = new Label('undecoded');
+  const pageEnd = new Label('page end');
+  const hot = handlers.filter((h) => h.inline !== undefined);
+  const labels = hot.map((h) => new Label(h.keys[0]!));
+  const special: Label[] = [];
+  special[Handler.undecoded] = undecoded;
+  special[Handler.evaluate] = leave;
+  special[Handler.pageEnd] = pageEnd;
+  const handler = i32.load16U(get(LoopLocal.record));
+  let nest: Code = brTable(handler, [...special, ...labels], SLOW);
+  nest = [block(undecoded, nest), refund(), exit(Exit.decode, herePc())];
+  const nextPage = i64.add(get(LoopLocal.page), i64.const(4096n));
+  nest = [
+    block(pageEnd, nest),
+    refund(),
+    local.set(LoopLocal.btype, i32.const(0)),
+    local.set(LoopLocal.target, nextPage),
+    br(JUMP),
+  ];
+  hot.forEach((h, i) => {
+    nest = [block(labels[i]!, nest), h.inline!, LoopFrame.advance()];
+  });
+  const form = callIndirect(
+    formType,
+    i32.load16U(get(LoopLocal.record)),
+    get(LoopLocal.record),
+    get(LoopLocal.cpu),
+    get(LoopLocal.page),
+  );
+  const slow = [block(SLOW, nest), when(i32.eqz(form), LoopFrame.advance())];
+  const next = [
+    when(i32.eqz(get(LoopLocal.fuel)), exit(Exit.limit, herePc())),
+    local.set(LoopLocal.fuel, i32.sub(get(LoopLocal.fuel), i32.const(1))),
+    block(leave, slow),
+    refund(),
+    exit(Exit.evaluate, herePc()),
+  ];
+  const { cpu, tlb, checks, dataContext, fetchContext, topMask, half, target } = LoopLocal;
+  return [
+    local.set(tlb, cellI32(cpu, Cell.TLB)),
+    local.set(checks, cellI32(cpu, Cell.CHECKS)),
+    local.set(dataContext, cellI64(cpu, Cell.DATA_CONTEXT)),
+    local.set(fetchContext, cellI64(cpu, Cell.FETCH_CONTEXT)),
+    local.set(topMask, cellI64(cpu, Cell.TOP_MASK)),
+    local.set(half, cellI64(cpu, Cell.HALF)),
+    local.set(target, cellI64(cpu, Cell.PC)),
+    loop(JUMP, [enterPage(), loop(NEXT, next)]),
+    // Never reached.
+    i32.const(Exit.limit),
+  ];
+}
+
+// ---- the module ------------------------------------------------------------------------------------
+
+export interface GeneratedInterpreter {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Handlers in the switch, and all. */
+  readonly hot: number;
+  readonly handlers: number;
+  readonly forms: number;
+  /** Rows whose instructions the evaluator does, wholly or in some form, and the operations they lack. */
+  readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+export function generateInterpreter(): GeneratedInterpreter {
+  const { forms, missing } = allForms(() => new LoopFrame());
+  const handlers = handlersOf(forms);
+  const module = new ModuleWriter();
+  module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
+  const formType = module.type(...TYPE_FORM);
+  const none = module.addFunction(formType, [], i32.const(Outcome.evaluate));
+  const table = new Array<number>(FIRST_FORM).fill(none);
+  for (const { function: own } of handlers) {
+    table.push(own === undefined ? none : module.addFunction(formType, own.locals, own.code));
+  }
+  module.setTable(table);
+  const { i32: I32, i64: I64 } = ValueType;
+  const temporaries = [
+    ...new Array<ValueType>(LOOP_TEMPORARIES).fill(I32),
+    ...new Array<ValueType>(LOOP_TEMPORARIES).fill(I64),
+  ];
+  const run = module.addFunction(
+    module.type([I32, I32], [I32]),
+    [...LOOP_LOCALS, ...temporaries],
+    interpreterLoop(handlers, formType),
+  );
+  module.exportFunction(RUN_EXPORT, run);
+  module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
+  return {
+    bytes: module.finish(),
+    hot: handlers.filter((h) => h.inline !== undefined).length,
+    handlers: handlers.length,
+    forms: forms.size,
+    missing,
+  };
+}
+
+/** Keys of the forms of each handler from FIRST_FORM on: a line a handler. */
+function handlerNames(handlers: readonly HandlerCode[]): string {
+  return handlers.map((h) => h.keys.join(' ')).join('\n');
+}
+
+/** The handlers by key of form, read back from the custom section. */
+export function readHandlers(section: ArrayBuffer): ReadonlyMap<string, number> {
+  const out = new Map<string, number>();
+  const lines = new TextDecoder().decode(section).split('\n');
+  lines.forEach((line, index) => {
+    for (const key of line.split(' ')) out.set(key, FIRST_FORM + index);
+  });
+  return out;
+}

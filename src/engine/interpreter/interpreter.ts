@@ -1,0 +1,185 @@
+/**
+ * The interpreter: runs the generated module, and does between its runs what it leaves.
+ *
+ * Generated code goes on until it has no fuel, comes to a page it has no records of, to a record that is
+ * not decoded, or to an instruction that it does not finish. The last is done by the evaluator, from the
+ * instruction's beginning, so that every exception, system register and odd access is the reference's.
+ * The contexts that accesses depend on are copied into the CPU's cells before every entry.
+ */
+import {
+  type Cpu,
+  type Engine,
+  EntryFlag,
+  GuestException,
+  type Machine,
+  OutOfHostMemory,
+  type StopReason,
+  TLB_ENTRY_BYTES,
+  TlbKind,
+} from '../../machine/index.js';
+import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
+import { CodePages } from './code-pages.js';
+import { Cell, cpuDistance, Exit, GUARDED, INDIRECT } from './layout.js';
+import { interpreterModule } from './module.js';
+import { Templates } from './templates.js';
+
+/**
+ * Instructions in one entry at most. V8 replaces code of a function that loops only when it is entered
+ * again, so the first entries must end for the optimised one to be used.
+ */
+const SLICE = 1 << 17;
+const BIT_55 = 0x80_0000;
+
+export interface InterpreterStatistics {
+  /** Instructions that the evaluator did, by what for: those without a form, and those that gave up. */
+  evaluated: number;
+  /** Entries into generated code. */
+  entries: number;
+  decoded: number;
+}
+
+export class Interpreter implements Engine {
+  readonly name = 'interpret';
+  readonly #evaluator: Evaluator;
+  readonly #alwaysEvaluates: boolean;
+  readonly #pages: CodePages;
+  readonly #run: (cpu: number, fuel: number) => number;
+  readonly #hasBti: boolean;
+  #evaluated = 0;
+  #entries = 0;
+
+  constructor(machine: Machine, options: EvaluatorOptions = {}) {
+    this.#evaluator = new Evaluator(machine, options);
+    // Traces are the evaluator's; so are modelled caches, which host offsets go round.
+    this.#alwaysEvaluates = options.onStep !== undefined || !machine.memory.isDirect;
+    const features: ReadonlySet<string> = machine.features;
+    this.#hasBti = features.has('FEAT_BTI');
+    const { run, handlers } = interpreterModule().instantiate(machine.linear.memory);
+    this.#run = run;
+    this.#pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
+    this.#pages.dropAll();
+  }
+
+  get statistics(): InterpreterStatistics {
+    return { evaluated: this.#evaluated, entries: this.#entries, decoded: this.#pages.decoded };
+  }
+
+  run(cpu: Cpu, maxInstructions: number): StopReason {
+    if (this.#alwaysEvaluates || cpu.access.onWrite !== undefined) {
+      return this.#evaluator.run(cpu, maxInstructions);
+    }
+    cpu.stop = undefined;
+    let left = maxInstructions;
+    try {
+      while (left > 0) {
+        if (cpu.pstate.btype !== 0 || cpu.pstate.il !== 0) {
+          left--;
+          const stop = this.#evaluate(cpu);
+          if (stop !== undefined) return stop;
+          continue;
+        }
+        const fuel = Math.min(left, SLICE);
+        const reason = this.#enter(cpu, fuel);
+        const done = fuel - this.#word(cpu, Cell.FUEL);
+        cpu.steps += done;
+        left -= done;
+        if (reason === Exit.limit) continue;
+        if (reason === Exit.decode) {
+          this.#decode(cpu);
+          continue;
+        }
+        if (reason === Exit.page) {
+          this.#branched(cpu);
+          if (left === 0 || cpu.pstate.btype !== 0 || this.#prepare(cpu)) continue;
+        }
+        left--;
+        const stop = this.#evaluate(cpu);
+        if (stop !== undefined) return stop;
+      }
+    } catch (thrown) {
+      if (thrown instanceof OutOfHostMemory) return { kind: 'halted', message: thrown.message };
+      throw thrown;
+    }
+    return { kind: 'limit' };
+  }
+
+  /** One instruction, or one exception of a fetch, by the evaluator. */
+  #evaluate(cpu: Cpu): StopReason | undefined {
+    this.#evaluated++;
+    const stop = this.#evaluator.run(cpu, 1);
+    return stop.kind === 'limit' ? undefined : stop;
+  }
+
+  #word(cpu: Cpu, cell: number): number {
+    return cpu.linear.i32[(cpu.base + cell) >>> 2]!;
+  }
+
+  #enter(cpu: Cpu, fuel: number): number {
+    this.#entries++;
+    const words = cpu.linear.i32;
+    const base = cpu.base >>> 2;
+    const half = words[base + (Cell.PC >>> 2) + 1]! & BIT_55;
+    const tbi = half === 0 ? cpu.tbiLower : cpu.tbiUpper;
+    const isMixed = cpu.tbiLower !== cpu.tbiUpper || !tbi;
+    words[base + (Cell.DATA_CONTEXT >>> 2) + 1] = cpu.dataContext << 12;
+    words[base + (Cell.FETCH_CONTEXT >>> 2) + 1] = cpu.fetchContext << 12;
+    words[base + (Cell.TOP_MASK >>> 2) + 1] = isMixed ? BIT_55 | (tbi ? 0 : 0xff00_0000) : 0;
+    words[base + (Cell.HALF >>> 2)] = half === 0 ? 0 : -1;
+    words[base + (Cell.HALF >>> 2) + 1] = half === 0 ? 0 : -1;
+    words[base + (Cell.TLB >>> 2)] = cpu.mmu.tlb.base;
+    words[base + (Cell.CHECKS >>> 2)] = cpu.tcf === 0 ? 0 : 1;
+    words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked);
+    words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
+    words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
+    words[base + (Cell.TAG_STORES_SEEN >>> 2)] = Number(cpu.memory.recordsTagWriters);
+    const checks = base + (Cell.TAG_CHECKS >>> 2);
+    words[checks] = 0;
+    words[checks + 1] = 0;
+    const reason = this.#run(cpuDistance(cpu.index), fuel);
+    // A slice is too short for more than 2^32 of them.
+    cpu.tagChecks += cpu.linear.u32[checks]!;
+    return reason;
+  }
+
+  /** After a branch to a register: BranchAddr, and PSTATE.BTYPE. */
+  #branched(cpu: Cpu): void {
+    const how = this.#word(cpu, Cell.BTYPE);
+    if ((how & INDIRECT) === 0) return;
+    cpu.pc = cpu.branchAddress(cpu.pc);
+    if (this.#hasBti) cpu.pstate.btype = how & 3;
+  }
+
+  /** Gives the page of PC its records; false where the evaluator must do the instruction, or raise. */
+  #prepare(cpu: Cpu): boolean {
+    const { pc } = cpu;
+    const low = Number(BigInt.asUintN(32, pc)) | 0;
+    const high = Number(BigInt.asUintN(32, pc >> 32n)) | 0;
+    // What code does not enter although it is translated is the evaluator's.
+    if ((low & 3) !== 0 || high >>> 24 !== ((high & BIT_55) === 0 ? 0 : 0xff)) return false;
+    const { mmu, linear } = cpu;
+    const { tlb } = mmu;
+    let entry: number;
+    try {
+      entry = mmu.translate(cpu.config, cpu.fetchContext, pc, low, high, TlbKind.fetch, cpu.isUser, false, 0);
+    } catch (thrown) {
+      if (thrown instanceof GuestException) return false;
+      throw thrown;
+    }
+    const w = (tlb.base + entry * TLB_ENTRY_BYTES) >>> 2;
+    const isDirect = linear.i32[w + 1] === tlb.keyHigh[entry] && linear.i32[w] === tlb.keyLow[entry];
+    if (!isDirect) return false;
+    const guarded = (tlb.flags[entry]! & EntryFlag.guarded) !== 0 ? GUARDED : 0;
+    const records = this.#pages.recordsOf(cpu, tlb.page[entry]!);
+    linear.i32[w + 3] = records | guarded;
+    return true;
+  }
+
+  #decode(cpu: Cpu): void {
+    const words = cpu.linear.i32;
+    const at = (cpu.base + Cell.PC) >>> 2;
+    const low = words[at]!;
+    const { tlb } = cpu.mmu;
+    const entry = tlb.find(TlbKind.fetch, low, words[at + 1]!, cpu.fetchContext);
+    this.#pages.decode(cpu, tlb.page[entry]!, low & 0xfff);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What the generated interpreter and the TypeScript around it agree on: records, cells, exits.
+ *
+ * A record is one decoded instruction, 32 bytes:
+ *
+ *     u16  handler: one of `Handler`, or FIRST_FORM and up: a form of the module
+ *     ...  operands, each where its form wants it (see fields.ts)
+ *
+ * The records of a 4 KiB page of instructions follow one another, 1024 and a last one that leads into the
+ * next page. A register operand is the distance of its cell from CPU 0's state block, so that one load
+ * reaches it: an instruction of CPU 1 needs records of its own.
+ *
+ * Cells are in the part of the CPU's state block that belongs to engines.
+ */
+import { CPU_STATE_BASE, CPU_STATE_SIZE, CpuLayout } from '../../machine/index.js';
+
+export const RECORD_BYTES = 32;
+/** Records of a page, the one beyond its end included, rounded up to a multiple of 64 bytes. */
+export const PAGE_RECORD_BYTES = 1024 * RECORD_BYTES + 64;
+
+/** Handlers that are not forms. */
+export const Handler = {
+  /** Not decoded yet, or what it was decoded from has changed. */
+  undecoded: 0,
+  /** An instruction the evaluator does. */
+  evaluate: 1,
+  /** The end of the page. */
+  pageEnd: 2,
+} as const;
+export const FIRST_FORM = 3;
+
+/** Why generated code gives back control; PC and fuel are in their cells. */
+export const Exit = {
+  /** No fuel is left; the instruction at PC has not begun. */
+  limit: 0,
+  /** The instruction at PC has not been done; the evaluator does it. */
+  evaluate: 1,
+  /** The page of PC has no records in this context; BTYPE is in its cell. */
+  page: 2,
+  /** The record at PC is not decoded. */
+  decode: 3,
+} as const;
+
+/** What a form's own function gives. */
+export const Outcome = { done: 0, evaluate: 1 } as const;
+
+const cell = (index: number) => CpuLayout.ENGINE + 8 * index;
+
+/** Offsets in the state block; those of 64 bits first. */
+export const Cell = {
+  PC: CpuLayout.PC,
+  NZCV: CpuLayout.NZCV,
+  /** i64: TLB context of data accesses in bits 63:44, as a key has it. */
+  DATA_CONTEXT: cell(0),
+  /** i64: of fetches. */
+  FETCH_CONTEXT: cell(1),
+  /** i64: bits of an address that must be as in HALF: the top byte without TBI, bit 55 where the halves differ. */
+  TOP_MASK: cell(2),
+  /** i64: all ones where code runs in the upper half, else 0. */
+  HALF: cell(3),
+  /** i64: tag checks that passed. */
+  TAG_CHECKS: cell(4),
+  /** i32: host offset of the CPU's TLB. */
+  TLB: cell(5),
+  /** i32: 1 where tags are checked. */
+  CHECKS: cell(6),
+  /** i32: 1 where misaligned accesses fault. */
+  ALIGNMENT: cell(7),
+  /** i32: 1 where SP alignment is checked. */
+  SP_CHECKED: cell(8),
+  /** i32: 1 where allocation tags are accessible. */
+  ATA: cell(9),
+  /** i32: 1 where tag stores must be seen by TypeScript. */
+  TAG_STORES_SEEN: cell(10),
+  /** i32: fuel left at an exit. */
+  FUEL: cell(11),
+  /** i32: at an exit to another page, how it was branched to: 0 directly, else INDIRECT and the new PSTATE.BTYPE. */
+  BTYPE: cell(12),
+} as const;
+
+/** Memory argument offset of a CPU's state, to which the CPU's distance is added. */
+export const STATE = CPU_STATE_BASE;
+/** The distance of a CPU's state block from CPU 0's. */
+export const cpuDistance = (index: number): number => index * CPU_STATE_SIZE;
+
+/** The fourth word of a fetch TLB entry: no records; else their host offset, bit 0 set in a guarded page. */
+export const NO_RECORDS = -1;
+export const GUARDED = 1;
+
+/** Added to the BTYPE that a branch to a register gives: the address goes through BranchAddr. */
+export const INDIRECT = 4;

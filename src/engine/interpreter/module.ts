@@ -1,0 +1,36 @@
+/**
+ * The interpreter's module: its bytes, compiled once for each process, instantiated for each machine.
+ */
+import { FORMS_SECTION, generateInterpreter, MEMORY_IMPORT, RUN_EXPORT, readHandlers } from './generate.js';
+
+export interface Instance {
+  /** `cpu`: distance of the CPU's state; gives an `Exit`. */
+  readonly run: (cpu: number, fuel: number) => number;
+  /** Handlers by key of form. */
+  readonly handlers: ReadonlyMap<string, number>;
+}
+
+export class InterpreterModule {
+  readonly #module: WebAssembly.Module;
+  readonly #handlers: ReadonlyMap<string, number>;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#module = new WebAssembly.Module(bytes);
+    this.#handlers = readHandlers(WebAssembly.Module.customSections(this.#module, FORMS_SECTION)[0]!);
+  }
+
+  instantiate(memory: WebAssembly.Memory): Instance {
+    const instance = new WebAssembly.Instance(this.#module, {
+      [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory },
+    });
+    return { run: instance.exports[RUN_EXPORT] as Instance['run'], handlers: this.#handlers };
+  }
+}
+
+let module: InterpreterModule | undefined;
+
+/** The module, generated at the first call. */
+export function interpreterModule(): InterpreterModule {
+  module ??= new InterpreterModule(generateInterpreter().bytes);
+  return module;
+}

@@ -1,0 +1,3 @@
+/** Writing WebAssembly modules. */
+export * from './code.js';
+export * from './module.js';
