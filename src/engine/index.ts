@@ -11,6 +11,15 @@ import { Interpreter } from './interpreter/index.js';
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
 export { Interpreter, type InterpreterStatistics } from './interpreter/index.js';
+export {
+  compareCpus,
+  compareMemory,
+  type Difference,
+  type LockstepOptions,
+  type LockstepResult,
+  type LockstepSide,
+  lockstep,
+} from './lockstep.js';
 export type { TraceStep } from './trace.js';
 
 /** Names `--engine` takes; those without an engine say so. */

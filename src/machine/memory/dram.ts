@@ -157,6 +157,13 @@ export class Dram {
     return this.#lastHost + (pa % CHUNK);
   }
 
+  /** Physical addresses of the 64 KiB chunks that have host memory. */
+  *touchedChunks(): Generator<PA> {
+    for (const [leafIndex, leaf] of this.#leaves) {
+      for (let i = 0; i < LEAF; i++) if (leaf[i] !== 0) yield ((leafIndex * LEAF + i) * CHUNK) as PA;
+    }
+  }
+
   /** True if the chunk that holds `pa` has host memory. */
   isTouched(pa: number): boolean {
     const chunk = Math.floor(pa / CHUNK);
