@@ -70,7 +70,7 @@ export class Scheduler {
   readonly #threads: Thread[] = [];
   readonly #strategy: Strategy | undefined;
   readonly #choices: number[] = [];
-  #turn = 0;
+  #turn = -1;
   /** Steps taken; a bound on runaway runs. */
   steps = 0;
 

@@ -52,7 +52,7 @@ export function* handleFolioFaultOnAccess(
   // Probably being migrated: a migration entry to wait at will be there in a moment.
   if (memmap.pageblockMigratetype(folio) === MIGRATE_ISOLATE) return yield* retry(mm, folio, context);
   if (regionOfTagPage(regions, memmap.pageToPfn(folio))) {
-    yield* replaceFolioWithTagged(mm, folio);
+    yield* replaceFolioWithTagged(mm, blocks, folio);
     return REPLAY;
   }
   const head = memmap.head(folio);
@@ -63,7 +63,7 @@ export function* handleFolioFaultOnAccess(
   }
   // Moving the page is expensive: see first whether whoever holds the block lets go of it.
   if (allowRetryFirst(context.flags)) return yield* retry(mm, folio, context);
-  yield* replaceFolioWithTagged(mm, folio);
+  yield* replaceFolioWithTagged(mm, blocks, folio);
   return REPLAY;
 }
 
@@ -79,7 +79,7 @@ function* retry(mm: Mm, folio: Page, context: FaultOnAccessContext): MaySleep<Fa
  * replace_folio_with_tagged(): moves the contents to a page allocated as tagged. Consumes the caller's
  * reference. The result matters to counters only: the access is made again either way.
  */
-export function* replaceFolioWithTagged(mm: Mm, folio: Page): MaySleep<number> {
+export function* replaceFolioWithTagged(mm: Mm, blocks: TagBlocks, folio: Page): MaySleep<number> {
   yield* lruCacheDisable(mm);
   const isolated = folioIsolateLru(mm, folio);
   yield* putPage(mm, folio);
@@ -87,7 +87,9 @@ export function* replaceFolioWithTagged(mm: Mm, folio: Page): MaySleep<number> {
   if (isolated) {
     const list = [folio];
     for (let tries = 0; tries < REPLACE_TRIES; tries++) {
-      result = yield* migratePages(mm, list, () => allocPages(mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, 0));
+      result = yield* migratePages(mm, list, () =>
+        blocks.allocWithStorage(() => allocPages(mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, 0)),
+      );
       if (result !== -EBUSY) break;
     }
     if (result !== 0) yield* folioPutbackLru(mm, folio);

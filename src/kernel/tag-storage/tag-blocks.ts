@@ -15,13 +15,16 @@ import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EBUSY, EEXIST, EINTR, EINVAL, ENOMEM, Mutex, racePoint, SpinLock } from '../contexts/index.js';
 import type { Mm, Page, TagRegion } from '../mm/index.js';
-import { PG_tag_storage_reserved } from '../mm/index.js';
+import { PG_tag_storage_reserved, putPage } from '../mm/index.js';
 import type { FolioBlock, TagBlock } from './blocks.js';
 import { folioBlocks } from './blocks.js';
 import type { TagStash } from './stash.js';
 
 const PINNED = racePoint('tag blocks pinned');
 const STORED = racePoint('tag block stored');
+
+/** Pages a replacement looks at before it settles for one without its block. */
+const MAX_CANDIDATES = 1024;
 
 /** Takes blocks away from whoever uses them as data, and lends them again. */
 export interface BlockManager {
@@ -42,6 +45,8 @@ export class TagBlocks {
   readonly #reserved = new Map<Page, TagBlock>();
   #regions: readonly TagRegion[] = [];
   #warnedMissing = false;
+  /** Blocks that just could not be had, while a replacement looks for a page that has one. */
+  #avoided: Set<Page> | undefined;
 
   constructor(mm: Mm, mte: Mte, stash: TagStash, manager: BlockManager) {
     this.#mm = mm;
@@ -71,6 +76,27 @@ export class TagBlocks {
 
   #firstPage(block: TagBlock): Page {
     return this.#mm.memmap.pfnToPage(block.pfn)!;
+  }
+
+  /**
+   * Allocates a page that has its block, for a replacement: pages whose block cannot be had are held back
+   * meanwhile, and no block is tried twice. Falls back to a page without one, as the series does.
+   */
+  *allocWithStorage(alloc: () => MaySleep<Page | undefined>): MaySleep<Page | undefined> {
+    const held: Page[] = [];
+    const before = this.#avoided;
+    this.#avoided = new Set();
+    let found: Page | undefined;
+    while (found === undefined && held.length < MAX_CANDIDATES) {
+      const page = yield* alloc();
+      if (page === undefined) break;
+      if (this.#mm.memmap.test(page, PG_tag_storage_reserved)) found = page;
+      else held.push(page);
+    }
+    this.#avoided = before;
+    found ??= held.pop();
+    for (const page of held) yield* putPage(this.#mm, page);
+    return found;
   }
 
   /**
@@ -114,7 +140,8 @@ export class TagBlocks {
     for (const block of blocks) {
       const first = this.#firstPage(block);
       if (this.#reserved.has(first)) continue;
-      let error = yield* this.#manager.claim(block);
+      let error = this.#avoided?.has(first) ? -EBUSY : yield* this.#manager.claim(block);
+      if (error === -EBUSY) this.#avoided?.add(first);
       if (error === -EEXIST) {
         this.#mm.warn(`tag block 0x${block.pfn.toString(16)} is allocated but not reserved`);
         error = -EBUSY;
