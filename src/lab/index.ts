@@ -1,4 +1,5 @@
-/** Experiments: conformance vectors, pictures of tag storage. */
+/** Experiments: conformance vectors, the differential fuzzer, pictures of tag storage. */
 export { allocationRate } from './allocation-rate.js';
 export * from './conform.js';
+export * from './fuzz/index.js';
 export * from './picture.js';
