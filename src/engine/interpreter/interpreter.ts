@@ -127,16 +127,18 @@ export class Interpreter implements Engine {
     words[base + (Cell.HALF >>> 2)] = half === 0 ? 0 : -1;
     words[base + (Cell.HALF >>> 2) + 1] = half === 0 ? 0 : -1;
     words[base + (Cell.TLB >>> 2)] = cpu.mmu.tlb.base;
-    words[base + (Cell.CHECKS >>> 2)] = cpu.tcf === 0 ? 0 : 1;
-    words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked);
+    // Code that runs in one half leaves accesses to the other where the halves differ.
+    const isChecked = cpu.tcf !== 0 && tbi;
+    const { upper, lower } = cpu.config;
+    const tcma = (half === 0 ? lower : (upper ?? lower)).tcma;
+    words[base + (Cell.CHECKS >>> 2)] = Number(isChecked);
+    words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked || (isChecked && tcma));
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
     words[base + (Cell.TAG_STORES_SEEN >>> 2)] = Number(cpu.memory.recordsTagWriters);
     const checks = base + (Cell.TAG_CHECKS >>> 2);
     words[checks] = 0;
-    words[checks + 1] = 0;
     const reason = this.#run(cpuDistance(cpu.index), fuel);
-    // A slice is too short for more than 2^32 of them.
     cpu.tagChecks += cpu.linear.u32[checks]!;
     return reason;
   }

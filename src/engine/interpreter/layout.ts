@@ -58,13 +58,13 @@ export const Cell = {
   TOP_MASK: cell(2),
   /** i64: all ones where code runs in the upper half, else 0. */
   HALF: cell(3),
-  /** i64: tag checks that passed. */
+  /** i32: tag checks that passed. */
   TAG_CHECKS: cell(4),
   /** i32: host offset of the CPU's TLB. */
   TLB: cell(5),
   /** i32: 1 where tags are checked. */
   CHECKS: cell(6),
-  /** i32: 1 where misaligned accesses fault. */
+  /** i32: 1 where misaligned accesses fault, or are better left to the evaluator. */
   ALIGNMENT: cell(7),
   /** i32: 1 where SP alignment is checked. */
   SP_CHECKED: cell(8),

@@ -10,7 +10,7 @@
  */
 import type { Access, AtomicOperation } from '../../../isa/index.js';
 import { CHUNK, CpuLayout, cellOf, TLB_ENTRIES, TLB_TABLE_BYTES, ZERO_CHUNK } from '../../machine/index.js';
-import { br, type Code, i32, i64, Label, local, loop, select, ValueType, when } from '../wasm/index.js';
+import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
 import { Unsupported } from './frame.js';
 import { Cell, STATE } from './layout.js';
@@ -66,10 +66,10 @@ export class MemoryFormBuilder extends FormBuilder {
     return this.frame.failIf(i32.and(i32.xor(nibble, tag), i32.const(15)));
   }
 
-  #countTagCheck(times: Code): Code {
+  #countTagCheck(): Code {
     const cpu = local.get(this.frame.cpu);
-    const sum = i64.add(i64.load(cpu, STATE + Cell.TAG_CHECKS), times);
-    return i64.store(cpu, sum, STATE + Cell.TAG_CHECKS);
+    const sum = i32.add(i32.load(cpu, STATE + Cell.TAG_CHECKS), i32.const(1));
+    return i32.store(cpu, sum, STATE + Cell.TAG_CHECKS);
   }
 
   /** The check of `bytes` bytes, which are in one page. `split`: elements may cross granules. */
@@ -83,21 +83,12 @@ export class MemoryFormBuilder extends FormBuilder {
     const check: Code = [
       this.#compareTag(probe, low, addend),
       maybeCrosses ? when(crosses, this.#compareTag(probe, last, addend)) : [],
-      this.#countTagCheck(aligned || bytes === 1 ? i64.const(1n) : this.#pieces(low, bytes, elements)),
+      this.#countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
     const found = local.set(addend, i32.load(local.get(probe.entry), TABLE[probe.table] + TAG_ADDEND));
     const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
     this.emit(when(this.frame.checks, [found, when(special, slow, check)]));
-  }
-
-  /** Checks that an access which may be misaligned counts: one, or one for each piece of each element. */
-  #pieces(low: Code, bytes: number, elements: number): Code {
-    const misaligned = i32.and(low, i32.const(bytes - 1));
-    const split = (at: Code) => i32.gtU(i32.and(at, i32.const(15)), i32.const(16 - bytes));
-    let count: Code = i32.add(i32.const(elements), split(low));
-    if (elements > 1) count = i32.add(count, split(i32.add(low, i32.const(bytes))));
-    return i64.extendI32U(select(count, i32.const(1), misaligned));
   }
 
   /**

@@ -56,6 +56,8 @@ export class MemoryAccess {
   readonly #split = new Int32Array(this.#split64.buffer);
   /** The pieces of the access being done: physical address and length. */
   readonly #pieces: number[] = [];
+  /** An access is one tag check, however many granules it touches. */
+  #isCounted = false;
   /** Called for each write where someone traces. */
   onWrite: ((write: MemoryWrite) => void) | undefined;
 
@@ -87,16 +89,13 @@ export class MemoryAccess {
     ) {
       return -1;
     }
-    if ((high & 0x80_0000) !== 0) {
-      if (!cpu.tbiUpper && high >>> 24 !== 0xff) return -1;
-    } else if (!cpu.tbiLower && high >>> 24 !== 0) {
-      return -1;
-    }
-    if (access.tagChecked && cpu.tcf !== 0) {
+    const isUpper = (high & 0x80_0000) !== 0;
+    const tbi = isUpper ? cpu.tbiUpper : cpu.tbiLower;
+    if (!tbi && high >>> 24 !== (isUpper ? 0xff : 0)) return -1;
+    if (access.tagChecked && cpu.tcf !== 0 && tbi) {
       const addend = words[w + 3]!;
       if (addend !== UNTAGGED) {
         if (addend === SLOW) return -1;
-        cpu.tagChecks++;
         const tag = (high >>> 24) & 15;
         const byte = this.#linear.u8[((low >>> 5) + addend) >>> 0]!;
         if (((low & GRANULE) === 0 ? byte & 15 : byte >> 4) !== tag) return -1;
@@ -104,6 +103,7 @@ export class MemoryAccess {
           const more = this.#linear.u8[((at >>> 5) + addend) >>> 0]!;
           if (((at & GRANULE) === 0 ? more & 15 : more >> 4) !== tag) return -1;
         }
+        cpu.tagChecks++;
       }
     }
     return (low + words[w + 2]!) >>> 0;
@@ -273,6 +273,7 @@ export class MemoryAccess {
     alsoWrite = false,
   ): void {
     this.#pieces.length = 0;
+    this.#isCounted = false;
     for (let element = 0; element < count; element++) {
       const at = element === 0 ? va : BigInt.asUintN(64, va + BigInt(element * bytes));
       const offset = Number(at & 15n);
@@ -338,7 +339,8 @@ export class MemoryAccess {
     const tag = (high >>> 24) & 15;
     // TCMA: tag 0 in the lower half, tag 15 in the upper one, are not checked.
     if (half.tcma && tag === (upper ? 15 : 0)) return;
-    cpu.tagChecks++;
+    if (!this.#isCounted) cpu.tagChecks++;
+    this.#isCounted = true;
     if (this.#memory.readTag(pa) === tag) return;
     if (tcf === 1 || (tcf === 3 && !isWrite)) throw dataAbort(FaultStatus.SynchronousTagCheck, isWrite, va);
     cpu.tags.reportAsynchronous(user ? 0 : cpu.pstate.el, upper);
@@ -643,6 +645,7 @@ export class MemoryAccess {
       this.#split64[0] = va;
       const high = this.#split[1]!;
       // Whichever granule mismatches, FAR is the block's first byte.
+      this.#isCounted = false;
       for (let i = 0; i < 64; i += GRANULE) this.#checkTag(at, high, pa + i, cpu.tcf, cpu.isUser, true);
     }
     this.#block(at, undefined, true, va);

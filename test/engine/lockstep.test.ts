@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/base/index.js';
+import { compareCpus, compareMemory, createEngine, lockstep } from '../../src/engine/index.js';
+import { CODE, load, testMachine } from '../machine/support.js';
+import { randomProgram } from './random-programs.js';
+
+const SEEDS = Number(process.env['LOCKSTEP_SEEDS'] ?? 24);
+const ROUNDS = 40;
+
+describe('lock-step', () => {
+  it.each([0, 1] as const)('random programs at EL%i are equal in evaluator and interpreter', (el) => {
+    let executed = 0;
+    let exceptions = 0;
+    let evaluated = 0;
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const sides = ['evaluate', 'interpret'].map((engine) => {
+        const program = randomProgram(new Random(seed, `random program ${el}`), el);
+        return {
+          ...program,
+          random: new Random(seed, 'restart'),
+          engine: createEngine(program.machine, engine),
+        };
+      });
+      const [a, b] = sides as [(typeof sides)[0], (typeof sides)[0]];
+      const lengths = new Random(seed, 'lengths');
+      for (let round = 0; round < ROUNDS; round++) {
+        const length = 1 + lengths.below(round % 2 ? 60 : 400);
+        const stops = sides.map((side) => {
+          side.restart(side.random);
+          return side.engine.run(side.machine.cpu, length);
+        });
+        const where = `seed ${seed}, EL${el}, round ${round}, at ${a.machine.cpu.pc.toString(16)}`;
+        expect(stops[1], where).toEqual(stops[0]);
+        expect(compareCpus(a.machine.cpu, b.machine.cpu), where).toEqual([]);
+      }
+      expect(compareMemory(a.machine, b.machine), `seed ${seed}, EL${el}`).toEqual([]);
+      executed += a.machine.cpu.steps;
+      exceptions += a.machine.cpu.exceptions;
+      evaluated += (b.engine as unknown as { statistics: { evaluated: number } }).statistics.evaluated;
+    }
+    console.log(executed, exceptions, evaluated);
+    expect(executed).toBeGreaterThan(SEEDS * 100);
+    expect(exceptions).toBeGreaterThan(SEEDS * 10);
+    // Most of it must have been generated code, or nothing was compared.
+    expect(evaluated).toBeLessThan(executed / 2);
+  });
+
+  it('finds the first instruction that differs', () => {
+    const make = (spoilt: boolean) => {
+      const machine = testMachine();
+      load(machine, 'mov x0, #0\n1: add x0, x0, #1\n b 1b');
+      if (spoilt) load(machine, 'mov x0, #0\n1: add x0, x0, #1\n b 1b', CODE);
+      machine.cpu.pc = BigInt(CODE);
+      const engine = createEngine(machine, spoilt ? 'interpret' : 'evaluate');
+      return {
+        machine,
+        runTo(steps: number) {
+          engine.run(machine.cpu, steps - machine.cpu.steps);
+          // Something that only this side does, at a certain instruction.
+          if (spoilt && machine.cpu.steps >= 777) machine.cpu.writeX(9, 1n);
+          return true;
+        },
+      };
+    };
+    const result = lockstep(() => [make(false), make(true)], { every: 100, limit: 5000 });
+    expect(result.steps).toBe(776);
+    expect(result.differences).toEqual([{ what: 'x9', first: '0x0', second: '0x1' }]);
+    const equal = lockstep(() => [make(false), make(false)], { every: 100, limit: 1000 });
+    expect(equal).toMatchObject({ steps: 1000, comparisons: 10, differences: [] });
+  });
+});
