@@ -156,7 +156,7 @@ const PROCESS_STATE: readonly SystemRegister[] = [
   r('dit', '3:3:4:2:5', 'Data-independent timing', { kind: 'pstate', feature: 'FEAT_DIT' }),
   r('ssbs', '3:3:4:2:6', 'Speculative store bypass safe', { kind: 'pstate', feature: 'FEAT_SSBS2' }),
   r('tco', '3:3:4:2:7', 'Tag check override', { kind: 'pstate', feature: 'FEAT_MTE' }),
-  r('fpcr', '3:3:4:4:0', 'Floating-point control', { res0: ~0x07f7_0000n, feature: 'FEAT_FP' }),
+  r('fpcr', '3:3:4:4:0', 'Floating-point control', { res0: ~0x07c8_0000n, feature: 'FEAT_FP' }),
   r('fpsr', '3:3:4:4:1', 'Floating-point status', { res0: ~0x0800_009fn, feature: 'FEAT_FP' }),
   r('rndr', '3:3:2:4:0', 'Random number', { kind: 'computed', access: 'ro', feature: 'FEAT_RNG' }),
   r('rndrrs', '3:3:2:4:1', 'Random number, reseeded', {
