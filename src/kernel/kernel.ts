@@ -196,6 +196,8 @@ export class Kernel implements Supervisor {
     }));
     this.#mte = this.machine.features.has('FEAT_MTE2') && !/(^| )arm64\.nomte( |$)/.test(layout.bootargs);
     this.#setUpTranslation(pageSize);
+    // FPEN: no traps. Linux enables EL0 lazily, to save registers only where they were used.
+    if (this.machine.features.has('FEAT_FP')) this.cpu.writeRegister('cpacr_el1', 3n << 20n);
     this.#mm = bootMemory({
       port: this.machine.memory,
       contexts: this.contexts,

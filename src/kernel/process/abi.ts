@@ -64,13 +64,25 @@ export const AT = {
 
 /** AT_HWCAP and AT_HWCAP2 bits, and the feature each reports. */
 export const HWCAP_BITS: readonly (readonly [bit: number, feature: FeatureName])[] = [
+  [0, 'FEAT_FP'],
+  [1, 'FEAT_AdvSIMD'],
   [3, 'FEAT_AES'],
   [4, 'FEAT_PMULL'],
   [5, 'FEAT_SHA1'],
   [6, 'FEAT_SHA256'],
   [7, 'FEAT_CRC32'],
   [8, 'FEAT_LSE'],
+  // FPHP and ASIMDHP.
+  [9, 'FEAT_FP16'],
+  [10, 'FEAT_FP16'],
+  [12, 'FEAT_RDM'],
+  [13, 'FEAT_JSCVT'],
+  [14, 'FEAT_FCMA'],
   [15, 'FEAT_LRCPC'],
+  [17, 'FEAT_SHA3'],
+  [20, 'FEAT_DotProd'],
+  [21, 'FEAT_SHA512'],
+  [23, 'FEAT_FHM'],
   [26, 'FEAT_LRCPC2'],
   [27, 'FEAT_FlagM'],
   [30, 'FEAT_PAuth'],
@@ -79,6 +91,7 @@ export const HWCAP_BITS: readonly (readonly [bit: number, feature: FeatureName])
 export const HWCAP_CPUID = 1 << 11;
 export const HWCAP2_BITS: readonly (readonly [bit: number, feature: FeatureName])[] = [
   [7, 'FEAT_FlagM2'],
+  [8, 'FEAT_FRINTTS'],
   [17, 'FEAT_BTI'],
   [18, 'FEAT_MTE2'],
   [22, 'FEAT_MTE3'],

@@ -19,6 +19,10 @@ export interface UserRegisters {
   pstate: bigint;
   /** TPIDR_EL0. */
   tls: bigint;
+  /** V0..V31 (low halves at even places), FPCR, FPSR. */
+  readonly v: BigUint64Array;
+  fpcr: bigint;
+  fpsr: bigint;
 }
 
 /** siginfo of a signal that killed, as far as reports and --strace need it. */
@@ -51,6 +55,15 @@ export class Process {
     this.name = name;
     this.mm = mm;
     this.symbolize = symbolize;
-    this.registers = { x: new BigUint64Array(31), sp, pc: entry, pstate: 0n, tls: 0n };
+    this.registers = {
+      x: new BigUint64Array(31),
+      sp,
+      pc: entry,
+      pstate: 0n,
+      tls: 0n,
+      v: new BigUint64Array(64),
+      fpcr: 0n,
+      fpsr: 0n,
+    };
   }
 }
