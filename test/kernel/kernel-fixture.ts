@@ -16,6 +16,7 @@ import type {
   PhysRange,
   TagRegion,
 } from '../../src/kernel/mm/index.js';
+import { unusedPages } from '../../src/kernel/mm/index.js';
 import { bootMemory } from '../../src/kernel/tag-storage/index.js';
 import { FakePort } from './fake-port.js';
 
@@ -44,6 +45,8 @@ export interface Fixture {
   readonly log: string[];
   readonly tlb: string[];
   run<T>(work: MaySleep<T>): T;
+  /** Pages nobody uses, per-CPU lists included. */
+  unused(): number;
   /** Fails the test on any broken invariant. */
   check(): void;
   user(as?: AddressSpace): User;
@@ -99,6 +102,7 @@ export function boot(options: FixtureOptions = {}): Fixture {
     log,
     tlb,
     run,
+    unused: () => unusedPages(memory.mm),
     check: () => {
       expect(memory.checkInvariants()).toEqual([]);
       expect(port.bad).toEqual([]);

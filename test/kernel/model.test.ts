@@ -41,7 +41,7 @@ function runModel(k: Fixture, steps: readonly Step[]): Model {
 /** All memory is where it was after boot: nothing leaked, no block is held but the zero page's. */
 function expectEverythingBack(k: Fixture, free: number, blockSizePages: number): void {
   const snapshot = k.memory.snapshotTagStorage();
-  expect(k.memory.vmstat()['nr_free_pages']).toBe(free);
+  expect(k.unused()).toBe(free);
   expect(snapshot.data).toBe(0);
   expect(snapshot.tags).toBe(snapshot.enabled ? blockSizePages : 0);
 }
@@ -66,7 +66,7 @@ describe('random programs against the shadow of every byte and tag', () => {
         fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
           const k = small(pageSize, blockSizePages, 'cma');
           expect(k.memory.snapshotTagStorage().enabled).toBe(true);
-          const free = k.memory.vmstat()['nr_free_pages']!;
+          const free = k.unused();
           runModel(k, steps);
           expectEverythingBack(k, free, blockSizePages);
         }),
@@ -79,11 +79,54 @@ describe('random programs against the shadow of every byte and tag', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
         const k = small(4096, 1, 'static');
-        const free = k.memory.vmstat()['nr_free_pages']!;
+        const free = k.unused();
         runModel(k, steps);
         expectEverythingBack(k, free, 0);
       }),
       { numRuns: 6, seed: 11 },
     );
   });
+});
+
+describe('fault injection: the n-th call fails', () => {
+  /** A program that maps, tags, forks, migrates, turns memory tagged, and runs short of it. */
+  const [random] = fc.sample(fc.array(step, { minLength: 110, maxLength: 110, size: 'max' }), {
+    seed: 42,
+    numRuns: 1,
+  });
+  const stashing: Step[] = [
+    { op: 'mmapMte', a: 0, b: 5, c: 1 },
+    { op: 'tagMany', a: 0, b: 0, c: 1 },
+    { op: 'fork', a: 0, b: 0, c: 0 },
+    ...[0, 1, 2, 3].map((b): Step => ({ op: 'migrate', a: 0, b, c: 0 })),
+    { op: 'tagMany', a: 1, b: 0, c: 9 },
+  ];
+  const program = [...stashing, ...random!];
+
+  it.each(['page_alloc', 'slab', 'xa_store', 'migrate'])(
+    '%s: nothing is lost, leaked or corrupted',
+    (kind) => {
+      let reached = 0;
+      for (let n = 1; n <= 400; n = n < 40 ? n + 1 : n + 13) {
+        const k = small(4096, 2, 'cma');
+        const free = k.unused();
+        let left = n;
+        const model = new Model(k);
+        k.mm.shouldFail = (what) => what === kind && --left === 0;
+        model.injecting = true;
+        for (const s of program) {
+          model.apply(s);
+          k.check();
+        }
+        model.compare();
+        k.mm.shouldFail = () => false;
+        model.finish();
+        k.check();
+        expectEverythingBack(k, free, 2);
+        if (left > 0) break;
+        reached++;
+      }
+      expect(reached).toBeGreaterThan(0);
+    },
+  );
 });

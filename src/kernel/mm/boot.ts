@@ -132,9 +132,9 @@ export function freeRangeToBuddy(mm: Mm, startPfn: number, endPfn: number): void
   while (pfn < endPfn) {
     const page = memmap.pfnToPage(pfn)!;
     let order = memmap.maxPageOrder;
-    while (page % 2 ** order !== 0 || pfn + 2 ** order > endPfn) order--;
+    while (page % (1 << order) !== 0 || pfn + (1 << order) > endPfn) order--;
     freePagesCore(mm, page, order);
-    pfn += 2 ** order;
+    pfn += 1 << order;
   }
 }
 

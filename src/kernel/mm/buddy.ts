@@ -62,7 +62,7 @@ function isFreeBuddy(map: Memmap, buddy: number, order: number, zone: Zone): boo
  * @param migratetype of its pageblock; isolated pages are not counted as free.
  */
 export function freeOnePage(map: Memmap, zone: Zone, page: Page, order: number, migratetype: number): void {
-  if (migratetype !== MIGRATE_ISOLATE) modZoneFreepageState(zone, 2 ** order, migratetype);
+  if (migratetype !== MIGRATE_ISOLATE) modZoneFreepageState(zone, 1 << order, migratetype);
   let at: number = page;
   let size = order;
   while (size < map.maxPageOrder) {
@@ -92,7 +92,7 @@ export function freeOnePage(map: Memmap, zone: Zone, page: Page, order: number, 
 /** expand(): hands back the upper halves of a block of `high` from which `low` is wanted. */
 function expand(map: Memmap, zone: Zone, page: Page, low: number, high: number, migratetype: number): void {
   for (let order = high - 1; order >= low; order--) {
-    addToFreeList(map, zone, (page + 2 ** order) as Page, order, migratetype);
+    addToFreeList(map, zone, (page + (1 << order)) as Page, order, migratetype);
   }
 }
 
@@ -128,20 +128,20 @@ export function rmqueue(
   if ((allocFlags & ALLOC_CMA) !== 0 && zone.freeCmaPages > zone.freePages / 2) {
     const page = rmqueueSmallest(map, zone, order, MIGRATE_CMA);
     if (page !== undefined) {
-      modZoneFreepageState(zone, -(2 ** order), MIGRATE_CMA);
+      modZoneFreepageState(zone, -(1 << order), MIGRATE_CMA);
       return page;
     }
   }
   for (;;) {
     const page = rmqueueSmallest(map, zone, order, migratetype);
     if (page !== undefined) {
-      modZoneFreepageState(zone, -(2 ** order), migratetype);
+      modZoneFreepageState(zone, -(1 << order), migratetype);
       return page;
     }
     if ((allocFlags & ALLOC_CMA) !== 0) {
       const lent = rmqueueSmallest(map, zone, order, MIGRATE_CMA);
       if (lent !== undefined) {
-        modZoneFreepageState(zone, -(2 ** order), MIGRATE_CMA);
+        modZoneFreepageState(zone, -(1 << order), MIGRATE_CMA);
         return lent;
       }
     }
@@ -213,7 +213,7 @@ function stealSuitableFallback(
 ): void {
   const oldType = map.pageblockMigratetype(page);
   if (order >= map.pageblockOrder) {
-    for (let at = page; at < page + 2 ** order; at = (at + map.pageblockNrPages) as Page) {
+    for (let at = page; at < page + (1 << order); at = (at + map.pageblockNrPages) as Page) {
       map.setPageblockMigratetype(at, startType);
     }
   } else if (wholeBlock) {
@@ -257,8 +257,8 @@ export function moveFreepagesBlock(
     if (map.zoneOf(at as Page) !== zone.index) break;
     const order = map.order[at]!;
     moveToFreeList(map, zone, at as Page, order, migratetype);
-    free += 2 ** order;
-    at += 2 ** order;
+    free += 1 << order;
+    at += 1 << order;
   }
   return { free, movable };
 }
@@ -266,9 +266,9 @@ export function moveFreepagesBlock(
 /** The free block that holds `page`, if any: its head. */
 export function findBuddyHead(map: Memmap, page: Page): Page | undefined {
   for (let order = 0; order <= map.maxPageOrder; order++) {
-    const head = (page - (page % 2 ** order)) as Page;
+    const head = (page - (page % (1 << order))) as Page;
     if (map.test(head, PG_buddy)) {
-      return head + 2 ** map.order[head]! > page ? head : undefined;
+      return head + (1 << map.order[head]!) > page ? head : undefined;
     }
   }
   return undefined;
@@ -284,7 +284,7 @@ export function splitFreeStraddling(map: Memmap, zone: Zone, boundary: number): 
   if (head === undefined || head === boundary) return;
   const order = map.order[head]!;
   delPageFromFreeList(map, zone, head, order);
-  for (let at = head; at < head + 2 ** order; at = (at + map.pageblockNrPages) as Page) {
+  for (let at = head; at < head + (1 << order); at = (at + map.pageblockNrPages) as Page) {
     addToFreeListTail(map, zone, at, map.pageblockOrder, map.pageblockMigratetype(at));
   }
 }
@@ -303,7 +303,7 @@ export function takePageOffBuddy(map: Memmap, zone: Zone, page: Page): boolean {
   // break_down_buddy_pages(): halve, keep the half with the page, free the other.
   let base: number = head;
   for (let size = order - 1; size >= 0; size--) {
-    const half = 2 ** size;
+    const half = 1 << size;
     if (page >= base + half) {
       addToFreeList(map, zone, base as Page, size, migratetype);
       base += half;

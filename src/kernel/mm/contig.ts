@@ -31,7 +31,7 @@ function isolateMigratepagesRange(mm: Mm, start: number, end: number, list: Page
   while (at < end && list.length < CLUSTER_MAX) {
     const page = at as Page;
     if (map.test(page, PG_buddy)) {
-      at += 2 ** map.order[page]!;
+      at += 1 << map.order[page]!;
       continue;
     }
     at++;
@@ -114,10 +114,10 @@ function* takeIsolatedRange(mm: Mm, start: Page, end: number): MaySleep<number> 
       outerStart = start;
       break;
     }
-    outerStart = (start - (start % 2 ** order)) as Page;
+    outerStart = (start - (start % (1 << order))) as Page;
   }
   // The block found may end before the range begins.
-  if (outerStart !== start && outerStart + 2 ** map.order[outerStart]! <= start) outerStart = start;
+  if (outerStart !== start && outerStart + (1 << map.order[outerStart]!) <= start) outerStart = start;
   if (!testPagesIsolated(mm, outerStart, end)) return -EBUSY;
   const outerEnd = isolateFreepagesRange(mm, outerStart, end);
   yield* freeContigRange(mm, outerStart, start - outerStart);
@@ -134,8 +134,8 @@ function isolateFreepagesRange(mm: Mm, start: Page, end: number): number {
     const order = map.order[page]!;
     // __isolate_free_page(): isolated pages are not in the free counters.
     delPageFromFreeList(map, mm.pageZone(page), page, order);
-    for (let i = 0; i < 2 ** order; i++) postAllocIsolated(mm, (page + i) as Page);
-    at += 2 ** order;
+    for (let i = 0; i < 1 << order; i++) postAllocIsolated(mm, (page + i) as Page);
+    at += 1 << order;
   }
   return at;
 }

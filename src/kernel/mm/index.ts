@@ -64,7 +64,7 @@ export {
 export * from './page-flags.js';
 export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
 export type { MemoryPort } from './port.js';
-export { buddyinfo, pagetypeinfo } from './procfs.js';
+export { buddyinfo, pagetypeinfo, unusedPages } from './procfs.js';
 export { rmapWalkAnon } from './rmap.js';
 export { SlabCache } from './slab.js';
 export * from './types.js';

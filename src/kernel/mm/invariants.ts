@@ -69,8 +69,8 @@ function checkBuddy(mm: Mm, out: Violation[]): void {
               detail: `${pfnText(mm, page)}: list type ${type}, pageblock type ${block}`,
             });
           }
-          if (type !== MIGRATE_ISOLATE) free += 2 ** order;
-          if (type === MIGRATE_CMA) cma += 2 ** order;
+          if (type !== MIGRATE_ISOLATE) free += 1 << order;
+          if (type === MIGRATE_CMA) cma += 1 << order;
         }
       }
       if (blocks !== zone.nrFree[order]) {

@@ -52,14 +52,14 @@ function lruvecAdd(mm: Mm, page: Page): void {
   const list = lruListOf(mm, page);
   mm.memmap.set(page, PG_lru);
   mm.memmap.listAdd(page, mm.lru.lists[list]!);
-  mm.lru.sizes[list]! += 2 ** mm.memmap.folioOrder(page);
+  mm.lru.sizes[list]! += 1 << mm.memmap.folioOrder(page);
 }
 
 function lruvecDel(mm: Mm, page: Page): void {
   const list = lruListOf(mm, page);
   mm.memmap.clear(page, PG_lru);
   mm.memmap.listDel(page);
-  mm.lru.sizes[list]! -= 2 ** mm.memmap.folioOrder(page);
+  mm.lru.sizes[list]! -= 1 << mm.memmap.folioOrder(page);
 }
 
 /** folio_add_lru(): through this CPU's batch. */
@@ -117,14 +117,14 @@ export function folioIsolateLru(mm: Mm, page: Page): boolean {
   getPage(mm, page);
   lruvecDel(mm, page);
   mm.memmap.set(page, PG_isolated);
-  mm.events.nr_isolated_anon += 2 ** mm.memmap.folioOrder(page);
+  mm.events.nr_isolated_anon += 1 << mm.memmap.folioOrder(page);
   return true;
 }
 
 /** folio_putback_lru(): back through the batch; drops the isolation's reference. */
 export function* folioPutbackLru(mm: Mm, page: Page): Atomic<void> {
   mm.memmap.clear(page, PG_isolated);
-  mm.events.nr_isolated_anon -= 2 ** mm.memmap.folioOrder(page);
+  mm.events.nr_isolated_anon -= 1 << mm.memmap.folioOrder(page);
   yield* folioAddLru(mm, page);
   yield* putPage(mm, page);
 }

@@ -4,6 +4,7 @@
  * Memory is private and anonymous so far; what asks for anything else is refused. Addresses are
  * untagged numbers here; the callers' tags were dealt with at the surface.
  */
+import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../contexts/index.js';
 import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
@@ -13,7 +14,7 @@ import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
-import { isMigrationEntry, pteNone, ptePresent } from './pgtable.js';
+import { DESCRIPTOR_BYTES, isMigrationEntry, pteNone, ptePresent } from './pgtable.js';
 import { folioRemoveRmap } from './rmap.js';
 import {
   MAP_ANONYMOUS,
@@ -173,7 +174,7 @@ export function vmaMerge(mm: Mm, vma: Vma): Vma {
 }
 
 function joinVmas(mm: Mm, low: Vma, high: Vma): Vma {
-  if (!low.anonVma && high.anonVma) anonVmaClone2(low, high);
+  if (!low.anonVma && high.anonVma) adoptAnonVmas(low, high);
   low.mm.vmas.remove(high);
   low.end = high.end;
   unlinkAnonVmas(mm, high);
@@ -181,7 +182,7 @@ function joinVmas(mm: Mm, low: Vma, high: Vma): Vma {
 }
 
 /** The low VMA takes over membership of the high one, its own anon_vma included. */
-function anonVmaClone2(low: Vma, high: Vma): void {
+function adoptAnonVmas(low: Vma, high: Vma): void {
   low.anonVma = high.anonVma;
   anonVmaClone(low, high);
 }
@@ -215,10 +216,11 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
   let addr = start;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
     yield* as.pageTableLock.lock();
-    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
-      const pte = readPte(mm, at as typeof run.at);
+    for (let i = 0; run.addr + i * mm.pageSize < run.end; i++) {
+      const at = PA(run.at + i * DESCRIPTOR_BYTES);
+      const pte = readPte(mm, at);
       if (pteNone(pte)) continue;
-      yield* ptepGetAndClear(mm, at as typeof run.at);
+      yield* ptepGetAndClear(mm, at);
       if (ptePresent(pte)) {
         const normal = vmNormalPage(mm, pte);
         if (normal === undefined) continue;

@@ -5,6 +5,7 @@
  * VMA's new Normal-Tagged protection passes through the set-PTE hook, which marks the pages that
  * lack their tag block. PROT_MTE is never taken away again.
  */
+import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
 import { canChangePteWritable } from './memory.js';
@@ -22,6 +23,7 @@ import {
 } from './mmap.js';
 import { flushTlbRange, nextPteRun, ptepGetAndClear, readPte, setPtes } from './page-table.js';
 import {
+  DESCRIPTOR_BYTES,
   isMigrationEntry,
   isWritableMigrationEntry,
   pteMkwrite,
@@ -53,8 +55,8 @@ function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic
   let addr = start;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
     yield* as.pageTableLock.lock();
-    for (let at: number = run.at, page = run.addr; page < run.end; at += 8, page += mm.pageSize) {
-      const entryAt = at as typeof run.at;
+    for (let i = 0; run.addr + i * mm.pageSize < run.end; i++) {
+      const entryAt = PA(run.at + i * DESCRIPTOR_BYTES);
       const old = readPte(mm, entryAt);
       if (pteNone(old)) continue;
       if (ptePresent(old)) {

@@ -63,7 +63,7 @@ function zoneWatermarkOk(
   allocFlags: number,
 ): boolean {
   let min = mark;
-  let free = zone.freePages - (2 ** order - 1);
+  let free = zone.freePages - ((1 << order) - 1);
   if ((allocFlags & ALLOC_CMA) === 0) free -= zone.freeCmaPages;
   if ((allocFlags & ALLOC_MIN_RESERVE) !== 0) {
     min -= Math.floor(min / 2);
@@ -213,7 +213,7 @@ function checkNewPage(mm: Mm, page: Page): void {
 
 /** First half of post_alloc_hook(): what must precede the architecture's hook. */
 function postAllocBegin(mm: Mm, page: Page, order: number): void {
-  for (let i = 0; i < 2 ** order; i++) checkNewPage(mm, (page + i) as Page);
+  for (let i = 0; i < 1 << order; i++) checkNewPage(mm, (page + i) as Page);
   mm.memmap.private[page] = 0;
   mm.memmap.refcount[page] = 1;
 }
@@ -222,9 +222,9 @@ function postAllocBegin(mm: Mm, page: Page, order: number): void {
 function postAllocEnd(mm: Mm, page: Page, order: number, gfp: Gfp): void {
   const init = (gfp & __GFP_ZERO) !== 0;
   if (init && (gfp & __GFP_TAGGED) !== 0) {
-    for (let i = 0; i < 2 ** order; i++) mm.hooks.tagClearHighpage((page + i) as Page);
+    for (let i = 0; i < 1 << order; i++) mm.hooks.tagClearHighpage((page + i) as Page);
   } else if (init && (gfp & __GFP_SKIP_ZERO) === 0) {
-    mm.port.fill(mm.pageToPa(page), mm.pageSize * 2 ** order, 0);
+    mm.port.fill(mm.pageToPa(page), mm.pageSize * (1 << order), 0);
   }
   if (order > 0 && (gfp & __GFP_COMP) !== 0) prepCompoundPage(mm, page, order);
 }
@@ -233,7 +233,7 @@ function prepCompoundPage(mm: Mm, page: Page, order: number): void {
   const map = mm.memmap;
   map.set(page, PG_head);
   map.order[page] = order;
-  for (let i = 1; i < 2 ** order; i++) map.compoundHead[page + i] = page + 1;
+  for (let i = 1; i < 1 << order; i++) map.compoundHead[page + i] = page + 1;
 }
 
 /**
@@ -288,14 +288,14 @@ function freePagesPrepared(mm: Mm, page: Page, order: number): void {
         `refcount ${map.refcount[page]} mapcount ${map.mapcount[page]}`,
     );
   }
-  for (let i = 0; i < 2 ** order; i++) {
+  for (let i = 0; i < 1 << order; i++) {
     const at = page + i;
     map.flags[at] = map.flags[at]! & ~PAGE_FLAGS_CHECK_AT_PREP;
     map.compoundHead[at] = 0;
     map.mapping[at] = 0;
   }
   map.order[page] = 0;
-  mm.events.pgfree += 2 ** order;
+  mm.events.pgfree += 1 << order;
 }
 
 /**
@@ -375,7 +375,7 @@ export function* freePages(mm: Mm, page: Page, order: number): Atomic<void> {
 
 /** split_page(): 2^order pages allocated as one become single pages with a reference each. */
 export function splitPage(mm: Mm, page: Page, order: number): void {
-  for (let i = 1; i < 2 ** order; i++) mm.memmap.refcount[page + i] = 1;
+  for (let i = 1; i < 1 << order; i++) mm.memmap.refcount[page + i] = 1;
 }
 
 /** free_contig_range(): pages with one reference each. */
@@ -386,11 +386,11 @@ export function* freeContigRange(mm: Mm, page: Page, count: number): Atomic<void
 /** __free_pages_core(): boot hands memory over, or CMA activates a pageblock. */
 export function freePagesCore(mm: Mm, page: Page, order: number): void {
   const map = mm.memmap;
-  for (let i = 0; i < 2 ** order; i++) {
+  for (let i = 0; i < 1 << order; i++) {
     map.flags[page + i] = map.flags[page + i]! & ~PG_reserved;
     map.refcount[page + i] = 0;
   }
   const zone = mm.pageZone(page);
-  zone.managedPages += 2 ** order;
+  zone.managedPages += 1 << order;
   freeOnePage(map, zone, page, order, map.pageblockMigratetype(page));
 }

@@ -21,7 +21,7 @@ function hasUnmovablePages(mm: Mm, start: number, end: number, migratetype: numb
     // CMA isolates its own blocks even where a page in them is not movable: the range decides, later.
     if (migratetype === MIGRATE_CMA) return map.pageblockMigratetype(page) !== MIGRATE_CMA;
     if (map.test(page, PG_buddy)) {
-      at += 2 ** map.order[page]!;
+      at += 1 << map.order[page]!;
       continue;
     }
     if (map.refcount[page] !== 0 && !map.test(page, PG_lru | PG_pcp)) return true;
@@ -100,7 +100,7 @@ export function testPagesIsolated(mm: Mm, start: Page, end: number): boolean {
   const map = mm.memmap;
   for (let at = start; at < end; ) {
     if (map.pageblockMigratetype(at) !== MIGRATE_ISOLATE || !map.test(at, PG_buddy)) return false;
-    at = (at + 2 ** map.order[at]!) as Page;
+    at = (at + (1 << map.order[at]!)) as Page;
   }
   return true;
 }

@@ -10,7 +10,7 @@ export function vmstat(mm: Mm): Record<string, number> {
   const sum = (field: (zone: Mm['zones'][number]) => number) =>
     mm.zones.reduce((n, zone) => n + field(zone), 0);
   return {
-    nr_free_pages: sum((zone) => zone.freePages + pcpPages(zone)),
+    nr_free_pages: sum((zone) => zone.freePages),
     nr_free_cma: sum((zone) => zone.freeCmaPages),
     nr_inactive_anon: mm.lru.sizes[LRU_INACTIVE_ANON]!,
     nr_active_anon: mm.lru.sizes[LRU_ACTIVE_ANON]!,
@@ -18,16 +18,17 @@ export function vmstat(mm: Mm): Record<string, number> {
   };
 }
 
-function pcpPages(zone: Mm['zones'][number]): number {
-  return zone.pcp.reduce((n, pcp) => n + pcp.count, 0);
+/** Pages nobody uses: those the free counters know and those that wait on per-CPU lists. */
+export function unusedPages(mm: Mm): number {
+  return mm.zones.reduce((n, zone) => n + zone.pcp.reduce((m, pcp) => m + pcp.count, zone.freePages), 0);
 }
 
-/** In kB. Pages on per-CPU lists count as free, which Linux's MemFree does not say: see vmstat. */
+/** In kB. */
 export function meminfo(mm: Mm): Record<string, number> {
   const kib = (pages: number) => (pages * mm.pageSize) / 1024;
   const sum = (field: (zone: Mm['zones'][number]) => number) =>
     mm.zones.reduce((n, zone) => n + field(zone), 0);
-  const free = sum((zone) => zone.freePages + pcpPages(zone));
+  const free = sum((zone) => zone.freePages);
   return {
     MemTotal: kib(mm.totalramPages()),
     MemFree: kib(free),

@@ -23,8 +23,6 @@ export class VmEvents {
   nr_page_table_pages = 0;
   nr_isolated_anon = 0;
   nr_slab_unreclaimable = 0;
-  nr_zero_page_maps = 0;
-  thp_fault_alloc = 0;
 }
 
 /** What the comparisons of tag-storage.md 8.5 count; names are ours. */

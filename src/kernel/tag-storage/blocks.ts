@@ -58,7 +58,7 @@ export function folioBlocks(
   pfn: number,
   order: number,
 ): FolioBlock[] | undefined {
-  const end = pfn + 2 ** order;
+  const end = pfn + (1 << order);
   const blocks: FolioBlock[] = [];
   for (let at = pfn; at < end; ) {
     const block = findBlock(regions, at);

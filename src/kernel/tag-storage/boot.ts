@@ -106,6 +106,13 @@ function startPolicy(options: BootMemoryOptions, { mm, mte }: PolicyHost, policy
   }));
   const problem = regionsProblem(tagRegions, memory);
   if (problem !== undefined) return disabled(mm.log, problem);
+  for (const range of options.reserved) {
+    const inUse = tagRegions.some(
+      ({ tagStartPfn, tagEndPfn }) =>
+        range.base < (tagEndPfn + 1) * mm.pageSize && range.base + range.size > tagStartPfn * mm.pageSize,
+    );
+    if (inUse) return disabled(mm.log, `tag storage is in use: 0x${range.base.toString(16)} is reserved`);
+  }
   const registered = policy.register(tagRegions);
   if (!registered.ok) return disabled(mm.log, registered.reason);
   policy.activate();

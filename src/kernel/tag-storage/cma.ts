@@ -57,7 +57,7 @@ class CmaPolicy implements TagStoragePolicy {
 
   constructor(host: PolicyHost) {
     this.#host = host;
-    this.#blocks = new TagBlocks(host.mm, host.mte, host.stash, {
+    this.#blocks = new TagBlocks(host.mm, host.stash, {
       claim: (block) => this.#claim(block),
       release: (block) => this.#release(block),
     });

@@ -35,13 +35,13 @@ export class TagStorageHooks implements MmHooks {
   }
 
   *archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<boolean> {
-    this.#mm.metrics.taggedPagesAllocated += 2 ** order;
+    this.#mm.metrics.taggedPagesAllocated += 1 << order;
     if (!this.#mte.tagStorageEnabled) return true;
     return (yield* this.#policy.onTaggedPage(page, order, gfp)) !== 'refused';
   }
 
   *archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<boolean> {
-    this.#mm.metrics.taggedPagesAllocated += 2 ** order;
+    this.#mm.metrics.taggedPagesAllocated += 1 << order;
     if (!this.#mte.tagStorageEnabled) return true;
     return (yield* this.#policy.onTaggedPageAtomic(page, order, gfp)) !== 'refused';
   }

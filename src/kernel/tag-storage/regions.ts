@@ -36,6 +36,8 @@ export function regionsProblem(
     }
     if (tagPages * PAGES_PER_TAG_PAGE < memPages) return `region ${i}: does not cover the memory it is for`;
     if (region.tagEndPfn >= endOfDram) return `region ${i}: outside addressable memory`;
+    const isMemory = memory.some((m) => m.start <= region.tagStartPfn && m.end > region.tagEndPfn);
+    if (!isMemory) return `region ${i}: tag storage is not memory`;
     if (overlap(region.tagStartPfn, region.tagEndPfn, region.memStartPfn, region.memEndPfn)) {
       return `region ${i}: tag storage lies inside the memory it covers`;
     }

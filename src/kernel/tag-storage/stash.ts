@@ -102,7 +102,7 @@ export class TagStash {
     const mm = this.#mm;
     const freed: PA[] = [];
     yield* this.#lock.lockIrqsave();
-    for (let i = 0; i < 2 ** order; i++) {
+    for (let i = 0; i < 1 << order; i++) {
       const at = (page + i) as Page;
       const buffer = this.#byPage.get(at);
       if (buffer !== undefined) {
@@ -124,7 +124,7 @@ export class TagStash {
     if (this.#byPage.size === 0) return;
     const freed: PA[] = [];
     yield* this.#lock.lockIrqsave();
-    for (let i = 0; i < 2 ** order; i++) {
+    for (let i = 0; i < 1 << order; i++) {
       const buffer = this.#byPage.get((page + i) as Page);
       if (buffer === undefined) continue;
       this.#byPage.delete((page + i) as Page);

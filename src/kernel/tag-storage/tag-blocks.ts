@@ -11,7 +11,6 @@
  * How a block is taken from its present user and given back is the policy's: `BlockManager`.
  */
 import { PA } from '../../base/index.js';
-import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EBUSY, EEXIST, EINTR, EINVAL, ENOMEM, Mutex, racePoint, SpinLock } from '../contexts/index.js';
 import type { Mm, Page, TagRegion } from '../mm/index.js';
@@ -36,7 +35,6 @@ export interface BlockManager {
 
 export class TagBlocks {
   readonly #mm: Mm;
-  readonly #mte: Mte;
   readonly #stash: TagStash;
   readonly #manager: BlockManager;
   readonly #tagBlocksLock: Mutex;
@@ -48,9 +46,8 @@ export class TagBlocks {
   /** Blocks that just could not be had, while a replacement looks for a page that has one. */
   #avoided: Set<Page> | undefined;
 
-  constructor(mm: Mm, mte: Mte, stash: TagStash, manager: BlockManager) {
+  constructor(mm: Mm, stash: TagStash, manager: BlockManager) {
     this.#mm = mm;
-    this.#mte = mte;
     this.#stash = stash;
     this.#manager = manager;
     this.#tagBlocksLock = new Mutex(mm.contexts, 'tag_blocks_lock');
@@ -192,7 +189,7 @@ export class TagBlocks {
       return;
     }
     // A dirty tag line evicted after the block is lent would overwrite data placed there.
-    const bytes = pageSize * 2 ** order;
+    const bytes = pageSize * (1 << order);
     port.dcacheInvalTagsPoc(this.#mm.pageToPa(page), bytes);
     metrics.tagLinesInvalidated += bytes / 2048;
     yield* this.#stash.drop(page, order);
@@ -202,11 +199,6 @@ export class TagBlocks {
       }
     }
     yield* this.#dropBlocks(blocks);
-  }
-
-  /** Whether the key is on and the page still needs its block. */
-  needsStorage(page: Page): boolean {
-    return !this.#mte.pageTagStorageReserved(page);
   }
 
   #warnMissing(page: Page): void {

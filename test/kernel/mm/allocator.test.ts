@@ -31,11 +31,11 @@ import { boot } from '../kernel-fixture.js';
 describe('the page allocator', () => {
   it('gives zeroed pages, one reference each, and takes them back', () => {
     const k = boot();
-    const free = k.memory.vmstat()['nr_free_pages']!;
+    const free = k.unused();
     const page = k.run(allocPages(k.mm, GFP_KERNEL, 0))!;
     k.port.fill(k.mm.pageToPa(page), 4096, 0xaa);
     expect(k.mm.memmap.refcount[page]).toBe(1);
-    expect(k.memory.vmstat()['nr_free_pages']).toBe(free - 1);
+    expect(k.unused()).toBe(free - 1);
     k.run(freePages(k.mm, page, 0));
     const again = k.run(allocPages(k.mm, GFP_KERNEL | __GFP_ZERO, 0))!;
     expect(again).toBe(page);
@@ -89,7 +89,7 @@ describe('the page allocator', () => {
         (steps) => {
           const k = boot({ tagPages: 64, pageblockOrder: 5, cpus: 2 });
           const held: { page: Page; order: number }[] = [];
-          const total = k.memory.vmstat()['nr_free_pages']!;
+          const total = k.unused();
           for (const { free, pick, order, gfp } of steps) {
             k.contexts.current = k.contexts.newTask('t', pick % 2);
             if (free && held.length > 0) {
@@ -101,7 +101,7 @@ describe('the page allocator', () => {
               if (page !== undefined) held.push({ page, order });
             }
             const used = held.reduce((n, h) => n + 2 ** h.order, 0);
-            expect(k.memory.vmstat()['nr_free_pages']).toBe(total - used);
+            expect(k.unused()).toBe(total - used);
           }
           k.check();
         },
@@ -215,14 +215,14 @@ describe('preparation of pages (patches 1 and 2)', () => {
 describe('slab', () => {
   it('objects are distinct bytes of guest memory and go back with their page', () => {
     const k = boot();
-    const free = k.memory.vmstat()['nr_free_pages'];
+    const free = k.unused();
     const cache = new SlabCache(k.mm, 'test', 128);
     const objects = Array.from({ length: 70 }, () => k.run(cache.alloc(GFP_KERNEL))!);
     expect(new Set(objects).size).toBe(70);
     expect(k.memory.vmstat()['nr_slab_unreclaimable']).toBe(3);
     for (const object of objects) k.run(cache.free(object));
     expect(k.memory.vmstat()['nr_slab_unreclaimable']).toBe(0);
-    expect(k.memory.vmstat()['nr_free_pages']).toBe(free);
+    expect(k.unused()).toBe(free);
     k.check();
   });
 });

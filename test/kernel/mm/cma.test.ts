@@ -221,12 +221,12 @@ describe('isolation', () => {
     const { k, base } = withArea();
     drainAllPages(k.mm);
     const before = buddyinfo(k.mm);
-    const free = k.memory.vmstat()['nr_free_pages']!;
+    const free = k.unused();
     expect(startIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA)).toBe(0);
-    expect(k.memory.vmstat()['nr_free_pages']).toBe(free - 512);
+    expect(k.unused()).toBe(free - 512);
     expect(startIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA)).toBe(-EBUSY);
     undoIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA);
-    expect(k.memory.vmstat()['nr_free_pages']).toBe(free);
+    expect(k.unused()).toBe(free);
     expect(buddyinfo(k.mm)[0]!.free.reduce((n, blocks, order) => n + blocks * 2 ** order, 0)).toBe(
       before[0]!.free.reduce((n, blocks, order) => n + blocks * 2 ** order, 0),
     );

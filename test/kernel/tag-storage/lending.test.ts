@@ -573,6 +573,31 @@ describe('boot conditions (2.2, 3.2)', () => {
     k.check();
   });
 
+  it('tag storage that firmware sits in, or that is no memory, is not lent', () => {
+    const inUse = boot({ reserved: [{ base: PA(0x4400_1000), size: PAGE }] });
+    expect(inUse.memory.snapshotTagStorage().reason).toMatch(/in use: 0x44001000/);
+    const base = 0x40000;
+    const regions: TagRegion[] = [
+      {
+        memStartPfn: base,
+        memEndPfn: base + 16383,
+        tagStartPfn: base + 16384,
+        tagEndPfn: base + 16895,
+        blockSizePages: 1,
+      },
+    ];
+    const banks = [
+      { base: PA(base * PAGE), size: 16384 * PAGE },
+      { base: PA((base + 32768) * PAGE), size: 512 * PAGE },
+    ];
+    const hole = boot({ regions, banks });
+    expect(hole.memory.snapshotTagStorage()).toMatchObject({
+      enabled: false,
+      reason: 'region 0: tag storage is not memory',
+    });
+    for (const k of [inUse, hole]) expect(k.mm.totalCmaPages).toBe(0);
+  });
+
   it('a bad policy name is told with the ones there are', () => {
     expect(() => boot({ policy: 'cam' })).toThrow(/TAG-STORAGE-POLICY/);
   });
