@@ -1,10 +1,26 @@
 /**
  * The library as it ships: bundled for browsers without a single `node:` import, and working.
  */
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { describe, expect, it } from 'vitest';
+import { generateInterpreter } from '../src/engine/index.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
+
+/** What the build's first step writes to dist. */
+const interpreter: Plugin = {
+  name: 'interpreter',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /dist\/interpreter\.wasm$/ }, () => ({
+      path: 'interpreter',
+      namespace: 'generated',
+    }));
+    onLoad({ filter: /.*/, namespace: 'generated' }, () => ({
+      contents: generateInterpreter().bytes,
+      loader: 'base64',
+    }));
+  },
+};
 
 async function bundle() {
   const result = await build({
@@ -18,12 +34,13 @@ async function bundle() {
     target: 'es2022',
     alias: { util: './src/base/no-node-util.ts' },
     loader: { '.s': 'text', '.dts': 'text', '.elf': 'binary' },
+    plugins: [interpreter],
   });
   return { text: result.outputFiles[0]!.text, metafile: result.metafile };
 }
 
 describe('the browser bundle', () => {
-  it('imports nothing, and runs a program', async () => {
+  it.each(['evaluate', 'interpret'])('imports nothing, and runs a program: %s', async (engine) => {
     const { text, metafile } = await bundle();
     const imports = Object.values(metafile.outputs).flatMap((o) => o.imports);
     expect(imports).toEqual([]);
@@ -46,6 +63,7 @@ text:   .ascii "works"
     let output = '';
     const { kernel } = mtemu.bootSystem({
       tree: mtemu.defaultTree(64 * mtemu.MiB),
+      engine,
       write: (_fd, bytes) => {
         output += new TextDecoder().decode(bytes);
       },

@@ -31,8 +31,8 @@ const KERNEL_FLOORS: readonly (readonly string[])[] = [
   ['src/kernel/syscalls'],
 ];
 
-/** Firmware texts and trees are data that the board and the faces embed. */
-const DATA = ['firmware', 'dts', 'package.json'];
+/** Firmware texts and trees are data that the board and the faces embed; the build makes the interpreter. */
+const DATA = ['firmware', 'dts', 'package.json', 'dist/interpreter.wasm'];
 
 interface Import {
   readonly from: string;

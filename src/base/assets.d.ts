@@ -11,3 +11,8 @@ declare module '*.elf' {
   const bytes: Uint8Array;
   export default bytes;
 }
+/** Base64; '' where nothing was built, as under the tests. */
+declare module '*.wasm' {
+  const base64: string;
+  export default base64;
+}

@@ -10,7 +10,12 @@ import { Interpreter } from './interpreter/index.js';
 
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
-export { Interpreter, type InterpreterStatistics } from './interpreter/index.js';
+export {
+  type GeneratedInterpreter,
+  generateInterpreter,
+  Interpreter,
+  type InterpreterStatistics,
+} from './interpreter/index.js';
 export {
   compareCpus,
   compareMemory,

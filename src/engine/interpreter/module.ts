@@ -1,6 +1,9 @@
 /**
  * The interpreter's module: its bytes, compiled once for each process, instantiated for each machine.
+ *
+ * The build generates the module and the bundler embeds it; run from source, it is generated at first use.
  */
+import embedded from '../../../dist/interpreter.wasm';
 import { FORMS_SECTION, generateInterpreter, MEMORY_IMPORT, RUN_EXPORT, readHandlers } from './generate.js';
 
 export interface Instance {
@@ -29,8 +32,9 @@ export class InterpreterModule {
 
 let module: InterpreterModule | undefined;
 
-/** The module, generated at the first call. */
 export function interpreterModule(): InterpreterModule {
-  module ??= new InterpreterModule(generateInterpreter().bytes);
+  module ??= new InterpreterModule(
+    embedded === '' ? generateInterpreter().bytes : Uint8Array.from(atob(embedded), (c) => c.charCodeAt(0)),
+  );
   return module;
 }
