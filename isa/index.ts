@@ -15,3 +15,4 @@ export * from './row.js';
 export { ROWS } from './rows/index.js';
 export * from './syntax.js';
 export * from './sysregs/index.js';
+export * from './undefined.js';

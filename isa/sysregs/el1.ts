@@ -3,7 +3,8 @@
  *
  * Ref. DDI 0487, D19.2 (general), D19.3 (debug), D19.12 (timer); GIC CPU interface: IHI 0069.
  */
-import { type HypervisorTrap, register as r, type SystemRegister } from './row.js';
+import { SCTLR, TCR } from './fields.js';
+import { bitMask, type HypervisorTrap, register as r, type SystemRegister } from './row.js';
 
 const TVM: HypervisorTrap = { write: 26, read: 30 };
 const TID3: HypervisorTrap = { read: 18 };
@@ -69,8 +70,8 @@ const IDENTIFICATION: readonly SystemRegister[] = [
   r('id_aa64zfr0_el1', '3:0:0:4:4', 'SVE features', { kind: 'constant', trap: TID3 }),
   r('id_aa64smfr0_el1', '3:0:0:4:5', 'SME features', { kind: 'constant', trap: TID3 }),
   r('ccsidr_el1', '3:1:0:0:0', 'Current cache size', { kind: 'computed', access: 'ro', trap: TID2 }),
-  // Two levels: separate L1, unified L2; LoC = LoUIS = 2 levels.
-  r('clidr_el1', '3:1:0:0:1', 'Cache levels', { kind: 'constant', reset: 0x0a20_0023n, trap: TID2 }),
+  // One level: instructions and data apart, tags in a cache of their own (Ttype1 = 1); LoC = LoUIS = LoUU = 1.
+  r('clidr_el1', '3:1:0:0:1', 'Cache levels', { kind: 'constant', reset: 0x2_0920_0003n, trap: TID2 }),
   // BS = 6: LDGM and STGM move 256 bytes.
   r('gmid_el1', '3:1:0:0:4', 'Multiple tag transfer block size', {
     kind: 'constant',
@@ -80,10 +81,10 @@ const IDENTIFICATION: readonly SystemRegister[] = [
   }),
   r('aidr_el1', '3:1:0:0:7', 'Auxiliary ID', { kind: 'constant', trap: { read: 16 } }),
   r('csselr_el1', '3:2:0:0:0', 'Cache size selection', { res0: ~0x1fn, trap: TID2 }),
-  // IminLine = DminLine = CWG = ERG = 64 bytes, TminLine 64 bytes of data, PIPT; DIC = IDC = 0.
+  // IminLine = DminLine = CWG = ERG = 64 bytes, TminLine = 9 (the tags of 2 KiB), PIPT; DIC = IDC = 0.
   r('ctr_el0', '3:3:0:0:1', 'Cache type', {
     kind: 'constant',
-    reset: 0x0000_0004_8444_c004n,
+    reset: 0x0000_0009_8444_c004n,
     el0Read: { register: 'sctlr_el1', bits: [15] },
     trap: { read: 17 },
   }),
@@ -97,6 +98,16 @@ const CONTROL: readonly SystemRegister[] = [
     // EE and E0E: no big-endian support.
     res0: 0xffff_e004_0302_0000n,
     res1: 0x3050_0800n,
+    featureBits: [
+      ['FEAT_LSE2', bitMask(SCTLR.nAA)],
+      ['FEAT_SPECRES', bitMask(SCTLR.EnRCTX)],
+      ['FEAT_PAuth', bitMask(SCTLR.EnDB, SCTLR.EnDA, SCTLR.EnIB, SCTLR.EnIA)],
+      ['FEAT_IESB', bitMask(SCTLR.IESB)],
+      ['FEAT_PAN', bitMask(SCTLR.SPAN)],
+      ['FEAT_BTI', bitMask(SCTLR.BT0, SCTLR.BT1)],
+      ['FEAT_MTE2', bitMask(SCTLR.ITFSB, 38, 39, 40, 41, SCTLR.ATA0, SCTLR.ATA)],
+      ['FEAT_SSBS', bitMask(SCTLR.DSSBS)],
+    ],
     trap: TVM,
   }),
   r('actlr_el1', '3:0:1:0:1', 'Auxiliary control', { res0: ~0n, trap: { read: 21, write: 21 } }),
@@ -109,7 +120,18 @@ const CONTROL: readonly SystemRegister[] = [
   r('gcr_el1', '3:0:1:0:6', 'Tag control', { res0: ~0x1_ffffn, feature: 'FEAT_MTE2', trap: ATA }),
   r('ttbr0_el1', '3:0:2:0:0', 'Translation table base 0', { trap: TVM }),
   r('ttbr1_el1', '3:0:2:0:1', 'Translation table base 1', { trap: TVM }),
-  r('tcr_el1', '3:0:2:0:2', 'Translation control', { trap: TVM, res0: 0xe000_0000_0000_0040n }),
+  // Bits 63:59 and 54:53: FEAT_LPA2, FEAT_MTE4 and SVE, which no machine here has; 35 is reserved.
+  r('tcr_el1', '3:0:2:0:2', 'Translation control', {
+    trap: TVM,
+    res0: 0xf860_0008_0000_0040n,
+    featureBits: [
+      ['FEAT_HAFDBS', bitMask(TCR.HA, TCR.HD)],
+      ['FEAT_HPDS', bitMask(TCR.HPD0, TCR.HPD1)],
+      ['FEAT_HPDS2', 0xffn << 43n],
+      ['FEAT_E0PD', bitMask(TCR.E0PD0, TCR.E0PD1)],
+      ['FEAT_MTE2', bitMask(TCR.TCMA0, TCR.TCMA1)],
+    ],
+  }),
   ...(
     [
       ['ia', 1, 0],
@@ -171,7 +193,11 @@ const kctl = (...bits: number[]) => ({ register: 'cntkctl_el1', bits }) as const
 
 const TIMER: readonly SystemRegister[] = [
   r('cntkctl_el1', '3:0:14:1:0', 'Counter-timer kernel control', { res0: ~0x3ffffn }),
-  r('cntfrq_el0', '3:3:14:0:0', 'Counter frequency', { el0Read: kctl(0, 1), el0Write: 'never' }),
+  r('cntfrq_el0', '3:3:14:0:0', 'Counter frequency', {
+    el0Read: kctl(0, 1),
+    el0Write: 'never',
+    highestWrites: true,
+  }),
   r('cntpct_el0', '3:3:14:0:1', 'Physical count', { kind: 'computed', access: 'ro', el0: kctl(0) }),
   r('cntvct_el0', '3:3:14:0:2', 'Virtual count', { kind: 'computed', access: 'ro', el0: kctl(1) }),
   r('cntpctss_el0', '3:3:14:0:5', 'Physical count, self-synchronised', {

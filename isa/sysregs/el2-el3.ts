@@ -5,7 +5,25 @@
  *
  * Ref. DDI 0487, D19.2.
  */
-import { register as r, type SystemRegister } from './row.js';
+import { HCR, SCR, SCTLR, TCR_HIGH } from './fields.js';
+import { bitMask, register as r, type SystemRegister } from './row.js';
+
+/** SCTLR_EL2 and SCTLR_EL3: bits that come with features. */
+const SCTLR_FEATURES: SystemRegister['featureBits'] = [
+  ['FEAT_LSE2', bitMask(SCTLR.nAA)],
+  ['FEAT_PAuth', bitMask(SCTLR.EnDB, SCTLR.EnDA, SCTLR.EnIB, SCTLR.EnIA)],
+  ['FEAT_IESB', bitMask(SCTLR.IESB)],
+  ['FEAT_BTI', bitMask(SCTLR.BT1)],
+  ['FEAT_MTE2', bitMask(SCTLR.ITFSB, 40, 41, SCTLR.ATA)],
+  ['FEAT_SSBS', bitMask(SCTLR.DSSBS)],
+];
+/** TCR_EL2 and TCR_EL3. */
+const TCR_FEATURES: SystemRegister['featureBits'] = [
+  ['FEAT_HAFDBS', bitMask(TCR_HIGH.HA, TCR_HIGH.HD)],
+  ['FEAT_HPDS', bitMask(TCR_HIGH.HPD)],
+  ['FEAT_HPDS2', 0xfn << 25n],
+  ['FEAT_MTE2', bitMask(TCR_HIGH.TCMA)],
+];
 
 const EL2: readonly SystemRegister[] = [
   r('vpidr_el2', '3:4:0:0:0', 'Virtualised main ID', { res0: ~0xffff_ffffn }),
@@ -14,17 +32,32 @@ const EL2: readonly SystemRegister[] = [
     reset: 0x30c5_0830n,
     res0: 0xffff_e006_0302_0000n,
     res1: 0x3080_0800n,
+    featureBits: SCTLR_FEATURES,
   }),
   r('actlr_el2', '3:4:1:0:1', 'Auxiliary control of EL2', { res0: ~0n }),
-  // RW: EL1 is AArch64 always.
-  r('hcr_el2', '3:4:1:1:0', 'Hypervisor configuration', { res1: 1n << 31n, reset: 1n << 31n }),
+  // RW: EL1 is AArch64 always. RES0: bits of features that no machine here has (FEAT_RAS, FEAT_NV, FEAT_EVT, ...).
+  r('hcr_el2', '3:4:1:1:0', 'Hypervisor configuration', {
+    res0: bitMask(36, 37, 38, 39, 42, 43, 44, 45, 47, 48, 49, 50, 51, 52, 53, 54, 55, 59, 60, 61, 62, 63),
+    res1: 1n << 31n,
+    reset: 1n << 31n,
+    featureBits: [
+      ['FEAT_VHE', bitMask(HCR.E2H)],
+      ['FEAT_LOR', bitMask(35)],
+      ['FEAT_PAuth', bitMask(HCR.APK, HCR.API)],
+      ['FEAT_S2FWB', bitMask(HCR.FWB)],
+      ['FEAT_MTE2', bitMask(HCR.ATA, HCR.DCT, HCR.TID5)],
+    ],
+  }),
   r('mdcr_el2', '3:4:1:1:1', 'Monitor debug configuration of EL2'),
   r('cptr_el2', '3:4:1:1:2', 'Architectural feature traps of EL2', { res0: ~0xffff_ffffn, reset: 0x33ffn }),
   r('hstr_el2', '3:4:1:1:3', 'Hypervisor system traps', { res0: ~0n }),
   r('hacr_el2', '3:4:1:1:7', 'Hypervisor auxiliary control', { res0: ~0n }),
   r('ttbr0_el2', '3:4:2:0:0', 'Translation table base 0 of EL2'),
   r('ttbr1_el2', '3:4:2:0:1', 'Translation table base 1 of EL2', { feature: 'FEAT_VHE' }),
-  r('tcr_el2', '3:4:2:0:2', 'Translation control of EL2'),
+  r('tcr_el2', '3:4:2:0:2', 'Translation control of EL2', {
+    res1: bitMask(23, 31),
+    featureBits: TCR_FEATURES,
+  }),
   r('vttbr_el2', '3:4:2:1:0', 'Virtualisation translation table base'),
   r('vtcr_el2', '3:4:2:1:2', 'Virtualisation translation control'),
   r('spsr_el2', '3:4:4:0:0', 'Saved program status of EL2'),
@@ -57,14 +90,28 @@ const EL3: readonly SystemRegister[] = [
     reset: 0x30c5_0830n,
     res0: 0xffff_e006_0302_0000n,
     res1: 0x3080_0800n,
+    featureBits: SCTLR_FEATURES,
   }),
   r('actlr_el3', '3:6:1:0:1', 'Auxiliary control of EL3', { res0: ~0n }),
   // RW: the levels below are AArch64 always.
-  r('scr_el3', '3:6:1:1:0', 'Secure configuration', { res1: 0x430n, reset: 0x430n }),
+  r('scr_el3', '3:6:1:1:0', 'Secure configuration', {
+    // What lies above ATA, and TERR, EEL2, EASE, NMEA, FIEN and EnSCXT: features that no machine here has.
+    res0: ~bitMask(0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 26),
+    res1: 0x430n,
+    reset: 0x430n,
+    featureBits: [
+      ['FEAT_LOR', bitMask(14)],
+      ['FEAT_PAuth', bitMask(SCR.APK, SCR.API)],
+      ['FEAT_MTE2', bitMask(SCR.ATA)],
+    ],
+  }),
   r('cptr_el3', '3:6:1:1:2', 'Architectural feature traps of EL3', { res0: ~0xc010_0500n }),
   r('mdcr_el3', '3:6:1:3:1', 'Monitor debug configuration of EL3'),
   r('ttbr0_el3', '3:6:2:0:0', 'Translation table base of EL3'),
-  r('tcr_el3', '3:6:2:0:2', 'Translation control of EL3'),
+  r('tcr_el3', '3:6:2:0:2', 'Translation control of EL3', {
+    res1: bitMask(23, 31),
+    featureBits: TCR_FEATURES,
+  }),
   r('spsr_el3', '3:6:4:0:0', 'Saved program status of EL3'),
   r('elr_el3', '3:6:4:0:1', 'Exception link of EL3'),
   r('sp_el2', '3:6:4:1:0', 'Stack pointer of EL2', { kind: 'computed' }),

@@ -81,6 +81,7 @@ export const TCR_HIGH = {
 
 export const HCR = {
   VM: 0,
+  SWIO: 1,
   PTW: 2,
   FMO: 3,
   IMO: 4,
@@ -92,6 +93,9 @@ export const HCR = {
   TWI: 13,
   TWE: 14,
   TSC: 19,
+  TSW: 22,
+  TPCP: 23,
+  TPU: 24,
   TTLB: 25,
   TVM: 26,
   TGE: 27,

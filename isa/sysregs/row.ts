@@ -57,6 +57,10 @@ export interface SystemRegister {
   readonly reset: bigint;
   readonly res0: bigint;
   readonly res1: bigint;
+  /** Bits that are RES0 too where a feature is absent. */
+  readonly featureBits: readonly (readonly [feature: FeatureName, bits: bigint])[];
+  /** Written at the highest implemented level alone. */
+  readonly highestWrites: boolean;
   readonly feature: FeatureName | undefined;
   readonly hypervisorTrap: HypervisorTrap | undefined;
   readonly summary: string;
@@ -79,6 +83,10 @@ export interface SystemOperation {
   readonly summary: string;
   readonly nameOnly: boolean;
 }
+
+/** A mask of single bits. */
+export const bitMask = (...numbers: readonly number[]): bigint =>
+  numbers.reduce((mask, n) => mask | (1n << BigInt(n)), 0n);
 
 /** op0:op1:CRn:CRm:op2 of `3:0:1:0:0` (decimal). */
 export function parseEncoding(text: string): number {
@@ -121,6 +129,8 @@ export interface RegisterOptions {
   readonly reset?: bigint;
   readonly res0?: bigint;
   readonly res1?: bigint;
+  readonly featureBits?: SystemRegister['featureBits'];
+  readonly highestWrites?: boolean;
   readonly feature?: FeatureName;
   readonly trap?: HypervisorTrap;
 }
@@ -148,6 +158,8 @@ export function register(
     reset: options.reset ?? 0n,
     res0: options.res0 ?? 0n,
     res1: options.res1 ?? 0n,
+    featureBits: options.featureBits ?? [],
+    highestWrites: options.highestWrites ?? false,
     feature: options.feature,
     hypervisorTrap: options.trap,
     summary,

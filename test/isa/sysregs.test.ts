@@ -16,7 +16,12 @@ import {
   systemRegisterName,
 } from '../../isa/index.js';
 
+import { AS, gnuAs, hasTool } from './oracle.js';
+
 const OBJDUMP = 'aarch64-linux-gnu-objdump';
+/** No one architecture has all registers: those of Armv8-R are A-profile's other half. */
+const ARCHITECTURES = ['armv9.3-a+memtag+rng+ssbs+sve2+sme+profile+fp16+predres', 'armv8-r'] as const;
+
 function has(tool: string): boolean {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
@@ -87,6 +92,24 @@ describe('system registers', () => {
     );
     expect(idRegisterValue('id_aa64isar0_el1', (f) => all.has(f)) & 0xf00000n).toBe(0x200000n);
   });
+
+  it.skipIf(!hasTool(AS))(
+    'are known to GNU as by these names and encodings, every row [needs binutils]',
+    () => {
+      const moves = SYSTEM_REGISTERS.flatMap((row) => [
+        ...(row.access === 'wo' ? [] : [{ row, line: `mrs x1, ${row.name}`, opcode: 0xd5200001 }]),
+        ...(row.access === 'ro' ? [] : [{ row, line: `msr ${row.name}, x1`, opcode: 0xd5000001 }]),
+      ]);
+      const lines = moves.map(({ line }) => line);
+      const words = ARCHITECTURES.map((march) => gnuAs(lines, march));
+      const wrong = moves.flatMap(({ row, line, opcode }, i) => {
+        const wanted = (opcode | (row.encoding << 5)) >>> 0;
+        return words.some((of) => of[i] === wanted) ? [] : [`${line}: ${words.map((of) => of[i])}`];
+      });
+      expect(moves.length).toBeGreaterThan(1000);
+      expect(wrong).toEqual([]);
+    },
+  );
 
   it.skipIf(!has(OBJDUMP))('have the names binutils prints, all of them [needs binutils]', () => {
     const words: number[] = [];

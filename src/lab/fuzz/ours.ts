@@ -102,6 +102,8 @@ export class FuzzMachine {
     cpu.writeRegister('tcr_el1', TCR);
     cpu.writeRegister('ttbr0_el1', BigInt(LEVEL0));
     cpu.writeRegister('cpacr_el1', 3n << 20n);
+    // EL0VCTEN: Linux lets programs read the virtual counter.
+    cpu.writeRegister('cntkctl_el1', 2n);
   }
 
   /** Fills a page from generator state `from`; gives the state behind it. */

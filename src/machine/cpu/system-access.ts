@@ -18,6 +18,7 @@ import {
   type IdRegister,
   idRegisterValue,
   SCR,
+  type SystemOperation,
   type SystemRegister,
   systemOperationByEncoding,
   systemRegisterByEncoding,
@@ -37,6 +38,11 @@ const CONTROL_CELLS: Readonly<Record<string, number>> = {
   mdscr_el1: cellOf('mdscr_el1'),
 };
 const SCR_EL3 = cellOf('scr_el3');
+const CNTHCTL_EL2 = cellOf('cnthctl_el2');
+const CPTR_EL2 = cellOf('cptr_el2');
+const CPTR_EL3 = cellOf('cptr_el3');
+/** CPTR_EL2 and CPTR_EL3: accesses to CPACR_EL1 (and CPTR_EL2) trap. */
+const TCPAC = 31;
 
 interface Resolved {
   readonly row: SystemRegister;
@@ -81,6 +87,15 @@ function isReservedId(encoding: number): boolean {
   return op0 === 3 && op1 === 0 && crn === 0 && crm >= 1 && crm <= 7;
 }
 
+/** The HCR_EL2 bit that traps a system operation of EL1 or EL0. Ref. D19.2.48 HCR_EL2. */
+function hypervisorTrapOf({ group, name }: SystemOperation): number | undefined {
+  if (group === 'tlbi') return HCR.TTLB;
+  if (group === 'ic' || (group === 'dc' && name === 'cvau')) return HCR.TPU;
+  if (group !== 'dc') return undefined;
+  if (name.endsWith('sw')) return HCR.TSW;
+  return name.endsWith('zva') || name === 'gva' ? HCR.TDZ : HCR.TPCP;
+}
+
 export class SystemAccess {
   readonly #cpu: Cpu;
 
@@ -115,7 +130,7 @@ export class SystemAccess {
       (row.feature !== undefined && !cpu.environment.has(row.feature))
     ) {
       if (direction === 'read' && el > 0 && isReservedId(encoding)) return undefined;
-      if (direction === 'read' && el === 0 && isIdSpace(encoding) && this.#traps('FEAT_IDST'))
+      if (direction === 'read' && el === 0 && isIdSpace(encoding) && this.#has('FEAT_IDST'))
         throw this.#trap(encoding, direction);
       throw undefinedInstruction();
     }
@@ -124,22 +139,26 @@ export class SystemAccess {
       const rule = direction === 'read' ? row.el0Read : row.el0Write;
       if (!this.#allowedAtEl0(rule)) {
         const trapped =
-          rule !== 'never' || (direction === 'read' && isIdSpace(encoding) && this.#traps('FEAT_IDST'));
+          rule !== 'never' || (direction === 'read' && isIdSpace(encoding) && this.#has('FEAT_IDST'));
         throw trapped ? this.#trap(encoding, direction) : undefinedInstruction();
       }
     } else if (el < row.el) {
       throw undefinedInstruction();
     }
-    if ((row.el === 2 && !cpu.environment.hasEl2) || (row.el === 3 && !cpu.environment.hasEl3)) {
+    const { hasEl2, hasEl3 } = cpu.environment;
+    if ((row.el === 2 && !hasEl2) || (row.el === 3 && !hasEl3)) throw undefinedInstruction();
+    if (row.highestWrites && direction === 'write' && el !== (hasEl3 ? 3 : hasEl2 ? 2 : 1)) {
       throw undefinedInstruction();
     }
+    // SP_EL0 is SP where PSTATE.SP is 0, and then has no other name.
+    if (row.name === 'sp_el0' && cpu.pstate.sp === 0) throw undefinedInstruction();
     // FPCR and FPSR are behind the same controls as the instructions.
     if (row.feature === 'FEAT_FP') cpu.checkFPAdvSIMDEnabled();
     this.#checkHigherTraps(row, direction);
     return resolve(row);
   }
 
-  #traps(feature: FeatureName): boolean {
+  #has(feature: FeatureName): boolean {
     return this.#cpu.environment.has(feature);
   }
 
@@ -153,7 +172,15 @@ export class SystemAccess {
         throw this.#trap(row.encoding, direction, 2);
       }
     }
+    if (el < 2 && cpu.el2Enabled && this.#timerTrapped(row.name))
+      throw this.#trap(row.encoding, direction, 2);
+    if (el === 1 && row.name === 'cpacr_el1' && cpu.el2Enabled && cpu.cells.bit(CPTR_EL2, TCPAC)) {
+      throw this.#trap(row.encoding, direction, 2);
+    }
     if (el === 3 || !cpu.environment.hasEl3) return;
+    if (/^(cpacr_el1|cptr_el2)$/.test(row.name) && cpu.cells.bit(CPTR_EL3, TCPAC)) {
+      throw this.#trap(row.encoding, direction, 3);
+    }
     const keptByEl3 =
       trap?.read === HCR.ATA || row.name === 'tfsr_el2'
         ? SCR.ATA
@@ -163,6 +190,13 @@ export class SystemAccess {
     if (keptByEl3 !== undefined && !cpu.cells.bit(SCR_EL3, keptByEl3)) {
       throw this.#trap(row.encoding, direction, 3);
     }
+  }
+
+  /** CNTHCTL_EL2: EL1PCTEN keeps the physical counter, EL1PCEN the physical timer, from EL1 and EL0. */
+  #timerTrapped(name: string): boolean {
+    const { cells } = this.#cpu;
+    if (/^cntpct(ss)?_el0$/.test(name)) return !cells.bit(CNTHCTL_EL2, 0);
+    return /^cntp_.*_el0$/.test(name) && !cells.bit(CNTHCTL_EL2, 1);
   }
 
   /** MRS. */
@@ -179,18 +213,23 @@ export class SystemAccess {
     }
     if (row.kind === 'constant') return row.reset;
     if (row.kind === 'identification') {
-      return (
-        idRegisterValue(row.name as IdRegister, (f) => this.#cpu.environment.has(f)) | this.#boardBits(row)
+      return this.#onThisBoard(
+        row,
+        idRegisterValue(row.name as IdRegister, (feature) => this.#has(feature)),
       );
     }
     if (cell < 0) throw this.#trap(encoding, 'read');
     return this.#cpu.cells.get(cell);
   }
 
-  /** ID fields that the board decides: the GIC's system register interface. */
-  #boardBits(row: SystemRegister): bigint {
-    if (row.name !== 'id_aa64pfr0_el1') return 0n;
-    return this.#cpu.environment.interrupts === undefined ? 0n : 1n << 24n;
+  /** ID fields that the board decides: exception levels, the GIC's system register interface. */
+  #onThisBoard(row: SystemRegister, value: bigint): bigint {
+    if (row.name !== 'id_aa64pfr0_el1') return value;
+    const { hasEl2, hasEl3, interrupts } = this.#cpu.environment;
+    return (
+      (value & ~((hasEl2 ? 0n : 0xfn << 8n) | (hasEl3 ? 0n : 0xfn << 12n))) |
+      (interrupts === undefined ? 0n : 1n << 24n)
+    );
   }
 
   /** MSR (register). */
@@ -200,7 +239,9 @@ export class SystemAccess {
   }
 
   #set({ row, cell, computed }: Resolved, value: bigint): void {
-    const kept = BigInt.asUintN(64, (value & ~row.res0) | row.res1);
+    let res0 = row.res0;
+    for (const [feature, own] of row.featureBits) if (!this.#has(feature)) res0 |= own;
+    const kept = BigInt.asUintN(64, (value & ~res0) | row.res1);
     if (computed?.write !== undefined) {
       if (!computed.write(this.#cpu, kept, row, cell)) throw undefinedInstruction();
       return;
@@ -237,7 +278,10 @@ export class SystemAccess {
       throw undefinedInstruction();
     }
     if (row.el === 2 && !cpu.environment.hasEl2) throw undefinedInstruction();
-    if (el === 1 && row.group === 'tlbi' && cpu.hcrBit(HCR.TTLB)) throw this.#trap(encoding, 'write', 2);
+    const trap = hypervisorTrapOf(row);
+    if (trap !== undefined && el < 2 && cpu.hcrBit(trap) && !(el === 0 && cpu.hcrBit(HCR.TGE))) {
+      throw this.#trap(encoding, 'write', 2);
+    }
     performOperation(cpu, row, value);
   }
 }
