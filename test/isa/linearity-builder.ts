@@ -120,7 +120,9 @@ export class LinearityBuilder implements Builder<LinearWords> {
   }
   let(value: Token): Token {
     this.#use(value, 'let');
-    return this.#token(value.life, `let ${value.origin}`, true);
+    const named = this.#token(value.life, `let ${value.origin}`, true);
+    if (this.#owed.has(value)) this.#owed.add(named);
+    return named;
   }
   letBool(value: Token): Token {
     return this.let(value);
@@ -248,10 +250,22 @@ export class LinearityBuilder implements Builder<LinearWords> {
     this.#write(this.#checked(`writeV${width} ${vreg}`), value);
   nextV = ({ vreg }: VReg, distance: number): VReg => ({ vreg: `${vreg}+${distance}` });
 
+  /** Results that must be used: a builder that emits code where a value is used would else lose FPSR bits. */
+  readonly #owed = new Set<Token>();
+
   /** An operation that reads FPCR and adds to FPSR; adding is no write to anything that is read here. */
   #float(name: string, ...parts: readonly Token[]): Token {
     const value = this.#pure(this.#checked(name), ...parts);
-    return { ...value, life: value.life === 'effect' ? 'effect' : 'state' };
+    const token: Token = { ...value, life: value.life === 'effect' ? 'effect' : 'state' };
+    this.#owed.add(token);
+    return token;
+  }
+
+  /** To be called after the semantics: every result that must be used was. */
+  finish(): void {
+    for (const { uses, origin } of this.#owed) {
+      if (uses === 0) throw new LinearityError(`the result of ${origin} is not used`);
+    }
   }
   fp1 = (o: string, size: number, a: Token) => this.#float(`fp ${o}${size}`, a);
   fp2 = (o: string, size: number, a: Token, b: Token) => this.#float(`fp ${o}${size}`, a, b);

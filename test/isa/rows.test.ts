@@ -143,6 +143,7 @@ function execute(row: Row, word: number, baseIsSP: boolean): string[] {
   }
   const statics = Object.fromEntries(row.statics.map((name) => [name, decoded.fields[name]!]));
   row.execute(b, operands, statics);
+  b.finish();
   return b.trace;
 }
 
@@ -201,6 +202,24 @@ describe('the linearity builder', () => {
     const b = new LinearityBuilder(false);
     b.writeX(64, reg, b.imm(0));
     expect(() => b.load(8, b.imm(0))).toThrow(/after a register/);
+  });
+});
+
+describe('the linearity builder on floating point', () => {
+  const reg = { vreg: 'v' };
+  it('refuses V registers before the check of access, and the check after anything', () => {
+    expect(() => new LinearityBuilder(false).readF(64, reg)).toThrow(/without checkFPAdvSIMDEnabled/);
+    const b = new LinearityBuilder(false);
+    b.readX(64, { reg: 'x' });
+    expect(() => b.checkFPAdvSIMDEnabled()).toThrow(/not the first/);
+  });
+  it('refuses a floating-point result that nothing uses, named or not', () => {
+    const b = new LinearityBuilder(false);
+    b.checkFPAdvSIMDEnabled();
+    const sum = b.let(b.fp2('add', 64, b.readF(64, reg), b.readF(64, reg)));
+    expect(() => b.finish()).toThrow(/is not used/);
+    b.writeF(64, reg, sum);
+    expect(() => b.finish()).not.toThrow();
   });
 });
 
