@@ -91,26 +91,26 @@ const TEST: Readonly<Record<FpTest, Test>> = { eq: fpCompareEQ, ge: fpCompareGE,
 export class FloatUnit {
   readonly #cpu: Cpu;
   readonly #env: FloatEnvironment = { fpcr: 0, fpsr: 0 };
+  #before = 0;
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
   }
 
-  /** The environment with what FPCR says now and no exceptions. */
+  /** The environment as FPCR and FPSR are now. */
   #begin(): FloatEnvironment {
     const env = this.#env;
-    env.fpcr = this.#cpu.cells.field(FPCR, 31, 0);
-    env.fpsr = 0;
+    const { cells } = this.#cpu;
+    env.fpcr = cells.field(FPCR, 31, 0);
+    this.#before = cells.field(FPSR, 31, 0);
+    env.fpsr = this.#before;
     return env;
   }
 
-  /** Adds the exceptions since `#begin` to FPSR. */
+  /** Writes FPSR back if exceptions were added since `#begin`. */
   #end<R>(result: R): R {
     const { fpsr } = this.#env;
-    if (fpsr !== 0) {
-      const { cells } = this.#cpu;
-      cells.set(FPSR, cells.get(FPSR) | BigInt(fpsr));
-    }
+    if (fpsr !== this.#before) this.#cpu.cells.set(FPSR, BigInt(fpsr));
     return result;
   }
 

@@ -3,7 +3,7 @@
  * what semantics ask of the machine, in which order.
  */
 import { describe, expect, it } from 'vitest';
-import { disassemble } from '../../isa/index.js';
+import { DEFAULT_FEATURES, disassemble, FP_FEATURES, ROWS } from '../../isa/index.js';
 import { encodeLine } from './assemble-lines.js';
 import { AS, gnuAs, hasTool } from './oracle.js';
 import { effectsOf } from './text-builder.js';
@@ -86,6 +86,23 @@ const assembled = (line: string) => {
   if (typeof word === 'string') throw new Error(`${line}: ${word}`);
   return effectsOf(word);
 };
+
+describe('features of floating point and SIMD', () => {
+  it('are announced once every one of them has rows, and not before', () => {
+    const missing = FP_FEATURES.filter((feature) => !ROWS.some((row) => row.feature === feature));
+    const announced = FP_FEATURES.filter((feature) => DEFAULT_FEATURES.includes(feature));
+    expect(announced).toEqual(missing.length === 0 ? FP_FEATURES : []);
+  });
+
+  it('are named by every row that touches V registers', () => {
+    const silent = ROWS.filter(
+      (row) =>
+        Object.values(row.operands).some((kind) => kind.shape === 'vreg') &&
+        !FP_FEATURES.some((feature) => feature === row.feature),
+    );
+    expect(silent.map((row) => row.id)).toEqual([]);
+  });
+});
 
 describe('spellings of floating point', () => {
   it.each(SPELLINGS)('%s', (written, printed) => {

@@ -25,6 +25,7 @@ import {
   isNaNType,
   type Unpacked,
 } from './format.js';
+import { nativeResult } from './native.js';
 
 const signed = ({ sign, mantissa }: Unpacked) => (sign === 1 ? -mantissa : mantissa);
 
@@ -36,12 +37,16 @@ function exactSum(x: bigint, ex: number, y: bigint, ey: number): readonly [bigin
 }
 
 export function fpAdd(size: FloatSize, op1: bigint, op2: bigint, env: FloatEnvironment): bigint {
+  const native = nativeResult('add', size, op1, op2, env);
+  if (native !== undefined) return native;
   const a = fpUnpack(size, op1, env);
   const b = fpUnpack(size, op2, env);
   return addUnpacked(size, a, b, op1, op2, b.sign, env);
 }
 
 export function fpSub(size: FloatSize, op1: bigint, op2: bigint, env: FloatEnvironment): bigint {
+  const native = nativeResult('sub', size, op1, op2, env);
+  if (native !== undefined) return native;
   const a = fpUnpack(size, op1, env);
   const b = fpUnpack(size, op2, env);
   return addUnpacked(size, a, b, op1, op2, b.sign === 1 ? 0 : 1, env);
@@ -71,6 +76,8 @@ function addUnpacked(
 }
 
 export function fpMul(size: FloatSize, op1: bigint, op2: bigint, env: FloatEnvironment): bigint {
+  const native = nativeResult('mul', size, op1, op2, env);
+  if (native !== undefined) return native;
   return multiply(size, op1, op2, env, false);
 }
 
@@ -101,6 +108,8 @@ const isInfinityTimesZero = (a: Unpacked, b: Unpacked) =>
   (a.type === 'infinity' && b.type === 'zero') || (a.type === 'zero' && b.type === 'infinity');
 
 export function fpDiv(size: FloatSize, op1: bigint, op2: bigint, env: FloatEnvironment): bigint {
+  const native = nativeResult('div', size, op1, op2, env);
+  if (native !== undefined) return native;
   const a = fpUnpack(size, op1, env);
   const b = fpUnpack(size, op2, env);
   const nan = fpProcessNaNs(size, [a, b], [op1, op2], env);
