@@ -212,3 +212,107 @@ describe('pointer authentication', () => {
     expect(differences(table, results, onOurs(table, keys))).toEqual([]);
   });
 });
+
+describe('pointer authentication on the machine', () => {
+  const KEY = {
+    apiakeylo_el1: 0x1111n,
+    apdakeyhi_el1: 0x2222n,
+    apibkeylo_el1: 0x3333n,
+    apgakeylo_el1: 0x4444n,
+  };
+
+  /** Runs text at EL1 on a bare machine with keys; gives the machine when an exception came. */
+  function run(text: string, setup: (machine: Machine) => void = () => {}): Machine {
+    const machine = bareMachine();
+    const { cpu, memory } = machine;
+    for (const [name, value] of Object.entries(KEY)) cpu.writeRegister(name, value);
+    const program = assemble({ name: 't.s', text: `${text}\nbrk #0\n` }, { textBase: VA(BigInt(CODE)) });
+    memory.writeBytes(PA(CODE), toFlat(program, VA(BigInt(CODE))));
+    cpu.setLevel(1, 0);
+    cpu.sp = BigInt(TABLE);
+    cpu.writeX(0, BigInt(TABLE));
+    cpu.pc = BigInt(CODE);
+    setup(machine);
+    createEngine(machine, 'evaluate').run(cpu, 100);
+    return machine;
+  }
+  const classOf = (machine: Machine) => machine.cpu.readRegister('esr_el1') >> 26n;
+  const BRK = 0x3cn;
+
+  it.each([
+    ['ia', 31],
+    ['ib', 30],
+    ['da', 27],
+    ['db', 13],
+  ] as const)('leaves pointers alone where SCTLR_EL1 does not enable key %s', (key, bit) => {
+    const text = `mov x2, x0\npac${key} x2, x1\nmov x3, x0\naut${key} x3, x1\npacga x4, x0, x1`;
+    const off = run(text, ({ cpu }) => {
+      const sctlr = cpu.readRegister('sctlr_el1');
+      cpu.writeRegister('sctlr_el1', sctlr & ~(1n << BigInt(bit)));
+    });
+    expect([off.cpu.readX(2), off.cpu.readX(3)]).toEqual([BigInt(TABLE), BigInt(TABLE)]);
+    // PACGA has no switch.
+    expect(off.cpu.readX(4)).not.toBe(0n);
+    const on = run(text);
+    expect(on.cpu.readX(2)).not.toBe(BigInt(TABLE));
+    expect(on.cpu.readX(3)).not.toBe(BigInt(TABLE));
+  });
+
+  it.each([
+    'adr x1, 1f; mov x2, #5; pacia x1, x2; braa x1, x2; brk #1; 1: nop',
+    'adr x1, 1f; paciza x1; blraaz x1; 1: nop',
+    'adr x30, 1f; pacibsp; retab; brk #1; 1: nop',
+    'adr x1, 1f; msr elr_el1, x1; mov x1, #4; msr spsr_el1, x1; mrs x1, elr_el1; mov x2, sp; pacia x1, x2; msr elr_el1, x1; eretaa; brk #1; 1: nop',
+    'pacdza x0; ldraa x1, [x0, #16]; ldraa x2, [x0, #8]!; xpacd x0',
+  ])('goes where the right code says: %s', (text) => {
+    const machine = run(text.replaceAll('; ', '\n'));
+    expect(classOf(machine)).toBe(BRK);
+    expect(machine.cpu.readRegister('esr_el1') & 0xffffn).toBe(0n);
+  });
+
+  it('writes the authenticated address back', () => {
+    const { cpu } = run('pacdza x0\nldraa x2, [x0, #8]!', ({ memory }) => memory.write64(PA(TABLE + 8), 77n));
+    expect(cpu.readX(2)).toBe(77n);
+    expect(cpu.readX(0)).toBe(BigInt(TABLE + 8));
+  });
+
+  it.each([
+    ['adr x1, 1f; pacia x1, x2; add x2, x2, #1; braa x1, x2; 1: nop', 0x21n],
+    ['adr x30, 1f; paciasp; retab; 1: nop', 0x21n],
+    ['pacdza x0; eor x0, x0, #0x20000000000000; ldraa x1, [x0]', 0x25n],
+  ] as const)('makes a wrong code an address that faults: %s', (text, exceptionClass) => {
+    const machine = run(text.replaceAll('; ', '\n'));
+    expect(classOf(machine)).toBe(exceptionClass);
+    // The error code: bits 62:61 without TBI, 54:53 with it.
+    const far = machine.cpu.readRegister('far_el1');
+    expect((far >> 53n) & 3n || (far >> 61n) & 3n).not.toBe(0n);
+  });
+
+  it.each([
+    ['hcr_el2', 2],
+    ['scr_el3', 3],
+  ] as const)('is kept from EL1 by %s.API, but for stripping', (register, el) => {
+    const machine = createMachine({ banks: [{ base: CODE, size: 0x1_0000 }], features: ['FEAT_PAuth'] });
+    const { cpu } = machine;
+    cpu.writeRegister('scr_el3', 1n | (3n << 16n));
+    cpu.writeRegister('hcr_el2', 3n << 40n);
+    cpu.writeRegister('sctlr_el1', 1n << 31n);
+    cpu.writeRegister(register, el === 3 ? 1n : 0n);
+    cpu.setLevel(1, 1);
+    const trap = { exceptionClass: 9, iss: 0, target: el };
+    expect(() => cpu.pac.add(0n, 0n, 'ia')).toThrow(expect.objectContaining(trap));
+    expect(() => cpu.pac.generic(0n, 0n)).toThrow(expect.objectContaining(trap));
+    // A key that is not enabled is not used, so there is nothing to trap.
+    expect(cpu.pac.add(5n, 0n, 'ib')).toBe(5n);
+    expect(cpu.pac.strip(0xff_0000_0000_0000n | 5n, false)).toBeTypeOf('bigint');
+  });
+
+  it('computes the cipher’s published vector', () => {
+    // QARMA-64, sigma 2, five rounds: w0, k0, tweak and plaintext of the paper's appendix.
+    const { cpu } = bareMachine();
+    cpu.writeRegister('apgakeyhi_el1', 0x84be_85ce_9804_e94bn);
+    cpu.writeRegister('apgakeylo_el1', 0xec28_02d4_e0a4_88e9n);
+    cpu.setLevel(1, 1);
+    expect(cpu.pac.generic(0xfb62_3599_da6e_8127n, 0x477d_469d_ec0b_8762n)).toBe(0xc003_b939_0000_0000n);
+  });
+});
