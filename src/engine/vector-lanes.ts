@@ -2,8 +2,8 @@
  * Lane-wise arithmetic of the evaluator: what each operation on vectors does to one lane.
  *
  * Lanes are unsigned bigints below 2^size. Clarity before speed: an operation is one line of arithmetic on
- * exact integers, cut to the lane at the end. What programs do most (bitwise operations, byte
- * comparisons, sums) has a quick path over whole vectors or 32-bit numbers, equal by construction.
+ * exact integers, cut to the lane at the end. What programs do most (bitwise operations, comparisons, sums,
+ * extremes, permutations) is done on whole vectors or on numbers instead.
  *
  * Ref. DDI 0487, C7.2 (the instructions that operations are named after), J1.3 SignedSatQ, UnsignedSatQ.
  */
@@ -17,6 +17,42 @@ export interface Saturation {
 
 const MASK128 = (1n << 128n) - 1n;
 const MASK64 = (1n << 64n) - 1n;
+
+// ---- vectors as arrays of numbers --------------------------------------------------------------------
+
+/** Two operands and a result, each seen as lanes of 8, 16 and 32 bits. */
+const arrays = [0, 1, 2].map(() => {
+  const halves = new BigUint64Array(2);
+  const { buffer } = halves;
+  return { halves, 8: new Uint8Array(buffer), 16: new Uint16Array(buffer), 32: new Uint32Array(buffer) };
+});
+const [first, second, result] = arrays as [Lanes, Lanes, Lanes];
+type Lanes = (typeof arrays)[number];
+
+function put(lanes: Lanes, vector: bigint): void {
+  lanes.halves[0] = vector;
+  lanes.halves[1] = vector >> 64n;
+}
+
+const take = ({ halves }: Lanes): bigint => halves[0]! | (halves[1]! << 64n);
+
+/** Operations on lanes of up to 32 bits; `u` is 32 less the lane's size, so that `x << u >> u` is signed. */
+const ON_NUMBERS: Readonly<Partial<Record<VectorBinary, (x: number, y: number, u: number) => number>>> = {
+  add: (x, y) => x + y,
+  sub: (x, y) => x - y,
+  mul: (x, y) => Math.imul(x, y),
+  umax: (x, y) => (x > y ? x : y),
+  umin: (x, y) => (x < y ? x : y),
+  smax: (x, y, u) => (x << u > y << u ? x : y),
+  smin: (x, y, u) => (x << u < y << u ? x : y),
+  eq: (x, y) => (x === y ? -1 : 0),
+  gtu: (x, y) => (x > y ? -1 : 0),
+  geu: (x, y) => (x >= y ? -1 : 0),
+  gts: (x, y, u) => (x << u > y << u ? -1 : 0),
+  ges: (x, y, u) => (x << u >= y << u ? -1 : 0),
+  urhadd: (x, y) => Math.floor((x + y + 1) / 2),
+  uhadd: (x, y) => Math.floor((x + y) / 2),
+};
 
 function saturateSigned(size: number, value: bigint, q: Saturation): bigint {
   const kept = BigInt.asIntN(size, value);
@@ -175,6 +211,16 @@ export function vectorBinary(
     case 'andNot':
       return a & ~b;
     default: {
+      const onNumbers = ON_NUMBERS[operation];
+      if (onNumbers !== undefined && size !== 64) {
+        put(first, a);
+        put(second, b);
+        const x = first[size];
+        const y = second[size];
+        const out = result[size];
+        for (let i = 0; i < x.length; i++) out[i] = onNumbers(x[i]!, y[i]!, 32 - size);
+        return take(result);
+      }
       const change = BINARY[operation];
       return mapLanes(size, 128 / size, (lane) =>
         change(size, laneOf(size, a, lane), laneOf(size, b, lane), q),
@@ -253,8 +299,9 @@ export function vectorNarrow(how: Narrowing, size: 8 | 16 | 32, a: bigint, q: Sa
 }
 
 export function splatLanes(size: LaneSize, value: bigint): bigint {
-  const lane = BigInt.asUintN(size, value);
-  return mapLanes(size, 128 / size, () => lane);
+  let out = BigInt.asUintN(size, value);
+  for (let width = size as number; width < 128; width *= 2) out |= out << BigInt(width);
+  return out;
 }
 
 export function replaceLane(size: LaneSize, a: bigint, index: number, value: bigint): bigint {
@@ -264,17 +311,25 @@ export function replaceLane(size: LaneSize, a: bigint, index: number, value: big
 }
 
 export function shuffleBytes(a: bigint, b: bigint, pattern: readonly number[]): bigint {
-  return mapLanes(8, 16, (i) => {
+  put(first, a);
+  put(second, b);
+  const out = result[8];
+  for (let i = 0; i < 16; i++) {
     const from = pattern[i]!;
-    return laneOf(8, from < 16 ? a : b, from & 15);
-  });
+    out[i] = (from < 16 ? first : second)[8][from & 15]!;
+  }
+  return take(result);
 }
 
 export function swizzleBytes(table: bigint, indices: bigint): bigint {
-  return mapLanes(8, 16, (i) => {
-    const index = laneOf(8, indices, i);
-    return index > 15n ? 0n : laneOf(8, table, Number(index));
-  });
+  put(first, table);
+  put(second, indices);
+  const out = result[8];
+  for (let i = 0; i < 16; i++) {
+    const index = second[8][i]!;
+    out[i] = index > 15 ? 0 : first[8][index]!;
+  }
+  return take(result);
 }
 
 /** PolynomialMult of two 64-bit numbers. */
