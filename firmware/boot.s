@@ -2,6 +2,7 @@
 //
 // It programs the memory controller's tag ranges, opens memory tagging to the lower exception levels,
 // says what it did on the serial line, and enters the next stage with the device tree's address in x0.
+// CPUs that PSCI switches on start at secondary_start.
 //
 // At reset the board gives it
 //     x0  the device tree blob
@@ -60,10 +61,42 @@
 _start:
         mov     x19, x0
         mov     x20, x1
+        bl      set_up_levels
+        bl      program_ranges                  // x21: ranges in force
+        bl      announce
+        ldr     x1, [x20, #DESCRIPTION_ENTRY]
+        ldr     x2, [x20, #DESCRIPTION_LEVEL]
+
+// Enters x1 at level x2, with x19 in x0.
+enter_next:
+        lsl     x3, x2, #2
+        add     x3, x3, #(SPSR_MASKED | SPSR_ELXH)
+        msr     spsr_el3, x3
+        msr     elr_el3, x1
+        mov     x0, x19
+        mov     x1, #0
+        mov     x2, #0
+        mov     x3, #0
+        dsb     sy
+        isb
+        eret
+
+// A CPU that was switched on: x0 goes to the next stage in x0, x1 is where that begins, x2 its level.
+        .global secondary_start
+secondary_start:
+        mov     x19, x0
+        mov     x20, x1
+        mov     x21, x2
+        bl      set_up_levels
+        mov     x1, x20
+        mov     x2, x21
+        b       enter_next
+
+// What the levels below EL3 may do, and how they start.
+        .type   set_up_levels, %function
+set_up_levels:
         adr     x0, vectors
         msr     vbar_el3, x0
-        isb
-
         ldr     x0, =SCR_EL3_VALUE
         msr     scr_el3, x0
         msr     cptr_el3, xzr
@@ -76,27 +109,11 @@ _start:
         mov     x0, #3                          // EL1PCTEN, EL1PCEN: the counter and timer are EL1's too
         msr     cnthctl_el2, x0
         msr     cntvoff_el2, xzr
-        msr     vttbr_el2, xzr
         ldr     x0, =SCTLR_EL1_RES1
         msr     sctlr_el1, x0
         isb
-
-        bl      program_ranges                  // x21: ranges in force
-        bl      announce
-
-        ldr     x1, [x20, #DESCRIPTION_ENTRY]
-        ldr     x2, [x20, #DESCRIPTION_LEVEL]
-        lsl     x3, x2, #2
-        add     x3, x3, #(SPSR_MASKED | SPSR_ELXH)
-        msr     spsr_el3, x3
-        msr     elr_el3, x1
-        mov     x0, x19
-        mov     x1, #0
-        mov     x2, #0
-        mov     x3, #0
-        dsb     sy
-        isb
-        eret
+        ret
+        .size   set_up_levels, . - set_up_levels
 
 // Programs every range of the description that the controller has room for.
         .type   program_ranges, %function

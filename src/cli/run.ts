@@ -20,7 +20,7 @@ import {
   type TaggedAddressControl,
   tagFaultReportToJson,
 } from '../kernel/index.js';
-import { defaultTree, REUSE_UNIT, shippedTree } from '../machine/index.js';
+import { defaultTree, type Incoherence, REUSE_UNIT, shippedTree } from '../machine/index.js';
 import { assemblyLoaders, decodeText } from './assembly-files.js';
 import type { Command, CommandIo } from './command.js';
 import { InstructionTrace } from './instruction-trace.js';
@@ -34,6 +34,7 @@ import {
   usageError,
   wholeNumber,
 } from './options.js';
+import { runBare } from './run-bare.js';
 import { loadTree } from './tree-files.js';
 
 const COMMAND = 'run';
@@ -71,8 +72,12 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --memory SIZE                tagged memory of the default machine (64M, 1G, ...)
   --tag-storage POLICY         who may use tag storage; 'list' prints the policies
   --page-size 4k|16k|64k       translation granule (default 4k)
+  --bare                       no mini-kernel: PROGRAM (.s, ELF or flat binary) has the machine to itself;
+                               serial line and semihosting are standard output
+  --el 1|2|3                   exception level of a bare program (default 1)
   --tcf none|sync|async|asymm  tag checks from the start (default: sync for .s, none for ELF)
   --engine evaluate|auto       execution engine
+  --caches off|model           write-back data and tag caches with seeded eviction (default off)
   --seed N                     all randomness (default 0)
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
   --strace                     system calls, as strace prints them
@@ -84,13 +89,12 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --max-steps N                end with 124 after N instructions
   --timeout SECONDS            end with 124 after this time
 
-Exit status: the program's own; 128+N if signal N killed it; 124 at a limit; 2 for bad input.
+Exit status: the program's own; 128+N if signal N killed it; 124 at a limit, or when a bare program can
+make no progress any more; 2 for bad input.
 `;
 
 /** Options of interfaces that have nothing behind them yet; named, never ignored. */
 const NOT_IMPLEMENTED: readonly (readonly [name: keyof typeof OPTIONS, why: string])[] = [
-  ['bare', 'programs that run without the mini-kernel'],
-  ['el', 'programs that run without the mini-kernel'],
   ['root', 'a host directory as the guest file system'],
 ];
 
@@ -121,11 +125,10 @@ function run(args: string[], io: CommandIo): number {
   for (const [name, what] of NOT_IMPLEMENTED) {
     if (values[name] !== undefined) throw usageError(COMMAND, `--${name} (${what}) is not implemented yet`);
   }
-  if (choice(COMMAND, values, 'caches', ['off', 'model']) === 'model') {
-    throw usageError(COMMAND, '--caches model (write-back data and tag caches) is not implemented yet');
-  }
   const path = args[split];
   if (path === undefined) throw usageError(COMMAND, 'which program?');
+  if (values['bare'] === true) return bare(values, args.slice(split), io);
+  if (values['el'] !== undefined) throw usageError(COMMAND, '--el is for --bare');
   const guestArgs = args.slice(split);
   const program = loadProgram(path, io);
   const limits = readLimits(values);
@@ -151,6 +154,52 @@ function run(args: string[], io: CommandIo): number {
   const status = conclude(outcome, format, io);
   if (values['stats'] === true) io.stderr(`${JSON.stringify(statistics(system))}\n`);
   return status;
+}
+
+/** Options that mean nothing without the mini-kernel. */
+const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
+  'tag-storage',
+  'page-size',
+  'tcf',
+  'env',
+  'strace',
+  'report',
+  'check',
+  'dmesg',
+];
+
+function bare(values: ParsedOptions['values'], words: readonly string[], io: CommandIo): number {
+  for (const name of KERNEL_ONLY) {
+    if (values[name] !== undefined) {
+      throw usageError(COMMAND, `--${name} is for programs under the mini-kernel, not for --bare`);
+    }
+  }
+  const [path, ...rest] = words;
+  if (rest.length > 0) throw usageError(COMMAND, 'a bare program takes no arguments');
+  const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
+  const status = runBare(
+    {
+      path: path!,
+      tree: machineTree(values, io).tree,
+      level: Number(choice(COMMAND, values, 'el', ['1', '2', '3']) ?? '1') as 1 | 2 | 3,
+      engine: engineName(values),
+      seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
+      caches: choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off',
+      onIncoherence: incoherenceWarnings(io),
+      ...readLimits(values),
+      ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
+      stats: values['stats'] === true,
+    },
+    io,
+  );
+  trace?.flush();
+  return status;
+}
+
+/** Modelled caches leave generated code nothing to reach directly: the evaluator is the engine for them. */
+function engineName(values: ParsedOptions['values']): string {
+  const engine = choice(COMMAND, values, 'engine', ENGINE_NAMES) ?? 'auto';
+  return engine === 'auto' && values['caches'] === 'model' ? 'evaluate' : engine;
 }
 
 // ---- before --------------------------------------------------------------------------------------
@@ -230,20 +279,46 @@ function boot(values: ParsedOptions['values'], io: CommandIo, trace: Instruction
     policies().map((p) => p.name),
   );
   const pageSize = PAGE_SIZES[choice(COMMAND, values, 'page-size', Object.keys(PAGE_SIZES)) ?? '4k']!;
-  const engine = choice(COMMAND, values, 'engine', ENGINE_NAMES) ?? 'auto';
+  const engine = engineName(values);
   const chosen = policy ?? (lend ? undefined : 'static');
+  const caches = choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off';
   return bootSystem({
     tree,
     engine,
     pageSize,
     seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
     check: values['check'] === true,
+    caches,
+    onIncoherence: incoherenceWarnings(io),
     ...(chosen === undefined ? {} : { policy: chosen }),
     write: (fd, bytes) => (fd === 1 ? io.stdout(bytes) : io.stderr(new TextDecoder().decode(bytes))),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
     ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
     ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
   });
+}
+
+/** Warnings said at most: one broken hand-over shows in every line of its block. */
+const MOST_WARNINGS = 16;
+
+/** Names each DRAM line that changed hands without the cache maintenance it needs. */
+function incoherenceWarnings(io: CommandIo): (report: Incoherence) => void {
+  let said = 0;
+  return ({ written, dramLine, taggedMemory }) => {
+    said++;
+    if (said > MOST_WARNINGS + 1) return;
+    if (said > MOST_WARNINGS) {
+      io.stderr('mtemu: warning: caches: further lines disagree; no more are named\n');
+      return;
+    }
+    const line = `DRAM line 0x${dramLine.toString(16)}`;
+    const owner = `tags of 0x${taggedMemory.toString(16)}`;
+    io.stderr(
+      written === 'tags'
+        ? `mtemu: warning: caches: ${line} now holds ${owner}, but dirty data of its old use is still cached (DC IVAC was left out)\n`
+        : `mtemu: warning: caches: ${line} now holds data, but dirty ${owner} are still cached (DC IGVAC was left out)\n`,
+    );
+  };
 }
 
 // ---- after ---------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ import { SymbolIndex } from './symbols.js';
 /** A PT_LOAD segment. */
 export interface ElfSegment {
   readonly address: VA;
+  /** p_paddr: where a loader without translation puts it. */
+  readonly physicalAddress: bigint;
   /** Bytes in memory; from `bytes.length` on they are zero. */
   readonly memorySize: bigint;
   readonly bytes: Uint8Array;
@@ -235,6 +237,7 @@ interface ProgramHeader {
   readonly flags: number;
   readonly offset: bigint;
   readonly address: bigint;
+  readonly physicalAddress: bigint;
   readonly fileSize: bigint;
   readonly memorySize: bigint;
   readonly alignment: bigint;
@@ -265,6 +268,7 @@ function programHeaders(file: Bytes): ProgramHeader[] {
       execute: (flags & PF.execute) !== 0,
       offset: file.u64(at + 8),
       address: file.u64(at + 16),
+      physicalAddress: file.u64(at + 24),
       fileSize: file.u64(at + 32),
       memorySize: file.u64(at + 40),
       alignment: file.u64(at + 48),
@@ -326,6 +330,7 @@ function loadSegments(file: Bytes, headers: readonly ProgramHeader[]): ElfSegmen
   });
   return sorted.map((h) => ({
     address: VA(h.address),
+    physicalAddress: h.physicalAddress,
     memorySize: h.memorySize,
     bytes: file.slice(`the segment at ${hex(h.address)}`, h.offset, h.fileSize, h.at + 8),
     fileOffset: h.offset,

@@ -69,6 +69,10 @@ export class Evaluator implements Engine {
     let wasted = 0;
     while (cpu.steps + wasted < end) {
       try {
+        while (cpu.steps >= cpu.deadline) {
+          cpu.service();
+          if (cpu.stop !== undefined) return cpu.stop;
+        }
         if (this.#onStep === undefined) this.#burst(cpu, builder, end - wasted);
         else this.#traced(cpu, builder, this.#onStep);
       } catch (thrown) {
@@ -104,7 +108,7 @@ export class Evaluator implements Engine {
   #burst(cpu: Cpu, b: EvaluatorBuilder, end: number): void {
     const linear = cpu.linear;
     const pstate = cpu.pstate;
-    while (cpu.steps < end) {
+    while (cpu.steps < end && cpu.steps < cpu.deadline) {
       const fetch = this.#enterPage(cpu, b);
       const { host, records } = fetch;
       b.resynchronize = false;
@@ -130,7 +134,7 @@ export class Evaluator implements Engine {
         const next = b.next;
         if (next >= 0 && next < 4096) {
           b.offset = next;
-          if (b.resynchronize || cpu.steps >= end || cpu.stop !== undefined) {
+          if (b.resynchronize || cpu.steps >= end || cpu.steps >= cpu.deadline || cpu.stop !== undefined) {
             b.syncPc();
             break;
           }

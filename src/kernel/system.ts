@@ -6,7 +6,7 @@
 import { PA } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
 import { createEngine, type TraceStep } from '../engine/index.js';
-import { type BootedBoard, bootBoard, kernelEntryStage } from '../machine/index.js';
+import { type BootedBoard, bootBoard, type Incoherence, kernelEntryStage } from '../machine/index.js';
 import { Kernel, type KernelOptions } from './kernel.js';
 
 export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' | 'image'> {
@@ -15,6 +15,10 @@ export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' 
   readonly engine?: string;
   /** Called after each instruction. Slow. */
   readonly onStep?: (step: TraceStep) => void;
+  /** `model`: write-back data and tag caches. */
+  readonly caches?: 'off' | 'model';
+  /** Told where tag storage changed hands without the cache maintenance it needs. */
+  readonly onIncoherence?: (report: Incoherence) => void;
   /** Bytes the firmware writes to the serial line. */
   readonly onSerial?: (byte: number) => void;
 }
@@ -33,11 +37,13 @@ export function bootSystem(options: SystemOptions): System {
   const board = bootBoard(options.tree, kernelEntryStage(), {
     seed: options.seed ?? 0,
     recordTagWriters: true,
+    ...(options.caches === undefined ? {} : { caches: options.caches }),
     ...(options.onSerial === undefined ? {} : { onSerial: options.onSerial }),
     onControllerProblem: ({ range, problem }) =>
       options.log?.(`tag controller: range ${range} refused: ${problem}`),
   });
   const { machine, nextStage } = board;
+  machine.memory.onIncoherence = options.onIncoherence;
   const kernel = new Kernel({
     ...options,
     machine,

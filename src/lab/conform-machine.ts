@@ -7,7 +7,7 @@
  */
 import { DEFAULT_FEATURES, FP_FEATURES } from '../../isa/index.js';
 import { PA } from '../base/index.js';
-import { createMachine, type Machine } from '../machine/index.js';
+import { createMachine, type Machine, modelledCaches } from '../machine/index.js';
 
 export const CODE = 0x41400000;
 export const CODE_SIZE = 0x10000;
@@ -47,13 +47,14 @@ export const SCTLR = 0xc0034d5d81dn;
 export const TCR = 0x2b5193519n;
 
 /** A machine with its tables written and the code region filled. */
-export function conformMachine(): Machine {
+export function conformMachine(caches = false): Machine {
   const machine = createMachine({
     banks: [{ base: DRAM_BASE, size: DRAM_SIZE }],
     tagRanges: [{ memBase: DRAM_BASE, memSize: TAGGED_SIZE, tagBase: TAG_BASE, blockSize: 4096 }],
     features: [...DEFAULT_FEATURES, ...FP_FEATURES],
     hasEl2: false,
     hasEl3: false,
+    ...(caches ? { caches: modelledCaches } : {}),
   });
   const { memory, cpu } = machine;
   const special = new Map<number, bigint | undefined>([
@@ -91,8 +92,13 @@ export function snapshot(machine: Machine): { data: Uint8Array[]; tags: Uint8Arr
 
 /** Zeroes the data regions and their tags, all that a case may have written. */
 export function clearRegions(machine: Machine): void {
+  const { memory, dram, controller } = machine;
   for (const base of CLEARED) {
-    machine.memory.fill(PA(base), BLOCK, 0);
-    machine.memory.fillTags(PA(base), BLOCK, 0);
+    // Below caches: what they hold of the regions is forgotten, so that DRAM alone says what is there.
+    memory.maintainData('invalidate', base, BLOCK);
+    memory.maintainTags('invalidate', base, BLOCK);
+    dram.fill(base, BLOCK, 0);
+    const tags = controller.tagByteOf(base);
+    if (tags >= 0) dram.fill(tags, BLOCK / 32, 0);
   }
 }

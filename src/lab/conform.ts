@@ -27,6 +27,8 @@ import { parseVector, type Run, type Vector } from './conform-vector.js';
 export interface ConformOptions {
   /** A name of `--engine`; default `auto`. */
   readonly engine?: string;
+  /** With write-back data and tag caches. */
+  readonly caches?: boolean;
   /** A family (`mte`) or a class (`mte/irg`). */
   readonly only?: string;
 }
@@ -68,7 +70,7 @@ export function runVectors(
   sources: Iterable<string> | readonly VectorSource[],
   options: ConformOptions = {},
 ): ConformResult {
-  const runner = new VectorRunner(options.engine ?? 'auto');
+  const runner = new VectorRunner(options.engine ?? 'auto', options.caches ?? false);
   const result: ConformResult = {
     total: 0,
     passed: 0,
@@ -136,8 +138,8 @@ class VectorRunner {
   readonly #engine: Engine;
   #lastCode = 0;
 
-  constructor(engine: string) {
-    this.#machine = conformMachine();
+  constructor(engine: string, caches: boolean) {
+    this.#machine = conformMachine(caches);
     this.#cpu = this.#machine.cpu;
     this.#engine = createEngine(this.#machine, engine);
     this.#machine.setSupervisor({ exceptionTaken: () => {} });

@@ -19,9 +19,10 @@ import {
   FEATURES,
   type FeatureName,
 } from '../../isa/index.js';
-import { inputError, PA, suggest } from '../base/index.js';
+import { inputError, suggest } from '../base/index.js';
 import {
   allNodes,
+  cells,
   type DeviceTree,
   type DtNode,
   findNode,
@@ -31,13 +32,16 @@ import {
   strings,
   translateAddress,
 } from '../devicetree/index.js';
+import { modelledCaches } from './caches/index.js';
+import type { CpuEnvironment } from './cpu/environment.js';
+import { Gic, REDISTRIBUTOR_STRIDE } from './devices/gic.js';
 import { Pl011 } from './devices/pl011.js';
 import {
   type ControllerReport,
   TAG_CONTROLLER_COMPATIBLE,
   TagControllerDevice,
 } from './devices/tag-controller.js';
-import { Machine, MOST_CPUS, NOT_IMPLEMENTED } from './machine.js';
+import { Machine, type MachineConfig, MOST_CPUS, NOT_IMPLEMENTED } from './machine.js';
 import type { Device } from './memory/bus.js';
 import type { DramBank } from './memory/dram.js';
 
@@ -51,12 +55,16 @@ export interface BoardOptions {
   /** Contradicting programming of the tag controller. */
   readonly onControllerProblem?: (report: ControllerReport) => void;
   readonly recordTagWriters?: boolean;
+  /** `model`: write-back data and tag caches, incoherent with each other. Default `off`. */
+  readonly caches?: 'off' | 'model';
   readonly hasEl2?: boolean;
   readonly hasEl3?: boolean;
   readonly counterFrequency?: number;
   readonly resetVector?: bigint;
   /** DRAM that the tree does not mention. */
   readonly extraBanks?: readonly DramBank[];
+  /** Firmware that answers SMC and HVC; CPUs beside the first are off until it switches them on. */
+  readonly firmwareCall?: CpuEnvironment['firmwareCall'];
 }
 
 /** A machine with what its tree said about it. */
@@ -64,6 +72,7 @@ export interface Board {
   readonly machine: Machine;
   readonly uarts: readonly Pl011[];
   readonly tagControllers: readonly TagControllerDevice[];
+  readonly gic: Gic | undefined;
 }
 
 /** The `reg` entry `index` of a node in the root's address space, as numbers; undefined where unusable. */
@@ -73,6 +82,25 @@ function place(node: DtNode, index: number): DramBank | undefined {
   const base = translateAddress(node, entry.address);
   if (base === undefined || base + entry.size > 2n ** 48n) return undefined;
   return { base: Number(base), size: Number(entry.size) };
+}
+
+/** The interrupt controller of a tree that has a GICv3. Throws InputError where it has no frames for the CPUs. */
+function findGic(tree: DeviceTree, cpus: number): Gic | undefined {
+  const node = [...allNodes(tree)].find((n) => isCompatible(n, 'arm,gic-v3') && isOkay(n));
+  if (node === undefined) return undefined;
+  const distributor = place(node, 0);
+  const redistributor = place(node, 1);
+  if (distributor === undefined || redistributor === undefined) return undefined;
+  if (redistributor.size < cpus * REDISTRIBUTOR_STRIDE) {
+    throw inputError('BOARD-GIC', `${node.path}: its redistributor region is too small for ${cpus} CPUs`);
+  }
+  return new Gic(distributor, redistributor);
+}
+
+/** The identifier of a node's first shared interrupt (`interrupts = <0 number flags>`), or undefined. */
+function sharedInterrupt(node: DtNode): number | undefined {
+  const [type, number] = cells(node.properties.get('interrupts'));
+  return type === 0 && number !== undefined && number < 256 ? 32 + number : undefined;
 }
 
 function isMemory(node: DtNode): boolean {
@@ -150,15 +178,18 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
   const uarts: Pl011[] = [];
   const tagControllers: TagControllerDevice[] = [];
   const banks = [...memoryBanks(tree), ...(options.extraBanks ?? [])];
+  const cpus = cpuCount(tree);
+  const gic = findGic(tree, cpus);
   let machine: Machine;
   try {
     machine = new Machine({
       ...machineOptions(options),
       banks,
-      cpus: cpuCount(tree),
+      cpus,
+      ...(gic === undefined ? {} : { interrupts: gic }),
       features: cpuFeatures(tree, options.features ?? DEFAULT_FEATURES),
       devices: ({ controller }) => {
-        const devices: Device[] = [];
+        const devices: Device[] = [...(gic?.devices ?? [])];
         for (const node of allNodes(tree)) {
           const where = isOkay(node) ? place(node, 0) : undefined;
           if (where === undefined) continue;
@@ -167,6 +198,10 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
             const uart = new Pl011(where.base, where.size, (byte) => {
               if (isFirst) options.onSerial?.(byte);
             });
+            const intid = sharedInterrupt(node);
+            if (gic !== undefined && intid !== undefined) {
+              uart.onInterrupt = (level) => gic.setShared(intid, level);
+            }
             uarts.push(uart);
             devices.push(uart);
           } else if (isCompatible(node, TAG_CONTROLLER_COMPATIBLE)) {
@@ -188,12 +223,15 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
     if (error instanceof RangeError) throw inputError('BOARD-DEVICES', error.message);
     throw error;
   }
-  return { machine, uarts, tagControllers };
+  if (options.firmwareCall !== undefined) {
+    for (const cpu of machine.cpus) cpu.powered = cpu === machine.cpu;
+  }
+  return { machine, uarts, tagControllers, gic };
 }
 
-function machineOptions(options: BoardOptions): Omit<BoardOptions, 'onSerial' | 'onControllerProblem'> {
-  const { onSerial: _serial, onControllerProblem: _problem, ...rest } = options;
-  return rest;
+function machineOptions(options: BoardOptions): Partial<MachineConfig> {
+  const { onSerial: _serial, onControllerProblem: _problem, extraBanks: _banks, caches, ...rest } = options;
+  return { ...rest, ...(caches === 'model' ? { caches: modelledCaches } : {}) };
 }
 
 /** As `buildBoard`, the machine alone. */
@@ -209,7 +247,7 @@ export interface Segment {
   readonly size?: number;
 }
 
-/** Puts bytes into memory. Throws InputError where there is no DRAM. */
+/** Puts bytes into DRAM, as before a reset: caches hold nothing of it. Throws InputError where there is none. */
 export function loadSegment(machine: Machine, segment: Segment): void {
   const size = Math.max(segment.size ?? 0, segment.bytes.length);
   if (!machine.dram.contains(segment.address, size)) {
@@ -218,9 +256,9 @@ export function loadSegment(machine: Machine, segment: Segment): void {
       `0x${segment.address.toString(16)}..0x${(segment.address + size).toString(16)} is not in DRAM`,
     );
   }
-  machine.memory.writeBytes(PA(segment.address), segment.bytes);
+  machine.dram.writeBytes(segment.address, segment.bytes);
   const rest = size - segment.bytes.length;
-  if (rest > 0) machine.memory.fill(PA(segment.address + segment.bytes.length), rest, 0);
+  if (rest > 0) machine.dram.fill(segment.address + segment.bytes.length, rest, 0);
 }
 
 /** Lets the boot CPU start at `entry` and `el` with the DTB's address in X0, as the boot protocols want it. */

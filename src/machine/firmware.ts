@@ -10,7 +10,8 @@
  * not mention, as on boards whose firmware hides the carve-out.
  *
  * In memory, from the base of the first bank: firmware, at +0x80000 the next stage (the place the arm64
- * boot protocol favours), behind it the device tree.
+ * boot protocol favours), behind it the device tree. A bare program may be linked anywhere in DRAM, so
+ * that for it firmware is in memory of its own, where QEMU's virt board has its secure memory.
  */
 import bootSource from '../../firmware/boot.s';
 import kernelEntrySource from '../../firmware/kernel-entry.s';
@@ -26,12 +27,26 @@ import {
   u32,
   writeDtb,
 } from '../devicetree/index.js';
-import { type Board, type BoardOptions, buildBoard, loadSegment, memoryBanks, startAt } from './board.js';
+import {
+  type Board,
+  type BoardOptions,
+  buildBoard,
+  loadSegment,
+  memoryBanks,
+  type Segment,
+  startAt,
+} from './board.js';
+import { psci } from './devices/psci.js';
 import { TAG_CONTROLLER_COMPATIBLE } from './devices/tag-controller.js';
+import type { Engine } from './engine.js';
 import type { DramBank } from './memory/dram.js';
 import type { TagRange } from './memory/tag-controller.js';
 
 const FIRMWARE_SIZE = 0x10000;
+/** Where firmware is for bare programs. */
+const FIRMWARE_MEMORY = 0x0e00_0000;
+/** Where a flat bare program is loaded, from the first bank's base; QEMU's place for it. */
+export const BARE_OFFSET = 0x80000;
 const DESCRIPTION_OFFSET = 0x8000;
 const NEXT_STAGE_OFFSET = 0x80000;
 /** Tagged memory comes in units whose tags fill a page of tag storage. */
@@ -131,10 +146,15 @@ export function bootBoard(tree: DeviceTree, next: NextStage, options: BoardOptio
   const described = tagRangesOf(tree);
   const hidden = described.length > 0 ? { banks: [], ranges: [] } : hiddenCarveOut(banks);
   const tagRanges = described.length > 0 ? described : hidden.ranges;
-  const board = buildBoard(tree, { ...options, extraBanks: hidden.banks });
+  const base = banks[0]!.base;
+  const code = assembleFirmware(base);
+  const board = buildBoard(tree, {
+    ...options,
+    extraBanks: hidden.banks,
+    firmwareCall: psci({ level: next.level === 2 ? 2 : 1, secondaryEntry: code.secondaryEntry }),
+  });
   const { machine } = board;
 
-  const base = banks[0]!.base;
   const firmware = { base, size: FIRMWARE_SIZE };
   const nextStage = { base: base + NEXT_STAGE_OFFSET, size: next.image.length };
   const blob = writeDtb(
@@ -154,19 +174,151 @@ export function bootBoard(tree: DeviceTree, next: NextStage, options: BoardOptio
     });
   }
 
+  installFirmware(board, base, code, tagRanges, nextStage.base + next.entryOffset, next.level);
+  loadSegment(machine, { address: nextStage.base, bytes: next.image });
+  loadSegment(machine, { address: dtb.base, bytes: blob });
+  start(board, base, code, dtb.base);
+  return { ...board, firmware, nextStage, dtb, tagRanges, missing: missingDevices(board) };
+}
+
+interface FirmwareCode {
+  readonly image: Uint8Array;
+  readonly entry: bigint;
+  readonly secondaryEntry: bigint;
+}
+
+/** By base: the text never changes. */
+const ASSEMBLED = new Map<number, FirmwareCode>();
+
+function assembleFirmware(base: number): FirmwareCode {
+  const known = ASSEMBLED.get(base);
+  if (known !== undefined) return known;
   const program = assemble({ name: 'firmware/boot.s', text: bootSource }, { textBase: VA(BigInt(base)) });
   const image = toFlat(program, VA(BigInt(base)));
   if (image.length > DESCRIPTION_OFFSET) throw new Error('firmware has outgrown its place');
-  loadSegment(machine, { address: base, bytes: image });
-  loadSegment(machine, {
+  const secondary = program.symbols.find((s) => s.name === 'secondary_start');
+  if (secondary === undefined) throw new Error('firmware has no entry for further CPUs');
+  const code = { image, entry: program.entry, secondaryEntry: secondary.value };
+  ASSEMBLED.set(base, code);
+  return code;
+}
+
+function installFirmware(
+  board: Board,
+  base: number,
+  code: FirmwareCode,
+  ranges: readonly TagRange[],
+  entry: number,
+  level: 1 | 2 | 3,
+): void {
+  loadSegment(board.machine, { address: base, bytes: code.image });
+  loadSegment(board.machine, {
     address: base + DESCRIPTION_OFFSET,
-    bytes: description(board, tagRanges, nextStage.base + next.entryOffset, next.level),
+    bytes: description(board, ranges, entry, level),
   });
-  loadSegment(machine, { address: nextStage.base, bytes: next.image });
-  loadSegment(machine, { address: dtb.base, bytes: blob });
-  startAt(machine, program.entry, 3, dtb.base);
+}
+
+function start({ machine }: Board, base: number, code: FirmwareCode, dtb: number): void {
+  startAt(machine, code.entry, 3, dtb);
   machine.cpu.writeX(1, BigInt(base + DESCRIPTION_OFFSET));
-  return { ...board, firmware, nextStage, dtb, tagRanges, missing: missingDevices(board) };
+}
+
+/** A program that has the machine to itself. */
+export interface BareProgram {
+  /** In physical memory. */
+  readonly segments: readonly Segment[];
+  readonly entry: number;
+  readonly level: 1 | 2 | 3;
+}
+
+/**
+ * Builds the machine of a tree with a bare program in its memory, ready to run from reset: firmware
+ * programs the tag ranges, then enters the program with the tree's address in x0.
+ *
+ * PSCI is answered unless the program has EL3 for itself.
+ *
+ * @throws InputError where the tree describes no machine or the program does not fit it.
+ */
+export function bootBare(tree: DeviceTree, program: BareProgram, options: BoardOptions = {}): BootedBoard {
+  const banks = memoryBanks(tree);
+  const described = tagRangesOf(tree);
+  const hidden = described.length > 0 ? { banks: [], ranges: [] } : hiddenCarveOut(banks);
+  const tagRanges = described.length > 0 ? described : hidden.ranges;
+  const taken = [...banks, ...hidden.banks];
+  const base = freePlace(FIRMWARE_MEMORY, taken);
+  const code = assembleFirmware(base);
+  const { level } = program;
+  const board = buildBoard(tree, {
+    ...options,
+    extraBanks: [...hidden.banks, { base, size: FIRMWARE_SIZE }],
+    ...(level === 3 ? {} : { firmwareCall: psci({ level, secondaryEntry: code.secondaryEntry }) }),
+  });
+  for (const segment of program.segments) loadSegment(board.machine, segment);
+  installFirmware(board, base, code, tagRanges, program.entry, level);
+  const blob = writeDtb(tree, {});
+  const dtb = { base: placeTree(banks[0]!, blob.length, program.segments), size: blob.length };
+  loadSegment(board.machine, { address: dtb.base, bytes: blob });
+  start(board, base, code, dtb.base);
+  const [first] = program.segments;
+  return {
+    ...board,
+    firmware: { base, size: FIRMWARE_SIZE },
+    nextStage: { base: first?.address ?? program.entry, size: first?.bytes.length ?? 0 },
+    dtb,
+    tagRanges,
+    missing: missingDevices(board),
+  };
+}
+
+/** More instructions than firmware executes. */
+const MOST_FIRMWARE_STEPS = 1_000_000;
+
+/**
+ * Runs firmware until it has entered the next stage, whose first instruction is the next.
+ *
+ * @throws InputError where it does not get there.
+ */
+export function runFirmware(board: BootedBoard, engine: Engine): void {
+  const { cpu } = board.machine;
+  const { base, size } = board.firmware;
+  for (let i = 0; i < MOST_FIRMWARE_STEPS; i++) {
+    if (cpu.pc < BigInt(base) || cpu.pc >= BigInt(base + size)) return;
+    const stop = engine.run(cpu, 1);
+    if (stop.kind !== 'limit') break;
+  }
+  throw inputError('BOARD-FIRMWARE', 'firmware did not enter the program', {
+    help: `it was at 0x${cpu.pc.toString(16)}, EL${cpu.pstate.el}`,
+  });
+}
+
+/** `wanted`, or the first place above all banks where one of them is there. */
+function freePlace(wanted: number, banks: readonly DramBank[]): number {
+  const isFree = banks.every((b) => b.base >= wanted + FIRMWARE_SIZE || b.base + b.size <= wanted);
+  if (isFree) return wanted;
+  const end = Math.max(...banks.map((b) => b.base + b.size));
+  return Math.ceil(end / HIDDEN_ALIGNMENT) * HIDDEN_ALIGNMENT;
+}
+
+/** A place for the device tree in the first bank that the program does not use. */
+function placeTree(bank: DramBank, size: number, segments: readonly Segment[]): number {
+  const end = bank.base + bank.size;
+  const places = [bank.base + 0x800_0000, bank.base, end - 0x20_0000, end - 0x2_0000];
+  const found = places.find(
+    (at) =>
+      at >= bank.base &&
+      at + size <= end &&
+      segments.every((s) => {
+        const length = Math.max(s.size ?? 0, s.bytes.length);
+        return s.address >= at + size || s.address + length <= at;
+      }),
+  );
+  if (found === undefined) {
+    throw inputError(
+      'BOARD-MEMORY',
+      'the first memory bank has no room for the device tree beside the program',
+    );
+  }
+  return found;
 }
 
 function missingDevices(board: Board): string[] {

@@ -6,6 +6,8 @@
  * called through `Supervisor`.
  */
 export * from './board.js';
+export * from './caches/index.js';
+export * from './conductor.js';
 export * from './cpu/calls.js';
 export { COMPUTED, mpidrOf, physicalCount } from './cpu/computed-registers.js';
 export { Cpu } from './cpu/cpu.js';
@@ -15,7 +17,9 @@ export type { AccessSize, MemoryAccess, MemoryWrite } from './cpu/memory-access.
 export { Pstate } from './cpu/pstate.js';
 export { cellOf } from './cpu/system-cells.js';
 export { chooseNonExcludedTag } from './cpu/tags.js';
+export { Gic } from './devices/gic.js';
 export { Pl011 } from './devices/pl011.js';
+export { type PsciOptions, psci } from './devices/psci.js';
 export * from './devices/tag-controller.js';
 export type { Engine } from './engine.js';
 export * from './firmware.js';

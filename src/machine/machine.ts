@@ -129,6 +129,7 @@ export class Machine {
       cpu.pc = environment.resetVector;
       return cpu;
     });
+    config.interrupts?.attach(this.cpus);
   }
 
   /** The boot CPU. */

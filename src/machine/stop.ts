@@ -6,9 +6,9 @@ export type StopReason =
   | { readonly kind: 'supervisor'; readonly el: 1 | 2 }
   /** As many instructions as were asked for. */
   | { readonly kind: 'limit' }
-  /** The guest asked to end (semihosting, PSCI): 0..255. */
-  | { readonly kind: 'exit'; readonly status: number }
-  /** WFI or WFE with nothing that could wake the CPU. */
+  /** The guest asked to end (semihosting, PSCI): 0..255. `reset`: it asked for a reset, which ends a run too. */
+  | { readonly kind: 'exit'; readonly status: number; readonly reset?: true }
+  /** WFI or WFE with nothing pending that would wake the CPU, or the CPU switched itself off. */
   | { readonly kind: 'wait' }
   /** The CPU cannot go on: HLT with no one to serve it, an unmappable vector, no host memory. */
   | { readonly kind: 'halted'; readonly message: string }

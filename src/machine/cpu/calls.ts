@@ -7,6 +7,7 @@
 import { HCR, type PstateField, SCR, SCTLR } from '../../../isa/index.js';
 import type { Cpu } from './cpu.js';
 import { ExceptionClass, GuestException, undefinedInstruction } from './exception.js';
+import { anythingPending } from './interrupts.js';
 import { cellOf } from './system-cells.js';
 
 const SCTLR_EL1 = cellOf('sctlr_el1');
@@ -68,6 +69,7 @@ export function writePstate(cpu: Cpu, field: PstateField, value: number): void {
       return;
     case 'DAIFClr':
       pstate.daif &= ~value & 15;
+      cpu.attention();
       return;
     case 'UAO':
       pstate.uao = value & 1;
@@ -98,12 +100,19 @@ export function hint(cpu: Cpu, number: number): void {
   switch (number) {
     case WFE:
       trapWait(cpu, true);
-      // Waking for no reason is allowed; a lone CPU has no one to wait for.
+      // Waking for no reason is allowed: that is what a CPU does that no conductor makes wait.
+      if (!cpu.event && cpu.waits && !anythingPending(cpu)) {
+        cpu.waiting = 'event';
+        cpu.stop ??= { kind: 'wait' };
+      }
       cpu.event = false;
       return;
     case WFI:
       trapWait(cpu, false);
-      if ((cpu.environment.interrupts?.pending(cpu) ?? 0) === 0) cpu.stop ??= { kind: 'wait' };
+      if (!anythingPending(cpu)) {
+        cpu.waiting = 'interrupt';
+        cpu.stop ??= { kind: 'wait' };
+      }
       return;
     case SEV:
       for (const other of cpu.environment.cpus()) other.event = true;

@@ -2,15 +2,18 @@
  * System registers whose value is computed: PSTATE fields, banked stack pointers, identification that
  * depends on the CPU, counters and timers, the OS lock, the interrupt interface.
  *
- * Time is the count of executed instructions: the system counter advances by one tick an instruction, so
- * that runs repeat exactly. Its frequency is what the board says (1 GHz unless told otherwise), which
+ * Time is the count of executed instructions: the system counter advances by one tick an instruction (of
+ * any CPU, where there are several), so that runs repeat exactly. Its frequency is what the board says (1 GHz unless told otherwise), which
  * makes an instruction last a nanosecond.
  *
  * Ref. DDI 0487, D19.2 (general), D12 and D19.12 (generic timer).
  */
 import { SCTLR, type SystemRegister } from '../../../isa/index.js';
+import { cacheSizeId } from '../caches/index.js';
 import type { Cpu } from './cpu.js';
+import { interruptStatus } from './interrupts.js';
 import { cellOf } from './system-cells.js';
+import { counterTicks } from './timers.js';
 
 export interface ComputedRegister {
   /** Undefined: the register is not there after all (no GIC), the access is UNDEFINED. */
@@ -54,7 +57,7 @@ export const mpidrOf = (index: number): bigint => 0x8000_0000n | BigInt(index);
 
 /** The system counter: ticks since reset. */
 export function physicalCount(cpu: Cpu): bigint {
-  return BigInt(cpu.steps);
+  return BigInt(counterTicks(cpu));
 }
 
 function virtualCount(cpu: Cpu): bigint {
@@ -72,21 +75,19 @@ function timer(stem: string, level: string, count: (cpu: Cpu) => bigint): Record
         const met = count(cpu) >= cpu.cells.get(cval);
         return value | ((value & 1n) === 1n && met ? 4n : 0n);
       },
-      write: always((cpu, value) => cpu.cells.set(ctl, value & 3n)),
+      write: always((cpu, value) => {
+        cpu.cells.set(ctl, value & 3n);
+        cpu.attention();
+      }),
     },
     [`${stem}_tval_${level}`]: {
       read: (cpu) => BigInt.asUintN(32, cpu.cells.get(cval) - count(cpu)),
       write: always((cpu, value) => {
         cpu.cells.set(cval, BigInt.asUintN(64, count(cpu) + BigInt.asIntN(32, value)));
+        cpu.attention();
       }),
     },
   };
-}
-
-/** 64 KiB L1 data and instruction, 4 ways; 1 MiB L2, 16 ways; 64-byte lines. Ref. CCSIDR_EL1, 32-bit form. */
-function cacheSize(selection: number): bigint {
-  const [sets, ways] = selection <= 1 ? [256, 4] : selection === 2 ? [1024, 16] : [0, 0];
-  return sets === 0 ? 0n : BigInt(((sets! - 1) << 13) | ((ways! - 1) << 3) | 2);
 }
 
 const INTERRUPT_REGISTERS = [
@@ -137,7 +138,9 @@ export const COMPUTED: Readonly<Record<string, ComputedRegister>> = {
   mpidr_el1: {
     read: (cpu) => (cpu.pstate.el === 1 && cpu.el2Enabled ? cpu.cells.get(VMPIDR_EL2) : mpidrOf(cpu.index)),
   },
-  ccsidr_el1: { read: (cpu) => cacheSize(cpu.cells.field(CSSELR_EL1, 4, 0)) },
+  ccsidr_el1: {
+    read: (cpu) => cacheSizeId(cpu.cells.field(CSSELR_EL1, 4, 0), cpu.environment.hasMte2),
+  },
   dczid_el0: {
     read: (cpu, row) => row.reset | (cpu.pstate.el === 0 && !cpu.cells.bit(SCTLR_EL1, SCTLR.DZE) ? 16n : 0n),
   },
@@ -163,13 +166,14 @@ export const COMPUTED: Readonly<Record<string, ComputedRegister>> = {
     read: (cpu) => BigInt(cpu.pstate.daif << 6),
     write: always((cpu, value) => {
       cpu.pstate.daif = Number((value >> 6n) & 15n);
+      cpu.attention();
     }),
   },
   sp_el0: stackPointer(0),
   sp_el1: stackPointer(1),
   sp_el2: stackPointer(2),
 
-  isr_el1: { read: (cpu) => BigInt(cpu.environment.interrupts?.pending(cpu) ?? 0) },
+  isr_el1: { read: interruptStatus },
   // Success is NZCV = 0000. Ref. RNDR.
   rndr: {
     read: (cpu) => {

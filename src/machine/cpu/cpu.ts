@@ -24,12 +24,14 @@ import type { StopReason } from '../stop.js';
 import type { Supervisor } from '../supervisor.js';
 import type { CpuEnvironment } from './environment.js';
 import { ExceptionClass, GuestException, LOWER_CLASSES, undefinedInstruction } from './exception.js';
+import { anythingPending, InterruptLine, type PendingInterrupt, pendingInterrupt } from './interrupts.js';
 import { MemoryAccess } from './memory-access.js';
 import { PointerAuthentication } from './pointer-authentication.js';
 import { Pstate } from './pstate.js';
 import { SystemAccess } from './system-access.js';
 import { cellOf, SystemCells } from './system-cells.js';
 import { TagUnit } from './tags.js';
+import { pollTimers, TIMER_CELLS } from './timers.js';
 
 const SCTLR_OF = [cellOf('sctlr_el1'), cellOf('sctlr_el1'), cellOf('sctlr_el2'), cellOf('sctlr_el3')];
 const ESR_OF = [-1, cellOf('esr_el1'), cellOf('esr_el2'), cellOf('esr_el3')];
@@ -43,6 +45,7 @@ const SCR_EL3 = cellOf('scr_el3');
 const CPACR_EL1 = cellOf('cpacr_el1');
 const CPTR_EL2 = cellOf('cptr_el2');
 const CPTR_EL3 = cellOf('cptr_el3');
+const CNTKCTL_EL1 = cellOf('cntkctl_el1');
 /** ISS of the FP access trap from AArch64: CV = 1, COND = 0b1110. */
 const FP_TRAP_ISS = 0x1e0_0000;
 /** CPTR_ELx.TFP. */
@@ -84,6 +87,31 @@ export class Cpu {
   vectorOffset = 0;
   /** The event register of WFE. */
   event = false;
+  /**
+   * Engines call `service` before the next instruction once `steps` has reached this. Anything that makes
+   * an asynchronous event possible (a device access, a system register, a change of level) may lower it in
+   * the middle of a run; a timer that is set makes it its moment.
+   */
+  deadline = Number.POSITIVE_INFINITY;
+  /** The system counter is `steps` plus this: time that passed in other CPUs or while waiting. */
+  timeOffset = 0;
+  /** Bits of InterruptLine that are asserted. */
+  interruptLines = 0;
+  /** ISS of the SError that is pending. */
+  #serrorSyndrome = 0;
+  /** WFE waits, because a conductor runs this CPU and wakes it (see conductor.ts). */
+  waits = false;
+  /** What the CPU waits for after a stop `wait`. */
+  waiting: 'interrupt' | 'event' | undefined;
+  /** Switched on (PSCI CPU_ON). */
+  powered = true;
+  /** The last exception that was not a fetch of a vector gone wrong: what a storm of them began with. */
+  lastException: { readonly ec: number; readonly esr: bigint; readonly pc: bigint; readonly far: bigint } = {
+    ec: 0,
+    esr: 0n,
+    pc: 0n,
+    far: 0n,
+  };
   /** Tag checks done and exceptions taken, for --stats. */
   tagChecks = 0;
   exceptions = 0;
@@ -114,6 +142,8 @@ export class Cpu {
   fpTrap: 0 | 1 | 2 | 3 = 0;
 
   readonly #x: number;
+  /** The vector entered last. */
+  #vector = -1n;
   #spBank: ExceptionLevel = 3;
   readonly #sp: bigint[] = [0n, 0n, 0n, 0n];
 
@@ -260,6 +290,7 @@ export class Cpu {
     const translation = TRANSLATION_CELLS.has(cell) || cell === SCR_EL3;
     if (translation) this.mmu.configurationChanged();
     if (translation || CONTEXT_CELLS.has(cell)) this.refreshContext();
+    if (TIMER_CELLS.has(cell)) this.attention();
   }
 
   /** AArch64.AllocationTagAccessIsEnabled. */
@@ -305,6 +336,67 @@ export class Cpu {
     this.nAA = cells.bit(sctlr, SCTLR.nAA);
     this.spChecked = cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA);
     this.fpTrap = this.#fpTrapTarget();
+    if (anythingPending(this)) this.attention();
+  }
+
+  // ---- asynchronous events -------------------------------------------------------------------------
+
+  /** Something asynchronous may have become possible: look before the next instruction. */
+  attention(): void {
+    this.deadline = 0;
+  }
+
+  /** CNTKCTL_EL1.EVNTEN: the counter sends events, so that WFE never waits long. */
+  get hasEventStream(): boolean {
+    return this.cells.bit(CNTKCTL_EL1, 2);
+  }
+
+  /** The interrupt controller's signals to this CPU. */
+  setInterruptLines(irq: boolean, fiq: boolean): void {
+    const { irq: irqBit, fiq: fiqBit, serror } = InterruptLine;
+    const lines = (this.interruptLines & serror) | (irq ? irqBit : 0) | (fiq ? fiqBit : 0);
+    if (lines === this.interruptLines) return;
+    this.interruptLines = lines;
+    this.attention();
+  }
+
+  /** A system error that the CPU takes as soon as it is not masked; `iss` as in ESR_ELx, 25 bits. */
+  raiseSError(iss: number): void {
+    this.interruptLines |= InterruptLine.serror;
+    this.#serrorSyndrome = iss;
+    this.attention();
+  }
+
+  /** Brings the timers' interrupts up to the counter; gives the ticks until the next change, or Infinity. */
+  pollTimers(): number {
+    const { interrupts } = this.environment;
+    return interrupts === undefined
+      ? Number.POSITIVE_INFINITY
+      : pollTimers(this, (intid, level) => interrupts.setPrivate(this, intid, level));
+  }
+
+  /**
+   * Engines call this before an instruction once `steps` has reached `deadline`: takes the interrupt that
+   * is pending, if any, and sets the next deadline. PC must be in its place.
+   */
+  service(): void {
+    const next = this.pollTimers();
+    this.deadline = this.steps + next;
+    const taken = pendingInterrupt(this);
+    if (taken === undefined) return;
+    this.takeInterrupt(taken);
+  }
+
+  takeInterrupt({ kind, isVirtual, target, offset }: PendingInterrupt): void {
+    let syndrome: bigint | undefined;
+    if (kind === 'serror') {
+      // A virtual SError has the syndrome of VSESR_EL2, which comes with FEAT_RAS: zero here.
+      const iss = isVirtual ? 0 : this.#serrorSyndrome;
+      syndrome = BigInt(ExceptionClass.SError * 2 ** 26 + 2 ** 25 + iss);
+      if (isVirtual) this.cells.set(HCR_EL2, this.cells.get(HCR_EL2) & ~(1n << BigInt(HCR.VSE)));
+      else this.interruptLines &= ~InterruptLine.serror;
+    }
+    this.takeAsynchronous(target, offset, this.pc, syndrome);
   }
 
   /** CheckFPAdvSIMDEnabled64: which level's control, if any, traps FP and SIMD at the current one. */
@@ -349,7 +441,9 @@ export class Cpu {
     let ec = exception.exceptionClass;
     if (target === from && LOWER_CLASSES.has(ec)) ec++;
     // Every A64 instruction is 32 bits: IL is 1.
-    this.cells.set(ESR_OF[target]!, BigInt(ec * 2 ** 26 + 2 ** 25 + exception.iss));
+    const esr = BigInt(ec * 2 ** 26 + 2 ** 25 + exception.iss);
+    this.cells.set(ESR_OF[target]!, esr);
+    if (pc !== this.#vector) this.lastException = { ec, esr, pc, far: exception.vaddress ?? 0n };
     if (exception.vaddress !== undefined) this.cells.set(FAR_OF[target]!, exception.vaddress);
     if (exception.ipaddress !== undefined) {
       this.cells.set(HPFAR_EL2, BigInt(Math.floor(exception.ipaddress / 4096)) << 4n);
@@ -384,7 +478,8 @@ export class Cpu {
     this.#selectSp();
     this.refreshContext();
     this.vectorOffset = offset;
-    this.pc = BigInt.asUintN(64, cells.get(VBAR_OF[target]!) + BigInt(offset));
+    this.#vector = BigInt.asUintN(64, cells.get(VBAR_OF[target]!) + BigInt(offset));
+    this.pc = this.#vector;
     if (target !== 3 && this.supervisor !== undefined) {
       this.supervisor.exceptionTaken(this, target);
       this.stop = { kind: 'supervisor', el: target };

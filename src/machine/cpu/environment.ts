@@ -11,8 +11,10 @@ export interface InterruptInterface {
   read(cpu: Cpu, name: string): bigint | undefined;
   /** False where the register is not there. */
   write(cpu: Cpu, name: string, value: bigint): boolean;
-  /** Bits of ISR_EL1: I (7) and F (6). */
-  pending(cpu: Cpu): number;
+  /** The level of a private interrupt (16..31) of this CPU. */
+  setPrivate(cpu: Cpu, intid: number, level: boolean): void;
+  /** Called once, with the machine's CPUs. */
+  attach(cpus: readonly Cpu[]): void;
 }
 
 export interface CpuEnvironment {

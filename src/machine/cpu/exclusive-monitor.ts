@@ -1,8 +1,8 @@
 /**
  * The exclusive monitor: which granule a Load-Exclusive marked.
  *
- * The reservation granule is 64 bytes (CTR_EL0.ERG). A store of another observer to it clears the mark;
- * a store of this CPU leaves it, as the architecture allows.
+ * The reservation granule is 64 bytes (CTR_EL0.ERG). A store of this CPU leaves the mark, as the
+ * architecture allows; other CPUs run in turns of their own, before which the mark is cleared.
  *
  * Ref. DDI 0487, B2.9.
  */
@@ -20,23 +20,24 @@ export class ExclusiveMonitor {
     this.#bytes = bytes;
   }
 
+  /** Physical address of what is marked, -1 for nothing, and its size in bytes. */
+  get pa(): number {
+    return this.#granule < 0 ? -1 : this.#pa;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The store matches the load in address and size; other cases are CONSTRAINED UNPREDICTABLE and fail here. */
   passes(pa: number, bytes: number): boolean {
     return this.#granule >= 0 && this.#pa === pa && this.#bytes === bytes;
   }
 
-  clear(): void {
+  /** Gives true if a mark was set. */
+  clear(): boolean {
+    const was = this.#granule >= 0;
     this.#granule = -1;
-  }
-
-  /** Another observer stores to [pa, pa + bytes). */
-  observe(pa: number, bytes: number): void {
-    if (this.#granule < 0) return;
-    if (
-      Math.floor(pa / GRANULE) <= this.#granule &&
-      Math.floor((pa + bytes - 1) / GRANULE) >= this.#granule
-    ) {
-      this.#granule = -1;
-    }
+    return was;
   }
 }

@@ -47,14 +47,15 @@ export class MemoryAccess {
   readonly #cpu: Cpu;
   readonly #memory: MemorySystem;
   readonly #linear: LinearMemory;
-  readonly #monitor = new ExclusiveMonitor();
+  /** Engines with a monitor of their own keep it equal to this one. */
+  readonly monitor = new ExclusiveMonitor();
   /** Word indices of the read and write tables. */
   readonly #readTable: number;
   readonly #writeTable: number;
   /** An address in halves: bigint in, two int32 out. */
   readonly #split64 = new BigUint64Array(1);
   readonly #split = new Int32Array(this.#split64.buffer);
-  /** The pieces of the access being done: physical address and length. */
+  /** The pieces of the access being done: physical address, length, and 1 where it is cacheable. */
   readonly #pieces: number[] = [];
   /** An access is one tag check, however many granules it touches. */
   #isCounted = false;
@@ -316,7 +317,7 @@ export class MemoryAccess {
       this.#checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, user, reportWrite);
     }
     if (!this.#memory.isBacked(pa, bytes)) throw this.#externalAbort(va, reportWrite);
-    this.#pieces.push(pa, bytes);
+    this.#pieces.push(pa, bytes, (flags & EntryFlag.uncached) === 0 ? 1 : 0);
   }
 
   #externalAbort(va: bigint, isWrite: boolean): GuestException {
@@ -352,19 +353,20 @@ export class MemoryAccess {
     let skip = from;
     let value = 0n;
     let done = 0;
-    for (let i = 0; i < pieces.length && done < bytes; i += 2) {
+    for (let i = 0; i < pieces.length && done < bytes; i += 3) {
       const pa = pieces[i]!;
       const length = pieces[i + 1]!;
+      const cacheable = pieces[i + 2] === 1;
       if (skip >= length) {
         skip -= length;
         continue;
       }
       const run = Math.min(length - skip, bytes - done);
       if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
-        return this.#memory.load(pa + skip, run);
+        return this.#memory.load(pa + skip, run, cacheable);
       }
       for (let b = 0; b < run; b++) {
-        value |= this.#memory.load(pa + skip + b, 1) << BigInt(8 * (done + b));
+        value |= this.#memory.load(pa + skip + b, 1, cacheable) << BigInt(8 * (done + b));
       }
       done += run;
       skip = 0;
@@ -376,20 +378,21 @@ export class MemoryAccess {
     const pieces = this.#pieces;
     let skip = from;
     let done = 0;
-    for (let i = 0; i < pieces.length && done < bytes; i += 2) {
+    for (let i = 0; i < pieces.length && done < bytes; i += 3) {
       const pa = pieces[i]!;
       const length = pieces[i + 1]!;
+      const cacheable = pieces[i + 2] === 1;
       if (skip >= length) {
         skip -= length;
         continue;
       }
       const run = Math.min(length - skip, bytes - done);
       if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
-        this.#memory.store(pa + skip, run, BigInt.asUintN(run * 8, value));
+        this.#memory.store(pa + skip, run, BigInt.asUintN(run * 8, value), cacheable);
         return;
       }
       for (let b = 0; b < run; b++) {
-        this.#memory.store(pa + skip + b, 1, (value >> BigInt(8 * (done + b))) & 0xffn);
+        this.#memory.store(pa + skip + b, 1, (value >> BigInt(8 * (done + b))) & 0xffn, cacheable);
       }
       done += run;
       skip = 0;
@@ -452,14 +455,14 @@ export class MemoryAccess {
   loadExclusive(bytes: AccessSize, va: bigint, access: Access): bigint {
     this.#checkAlignment(va, bytes, access, false);
     this.#resolve(va, bytes, 1, access, TlbKind.read, false);
-    this.#monitor.set(this.#pieces[0]!, bytes);
+    this.monitor.set(this.#pieces[0]!, bytes);
     return this.#gather(0, bytes);
   }
 
   loadExclusivePair(bytes: 4 | 8, va: bigint, access: Access): readonly [bigint, bigint] {
     this.#checkAlignment(va, 2 * bytes, access, false);
     this.#resolve(va, bytes, 2, access, TlbKind.read, false);
-    this.#monitor.set(this.#pieces[0]!, 2 * bytes);
+    this.monitor.set(this.#pieces[0]!, 2 * bytes);
     return [this.#gather(0, bytes), this.#gather(bytes, bytes)];
   }
 
@@ -486,14 +489,15 @@ export class MemoryAccess {
     const unchecked = access.tagChecked ? { ...access, tagChecked: false } : access;
     this.#resolve(va, bytes, count, unchecked, TlbKind.write, true);
     const pa = this.#pieces[0]!;
-    const passes = this.#monitor.passes(pa, bytes * count);
-    this.#monitor.clear();
+    const passes = this.monitor.passes(pa, bytes * count);
+    this.monitor.clear();
     if (passes && access.tagChecked) this.#resolve(va, bytes, count, access, TlbKind.write, true);
     return passes;
   }
 
-  clearExclusive(): void {
-    this.#monitor.clear();
+  /** Gives true if a mark was set. */
+  clearExclusive(): boolean {
+    return this.monitor.clear();
   }
 
   // ---- tags ----------------------------------------------------------------------------------------
@@ -519,6 +523,10 @@ export class MemoryAccess {
 
   #physical(va: bigint, entry: number): number {
     return this.#cpu.mmu.tlb.page[entry]! + Number(va & 0xfffn);
+  }
+
+  #isCacheable(entry: number): boolean {
+    return (this.#cpu.mmu.tlb.flags[entry]! & EntryFlag.uncached) === 0;
   }
 
   #isTagged(entry: number): boolean {
@@ -552,14 +560,14 @@ export class MemoryAccess {
     const taggedFirst = this.#isTagged(first);
     if (zeroData) {
       this.#requireBacked(va, pa);
-      this.#zero(pa, GRANULE);
+      this.#zero(pa, GRANULE, this.#isCacheable(first));
     }
     if (taggedFirst) this.#writeTag(pa, tag & 15);
     if (granules === 2) {
       const pa2 = this.#physical(next, second);
       if (zeroData) {
         this.#requireBacked(next, pa2);
-        this.#zero(pa2, GRANULE);
+        this.#zero(pa2, GRANULE, this.#isCacheable(second));
       }
       if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15);
     }
@@ -569,8 +577,8 @@ export class MemoryAccess {
     if (!this.#memory.isBacked(pa, GRANULE)) throw this.#externalAbort(va, true);
   }
 
-  #zero(pa: number, bytes: number): void {
-    for (let i = 0; i < bytes; i += 8) this.#memory.store(pa + i, 8, 0n);
+  #zero(pa: number, bytes: number, cacheable: boolean): void {
+    for (let i = 0; i < bytes; i += 8) this.#memory.store(pa + i, 8, 0n, cacheable);
   }
 
   /** STGP. */
@@ -579,8 +587,9 @@ export class MemoryAccess {
     const entry = this.#translate(va, TlbKind.write);
     const pa = this.#physical(va, entry);
     this.#requireBacked(va, pa);
-    this.#memory.store(pa, 8, first);
-    this.#memory.store(pa + 8, 8, second);
+    const cacheable = this.#isCacheable(entry);
+    this.#memory.store(pa, 8, first, cacheable);
+    this.#memory.store(pa + 8, 8, second, cacheable);
     if (this.#isTagged(entry)) this.#writeTag(pa, tag & 15);
   }
 
@@ -617,7 +626,7 @@ export class MemoryAccess {
     const pa = this.#physical(at, entry);
     if (zero) {
       if (!this.#memory.isBacked(pa, 64)) throw this.#externalAbort(va, true);
-      this.#zero(pa, 64);
+      this.#zero(pa, 64, this.#isCacheable(entry));
     }
     if (tag !== undefined && this.#isTagged(entry)) {
       for (let i = 0; i < 64; i += GRANULE) this.#writeTag(pa + i, tag);

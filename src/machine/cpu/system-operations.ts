@@ -7,7 +7,7 @@
  * Ref. DDI 0487, C5.3 (DC, IC, AT), C5.5 (TLBI), D8.13 (TLB maintenance), D19.2.100 (PAR_EL1).
  */
 
-import type { SystemOperation } from '../../../isa/index.js';
+import { HCR, type SystemOperation } from '../../../isa/index.js';
 import type { MaintenanceKind } from '../memory/memory-system.js';
 import { isFault } from '../mmu/index.js';
 import { AT_FORMS } from './at-forms.js';
@@ -90,14 +90,19 @@ function dataCache(cpu: Cpu, name: string, value: bigint): void {
   }
   const maintenance = parseMaintenance(name);
   if (maintenance === undefined) return;
-  const { kind, data, tags } = maintenance;
+  const { data, tags } = maintenance;
+  let { kind } = maintenance;
   if (name.endsWith('sw')) {
+    if (kind === 'invalidate' && cpu.pstate.el === 1 && cpu.hcrBit(HCR.SWIO)) kind = 'clean-invalidate';
     if (data) cpu.memory.maintainDataSetWay(kind, value);
     if (tags) cpu.memory.maintainTagsSetWay(kind, value);
     return;
   }
   // DC IVAC needs write permission, the others read permission; faults say CM and WnR.
   const pa = cpu.access.maintenanceAddress(value, kind === 'invalidate', ISS_CM | ISS_WNR);
+  // A guest of EL2 must not uncover what was there before it: its invalidates clean first.
+  const isGuest = cpu.pstate.el === 1 && (cpu.hcrBit(HCR.VM) || cpu.hcrBit(HCR.DC));
+  if (kind === 'invalidate' && isGuest) kind = 'clean-invalidate';
   const line = pa - (pa % LINE);
   if (data) cpu.memory.maintainData(kind, line, LINE);
   if (tags) cpu.memory.maintainTags(kind, line, LINE);

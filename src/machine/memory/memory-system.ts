@@ -31,6 +31,19 @@ export interface CacheHierarchy {
   maintainTags(kind: MaintenanceKind, pa: number, bytes: number): void;
   /** DC ISW and its kin; `operand` is the register's value. */
   maintainSetWay(what: 'data' | 'tags', kind: MaintenanceKind, operand: bigint): void;
+  /** The instruction word at `pa`. */
+  fetch(pa: number): number;
+  onIncoherence: ((report: Incoherence) => void) | undefined;
+}
+
+/** A DRAM line was written in a cache under one of its names while it was dirty under the other. */
+export interface Incoherence {
+  /** What is being written now; a dirty line of the other kind still waits to be written back. */
+  readonly written: 'data' | 'tags';
+  /** Physical address of the 64 bytes of DRAM. */
+  readonly dramLine: number;
+  /** First byte of the 2 KiB of memory whose tags they are. */
+  readonly taggedMemory: number;
 }
 
 /** Maintenance operations seen, by kind; for --stats. */
@@ -59,6 +72,8 @@ export class MemorySystem implements MemoryPort {
   readonly maintenance: MaintenanceCounts = { data: 0, tags: 0, instruction: 0 };
   /** Told of accesses by software at EL1 (not by guest code) to addresses where nothing is. */
   onBadAccess: ((pa: PA, what: 'read' | 'write') => void) | undefined;
+  /** Told where tag storage changed hands without the cache maintenance it needs; modelled caches only. */
+  onIncoherence: ((report: Incoherence) => void) | undefined;
   #caches: CacheHierarchy | undefined;
   #tagWriters: Map<number, TagWrite> | undefined;
 
@@ -75,6 +90,7 @@ export class MemorySystem implements MemoryPort {
 
   attachCaches(caches: CacheHierarchy): void {
     this.#caches = caches;
+    caches.onIncoherence = (report) => this.onIncoherence?.(report);
   }
 
   /** Starts remembering who wrote each tag last, for fault reports. */
@@ -101,9 +117,15 @@ export class MemorySystem implements MemoryPort {
     }
   }
 
+  /** Writes that an engine remembers by itself, asked beside what `noteTagWrite` was told. */
+  tagWritersOfEngine: ((pa: number) => TagWrite | undefined) | undefined;
+
   /** Who wrote the tag of the granule at `pa` last, if that was recorded. */
   lastTagWriter(pa: number): TagWrite | undefined {
-    return this.#tagWriters?.get(pa - (pa % GRANULE));
+    const granule = pa - (pa % GRANULE);
+    const told = this.#tagWriters?.get(granule);
+    const own = this.tagWritersOfEngine?.(granule);
+    return told === undefined || (own !== undefined && own.step > told.step) ? own : told;
   }
 
   // ---- what the CPU uses -------------------------------------------------------------------------
@@ -113,10 +135,13 @@ export class MemorySystem implements MemoryPort {
     return this.dram.contains(pa, bytes) || this.bus.find(pa) !== undefined;
   }
 
-  /** Reads inside one page; zero-extended. Any alignment. Nothing there: 0. */
-  load(pa: number, bytes: 1 | 2 | 4 | 8): bigint {
+  /**
+   * Reads inside one page; zero-extended. Any alignment. Nothing there: 0.
+   * `cacheable` false: the access is Device or Non-cacheable and goes past the caches.
+   */
+  load(pa: number, bytes: 1 | 2 | 4 | 8, cacheable = true): bigint {
     if (this.dram.contains(pa, bytes)) {
-      if (this.#caches !== undefined) return this.#loadCached(pa, bytes);
+      if (this.#caches !== undefined && cacheable) return this.#loadCached(pa, bytes);
       const offset = pa % CHUNK;
       if (offset + bytes <= CHUNK) {
         const host = this.dram.hostForRead(pa);
@@ -136,9 +161,9 @@ export class MemorySystem implements MemoryPort {
     return BigInt.asUintN(bytes * 8, device.read(pa - device.base, bytes));
   }
 
-  store(pa: number, bytes: 1 | 2 | 4 | 8, value: bigint): void {
+  store(pa: number, bytes: 1 | 2 | 4 | 8, value: bigint, cacheable = true): void {
     if (this.dram.contains(pa, bytes)) {
-      if (this.#caches !== undefined) {
+      if (this.#caches !== undefined && cacheable) {
         this.#storeCached(pa, bytes, value);
         return;
       }
@@ -157,6 +182,12 @@ export class MemorySystem implements MemoryPort {
     const device = this.bus.find(pa);
     if (device === undefined) this.onBadAccess?.(PA(pa), 'write');
     else device.write(pa - device.base, bytes, BigInt.asUintN(bytes * 8, value));
+  }
+
+  /** The instruction word at `pa`, in DRAM: what data accesses would read. */
+  fetch(pa: number): number {
+    if (!this.dram.contains(pa, 4)) return Number(this.load(pa, 4));
+    return this.#caches?.fetch(pa) ?? this.dram.read32(pa);
   }
 
   /** Cached accesses go in pieces that stay inside a word, so that no piece crosses a line. */

@@ -168,7 +168,8 @@ export class Mmu {
     const flags =
       (result.tagged ? EntryFlag.tagged : 0) |
       (result.type === 'device' ? EntryFlag.device : 0) |
-      (result.guarded ? EntryFlag.guarded : 0);
+      (result.guarded ? EntryFlag.guarded : 0) |
+      (result.cacheable ? 0 : EntryFlag.uncached);
     return this.tlb.fill(kind, low, high, context, page, flags, host, tagHost, result.size);
   }
 

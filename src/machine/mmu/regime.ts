@@ -26,6 +26,8 @@ export interface HalfConfig {
   readonly hpd: boolean;
   /** EL0 accesses fault at once. */
   readonly e0pd: boolean;
+  /** Walks go through the data cache. */
+  readonly walkCacheable: boolean;
 }
 
 export interface Stage2Config {
@@ -37,12 +39,15 @@ export interface Stage2Config {
   readonly ptw: boolean;
   /** HCR_EL2.FWB and CD. */
   readonly fwb: boolean;
+  readonly cd: boolean;
 }
 
 export interface RegimeConfig {
   readonly regime: Regime;
   /** Stage 1 is on. */
   readonly enabled: boolean;
+  /** SCTLR.C: Normal cacheable memory is cached. */
+  readonly cached: boolean;
   readonly lower: HalfConfig;
   /** Undefined where the regime has one range. */
   readonly upper: HalfConfig | undefined;
@@ -89,7 +94,7 @@ export const TRANSLATION_CELLS: ReadonlySet<number> = new Set([
   ...SINGLE.el3,
 ]);
 
-const SCTLR_BITS = (1n << BigInt(SCTLR.M)) | (1n << BigInt(SCTLR.WXN));
+const SCTLR_BITS = (1n << BigInt(SCTLR.M)) | (1n << BigInt(SCTLR.C)) | (1n << BigInt(SCTLR.WXN));
 
 /** PARange and TCR.IPS/PS encodings. */
 const PHYSICAL_BITS = [32, 36, 40, 42, 44, 48, 48, 48];
@@ -98,6 +103,11 @@ function granuleOf(tg: number, upper: boolean): 12 | 14 | 16 {
   // TG0: 00 4K, 01 64K, 10 16K. TG1: 10 4K, 01 16K, 11 64K. Reserved values behave as 4K here.
   if (upper) return tg === 1 ? 14 : tg === 3 ? 16 : 12;
   return tg === 1 ? 16 : tg === 2 ? 14 : 12;
+}
+
+/** IRGN and ORGN, at bits `low` + 1 down to `low` and above, are not Non-cacheable. */
+function bothCacheable(cells: SystemCells, tcr: number, low: number): boolean {
+  return cells.field(tcr, low + 1, low) !== 0 && cells.field(tcr, low + 3, low + 2) !== 0;
 }
 
 /** First level of a stage 1 walk: as few levels as cover the input. */
@@ -130,6 +140,7 @@ function decodeEl10(cells: SystemCells, { el2Enabled }: RegimeOptions): RegimeCo
   const dc = hcrBit(HCR.DC);
   // TGE and DC both turn stage 1 of EL1&0 off.
   const enabled = cells.bit(SCTLR_EL1, SCTLR.M) && !hcrBit(HCR.TGE) && !dc;
+  const cached = cells.bit(SCTLR_EL1, SCTLR.C);
   const bit = (index: number) => cells.bit(TCR_EL1, index);
   const half = (upper: boolean): HalfConfig => {
     const size = upper ? cells.field(TCR_EL1, 21, 16) : cells.field(TCR_EL1, 5, 0);
@@ -149,16 +160,18 @@ function decodeEl10(cells: SystemCells, { el2Enabled }: RegimeOptions): RegimeCo
       tcma: bit(upper ? TCR.TCMA1 : TCR.TCMA0),
       hpd: bit(upper ? TCR.HPD1 : TCR.HPD0),
       e0pd: bit(upper ? TCR.E0PD1 : TCR.E0PD0),
+      walkCacheable: cached && bothCacheable(cells, TCR_EL1, upper ? 24 : 8),
     };
   };
   const stage2On = el2Enabled && (hcrBit(HCR.VM) || dc) && !hcrBit(HCR.TGE);
-  // Of SCTLR only M and WXN matter to translations: TCF may differ from task to task.
+  // Of SCTLR only M, C and WXN matter to translations: TCF may differ from task to task.
   const used = [TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1].map((c) => cells.get(c));
   used.push(cells.get(SCTLR_EL1) & SCTLR_BITS);
   if (el2Enabled) used.push(hcr, cells.get(VTCR_EL2), cells.get(VTTBR_EL2));
   return {
     regime: 'el10',
     enabled,
+    cached,
     lower: half(false),
     upper: half(true),
     mair: mairBytes(cells.get(MAIR_EL1)),
@@ -168,13 +181,13 @@ function decodeEl10(cells: SystemCells, { el2Enabled }: RegimeOptions): RegimeCo
     outputBits: PHYSICAL_BITS[cells.field(TCR_EL1, 34, 32)]!,
     defaultCacheable: dc,
     defaultTagged: dc && hcrBit(HCR.DCT),
-    stage2: stage2On ? decodeStage2(cells, hcrBit(HCR.PTW), hcrBit(HCR.FWB)) : undefined,
+    stage2: stage2On ? decodeStage2(cells, hcrBit(HCR.PTW), hcrBit(HCR.FWB), hcrBit(HCR.CD)) : undefined,
     key: `el10 ${used.map((v) => v.toString(36)).join(' ')}`,
     contexts: new Int32Array(4),
   };
 }
 
-function decodeStage2(cells: SystemCells, ptw: boolean, fwb: boolean): Stage2Config {
+function decodeStage2(cells: SystemCells, ptw: boolean, fwb: boolean, cd: boolean): Stage2Config {
   const size = cells.field(VTCR_EL2, 5, 0);
   const granuleShift = granuleOf(cells.field(VTCR_EL2, 15, 14), false);
   const sl0 = cells.field(VTCR_EL2, 7, 6);
@@ -193,12 +206,14 @@ function decodeStage2(cells: SystemCells, ptw: boolean, fwb: boolean): Stage2Con
       tcma: false,
       hpd: true,
       e0pd: false,
+      walkCacheable: !cd && bothCacheable(cells, VTCR_EL2, 8),
     },
     outputBits: PHYSICAL_BITS[cells.field(VTCR_EL2, 18, 16)]!,
     ha: cells.bit(VTCR_EL2, 21),
     hd: cells.bit(VTCR_EL2, 21) && cells.bit(VTCR_EL2, 22),
     ptw,
     fwb,
+    cd,
   };
 }
 
@@ -211,6 +226,7 @@ function decodeSingle(cells: SystemCells, regime: 'el2' | 'el3'): RegimeConfig {
   return {
     regime,
     enabled: cells.bit(sctlr, SCTLR.M),
+    cached: cells.bit(sctlr, SCTLR.C),
     lower: {
       walkable: sizeSupported(size),
       base: baseOf(cells.get(ttbr)),
@@ -222,6 +238,7 @@ function decodeSingle(cells: SystemCells, regime: 'el2' | 'el3'): RegimeConfig {
       tcma: cells.bit(tcr, TCR_HIGH.TCMA),
       hpd: cells.bit(tcr, TCR_HIGH.HPD),
       e0pd: false,
+      walkCacheable: cells.bit(sctlr, SCTLR.C) && bothCacheable(cells, tcr, 8),
     },
     upper: undefined,
     mair: mairBytes(cells.get(mair)),

@@ -35,7 +35,8 @@ export const SLOW = -2;
 export const TlbKind = { read: 0, write: 1, fetch: 2 } as const;
 export type TlbKind = (typeof TlbKind)[keyof typeof TlbKind];
 
-export const EntryFlag = { tagged: 1, device: 2, guarded: 4 } as const;
+/** `uncached`: Device or Non-cacheable; accesses go past modelled caches. */
+export const EntryFlag = { tagged: 1, device: 2, guarded: 4, uncached: 8 } as const;
 
 /** Contexts that fit the key; when they run out, everything is dropped and numbering starts again. */
 export const MOST_CONTEXTS = 1 << 20;

@@ -11,7 +11,6 @@
  * Ref. DDI 0487, D8.2 (process), D8.3 (descriptors), D8.4 (permissions), D8.5 (access flag and dirty
  * state), D8.15 (fault priorities); J1 AArch64.S1Translate, AArch64.S2Translate.
  */
-import { PA } from '../../base/index.js';
 import { FaultStatus } from '../cpu/exception.js';
 import type { MemorySystem } from '../memory/memory-system.js';
 import type { HalfConfig, RegimeConfig, Stage2Config } from './regime.js';
@@ -38,6 +37,8 @@ export interface WalkResult {
   /** Physical address of the byte asked for. */
   pa: number;
   type: MemoryType;
+  /** Normal and cacheable at every level, with caches on. */
+  cacheable: boolean;
   /** MAIR says Tagged (and stage 2 lets it through). */
   tagged: boolean;
   /** The GP bit: BTI is enforced. */
@@ -118,6 +119,7 @@ export class Walker {
     return {
       pa: (top & 0xffff) * TWO32 + (low >>> 0),
       type: cacheable ? 'normal' : 'device',
+      cacheable: config.defaultCacheable,
       tagged: config.defaultTagged && intent !== 'fetch',
       guarded: false,
       size: 4096,
@@ -154,14 +156,16 @@ export class Walker {
     if (!allowed) return { status: FaultStatus.Permission + leaf.level };
     // Hardware management: AF is set, and AP[2] cleared on a write. Ref. D8.5.
     if (update !== 0 && !request.probe) {
-      const now = this.#memory.read32(PA(leaf.at));
-      this.#memory.write32(PA(leaf.at), (now | (1 << 10)) & ~(update & (1 << 7)));
+      const now = Number(this.#memory.load(leaf.at, 4, half.walkCacheable));
+      const then = ((now | (1 << 10)) & ~(update & (1 << 7))) >>> 0;
+      this.#memory.store(leaf.at, 4, BigInt(then), half.walkCacheable);
     }
     const attributes = config.mair[(leaf.low >>> 2) & 7]!;
     const isDevice = (attributes & 0xf0) === 0;
     return {
       pa: leaf.output,
       type: isDevice ? 'device' : 'normal',
+      cacheable: config.cached && !isDevice && isCacheable(attributes),
       tagged: attributes === 0xf0,
       guarded: (leaf.high & (1 << 18)) !== 0,
       size: leaf.size,
@@ -203,7 +207,8 @@ export class Walker {
     }
     if (!allowed) return { status: FaultStatus.Permission + leaf.level };
     if (update !== 0 && !probe) {
-      this.#memory.write32(PA(leaf.at), this.#memory.read32(PA(leaf.at)) | update);
+      const now = this.#memory.load(leaf.at, 4, half.walkCacheable);
+      this.#memory.store(leaf.at, 4, now | BigInt(update), half.walkCacheable);
     }
     const memAttr = (leaf.low >>> 2) & 15;
     return stage2Attributes(config, memAttr, leaf.output, leaf.size, (leaf.low >>> 8) & 3);
@@ -239,8 +244,9 @@ export class Walker {
         at = mapped.pa;
       }
       if (!this.#memory.isBacked(at, 8)) return { status: FaultStatus.ExternalOnWalk + level };
-      const dLow = this.#memory.read32(PA(at));
-      const dHigh = this.#memory.read32(PA(at + 4));
+      const descriptor = this.#memory.load(at, 8, half.walkCacheable);
+      const dLow = Number(BigInt.asIntN(32, descriptor));
+      const dHigh = Number(BigInt.asIntN(32, descriptor >> 32n));
       const kind = dLow & 3;
       if ((kind & 1) === 0) return { status: FaultStatus.Translation + level };
       // The address field, before its low bits are cut to the table's or the block's size.
@@ -265,6 +271,9 @@ export class Walker {
     }
   }
 }
+
+/** A MAIR byte of Normal memory: neither the outer nor the inner nibble is Non-cacheable. Tagged is Write-Back. */
+const isCacheable = (mair: number) => mair === 0xf0 || ((mair & 0xf0) !== 0x40 && (mair & 0x0f) !== 0x04);
 
 const topIgnored = (half: HalfConfig, intent: AccessIntent) =>
   intent === 'fetch' ? half.tbiFetch : half.tbi;
@@ -348,6 +357,7 @@ function stage2Attributes(
   return {
     pa,
     type: device ? 'device' : 'normal',
+    cacheable: writeBack && !config.cd,
     tagged: writeBack,
     guarded: false,
     size,
@@ -362,6 +372,7 @@ function combine(first: WalkResult, second: WalkResult): WalkResult {
   return {
     pa: second.pa,
     type: device ? 'device' : 'normal',
+    cacheable: first.cacheable && second.cacheable && !device,
     tagged: first.tagged && second.tagged && !device,
     guarded: first.guarded,
     size: Math.min(first.size, second.size),

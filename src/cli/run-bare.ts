@@ -1,0 +1,178 @@
+/**
+ * `mtemu run --bare`: a program that has the machine to itself.
+ *
+ * Firmware programs the tag ranges, then enters the program at the level that `--el` says, with the
+ * device tree's address in x0 and nothing else prepared: exceptions go to the program's own vectors.
+ * What it writes to the serial line and through semihosting is standard output.
+ */
+import { assemble } from '../assembler/index.js';
+import { inputError, renderDiagnostics, VA } from '../base/index.js';
+import type { DeviceTree } from '../devicetree/index.js';
+import { isElf, readElf } from '../elf/index.js';
+import { createEngine, type TraceStep } from '../engine/index.js';
+import {
+  BARE_OFFSET,
+  type BareProgram,
+  bootBare,
+  type ConductEnd,
+  Conductor,
+  type Incoherence,
+  type Machine,
+  memoryBanks,
+  runFirmware,
+  type Segment,
+} from '../machine/index.js';
+import { assemblyLoaders, decodeText } from './assembly-files.js';
+import type { CommandIo } from './command.js';
+
+export interface BareRequest {
+  readonly path: string;
+  readonly tree: DeviceTree;
+  readonly level: 1 | 2 | 3;
+  readonly engine: string;
+  readonly seed: number;
+  readonly caches: 'off' | 'model';
+  readonly onIncoherence: (report: Incoherence) => void;
+  readonly maxSteps?: number;
+  readonly expired?: () => boolean;
+  readonly onStep?: (step: TraceStep) => void;
+  /** Print counters at the end. */
+  readonly stats: boolean;
+}
+
+/** Output is held back until a line is full or this many bytes are. */
+const BUFFER = 4096;
+
+/** Collects bytes; whole lines go on at once. */
+class Output {
+  readonly #io: CommandIo;
+  readonly #bytes = new Uint8Array(BUFFER);
+  #used = 0;
+
+  constructor(io: CommandIo) {
+    this.#io = io;
+  }
+
+  put(byte: number): void {
+    this.#bytes[this.#used++] = byte;
+    if (byte === 10 || this.#used === BUFFER) this.flush();
+  }
+
+  flush(): void {
+    if (this.#used > 0) this.#io.stdout(this.#bytes.slice(0, this.#used));
+    this.#used = 0;
+  }
+}
+
+/** Runs to the end and gives the exit status. Throws InputError for programs and machines that cannot be. */
+export function runBare(request: BareRequest, io: CommandIo): number {
+  const { tree, level, seed } = request;
+  const program = loadProgram(request, io);
+  const output = new Output(io);
+  // What firmware says is not the program's output.
+  let entered = false;
+  const board = bootBare(
+    tree,
+    { ...program, level },
+    {
+      seed,
+      caches: request.caches,
+      recordTagWriters: false,
+      onSerial: (byte) => {
+        if (entered) output.put(byte);
+      },
+      onSemihostingOutput: (byte) => output.put(byte),
+      onControllerProblem: ({ range, problem }) =>
+        io.stderr(`mtemu: warning: tag controller: range ${range} refused: ${problem}\n`),
+    },
+  );
+  const { machine } = board;
+  machine.memory.onIncoherence = request.onIncoherence;
+  for (const what of board.missing) io.stderr(`mtemu: note: the machine has ${what}\n`);
+  const { onStep, maxSteps, expired } = request;
+  const engine = createEngine(machine, request.engine, onStep === undefined ? {} : { onStep });
+  runFirmware(board, engine);
+  entered = true;
+  const end = new Conductor(machine, engine, seed).run({
+    ...(maxSteps === undefined ? {} : { maxSteps }),
+    expired: () => {
+      output.flush();
+      return expired?.() ?? false;
+    },
+  });
+  output.flush();
+  const status = conclude(end, io);
+  if (request.stats) io.stderr(`${JSON.stringify(statistics(machine))}\n`);
+  return status;
+}
+
+/** A flat binary at QEMU's place for it, an ELF where it is linked, assembly as a flat binary. */
+function loadProgram({ path, tree }: BareRequest, io: CommandIo): Omit<BareProgram, 'level'> {
+  const bytes = io.readFile(path);
+  const base = memoryBanks(tree)[0]!.base + BARE_OFFSET;
+  if (isElf(bytes)) {
+    const elf = readElf(bytes, path);
+    const home = elf.segments.find((s) => elf.entry >= s.address && elf.entry < s.address + s.memorySize);
+    const offset = home === undefined ? 0n : home.physicalAddress - home.address;
+    return {
+      entry: Number(elf.entry + offset),
+      segments: elf.segments.map((s) => segment(path, s.physicalAddress, s.bytes, s.memorySize)),
+    };
+  }
+  if (!/\.s$/i.test(path)) {
+    if (bytes.length === 0) throw inputError('RUN-PROGRAM', 'the file is empty', { file: path });
+    return { entry: base, segments: [{ address: base, bytes }] };
+  }
+  const program = assemble(
+    { name: path, text: decodeText(bytes, path) },
+    { ...assemblyLoaders(io), textBase: VA(BigInt(base)) },
+  );
+  if (program.warnings.length > 0) {
+    io.stderr(`${renderDiagnostics(program.warnings, { color: io.color })}\n`);
+  }
+  return {
+    entry: Number(program.entry),
+    segments: program.sections
+      .filter((s) => s.flags.alloc && s.size > 0)
+      .map((s) => segment(path, s.address, s.type === 'nobits' ? new Uint8Array() : s.bytes, BigInt(s.size))),
+  };
+}
+
+function segment(path: string, address: bigint, bytes: Uint8Array, size: bigint): Segment {
+  if (address + size > 2n ** 48n || size > 2n ** 40n) {
+    throw inputError('RUN-PROGRAM', `a segment at 0x${address.toString(16)} does not fit physical memory`, {
+      file: path,
+    });
+  }
+  return { address: Number(address), bytes, size: Number(size) };
+}
+
+function conclude(end: ConductEnd, io: CommandIo): number {
+  switch (end.kind) {
+    case 'exit':
+      if (end.reset) io.stderr('mtemu: note: the program asked for a reset; the run ends here\n');
+      return end.status;
+    case 'limit':
+      io.stderr(`mtemu: the ${end.which === 'steps' ? '--max-steps' : '--timeout'} limit was reached\n`);
+      return 124;
+    case 'stuck':
+      io.stderr('mtemu: the program can make no progress any more\n');
+      for (const reason of end.reasons) io.stderr(`mtemu: ${reason}\n`);
+      return 124;
+    case 'halted':
+      io.stderr(`mtemu: the machine halted: ${end.message}\n`);
+      return 125;
+  }
+}
+
+function statistics(machine: Machine): Record<string, unknown> {
+  const sum = (of: (cpu: Machine['cpu']) => number) =>
+    machine.cpus.reduce((total, cpu) => total + of(cpu), 0);
+  return {
+    instructions: sum((cpu) => cpu.steps),
+    tagChecks: sum((cpu) => cpu.tagChecks),
+    faults: sum((cpu) => cpu.exceptions),
+    vmstat: {},
+    tagStorage: {},
+  };
+}
