@@ -43,6 +43,21 @@ export class Random {
     return result >>> 0;
   }
 
+  /** The generator's state goes to four words from `at`: generated code may draw the next numbers. */
+  save(words: Int32Array, at: number): void {
+    words[at] = this.#a;
+    words[at + 1] = this.#b;
+    words[at + 2] = this.#c;
+    words[at + 3] = this.#d;
+  }
+
+  restore(words: Int32Array, at: number): void {
+    this.#a = words[at]!;
+    this.#b = words[at + 1]!;
+    this.#c = words[at + 2]!;
+    this.#d = words[at + 3]!;
+  }
+
   /** The next 64 bits as an unsigned bigint. */
   u64(): bigint {
     return (BigInt(this.u32()) << 32n) | BigInt(this.u32());

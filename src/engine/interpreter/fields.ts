@@ -23,6 +23,8 @@ export const FieldKind = {
   target: 4,
   /** i64: distance of the instruction from its page. */
   pc: 8,
+  /** u16: offset of the cell of a system register that anyone may access. */
+  system: 2,
 } as const;
 export type FieldKind = keyof typeof FieldKind;
 

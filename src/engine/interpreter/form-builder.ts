@@ -51,6 +51,8 @@ export class FormBuilder {
   /** Which registers were SP, where that made a difference, in order. */
   readonly asked: boolean[] = [];
   branches = false;
+  /** The form is better a function than a case of the switch. */
+  isRare = false;
 
   constructor(frame: Frame) {
     this.frame = frame;
@@ -437,6 +439,19 @@ export class FormBuilder {
   }
 
   // ---- system --------------------------------------------------------------------------------------
+
+  /** Registers that nobody traps; records of others lead to the evaluator (see templates.ts). */
+  readSystemRegister(reg: Operand): Value {
+    this.isRare = true;
+    return wideValue(i64.load(this.#systemCell(reg), STATE));
+  }
+  writeSystemRegister(reg: Operand, value: Value): void {
+    this.isRare = true;
+    this.emit(i64.store(this.#systemCell(reg), value.wide(), STATE));
+  }
+  #systemCell(reg: Operand): Code {
+    return i32.add(local.get(this.frame.cpu), i32.load16U(this.record, this.field('system', reg)));
+  }
 
   /** Whatever a barrier orders is in order already, and contexts are looked at afresh after each change. */
   barrier(_kind: 'dmb' | 'dsb' | 'isb' | 'sb'): void {}

@@ -17,7 +17,7 @@ import {
 } from '../../../isa/index.js';
 import { type Field, RecordFull } from './fields.js';
 import { formBuilder, type Operand } from './form-builder.js';
-import { type Frame, Unsupported } from './frame.js';
+import { type Frame, FunctionFrame, LoopFrame, Unsupported } from './frame.js';
 import { MemoryFormBuilder } from './memory-forms.js';
 
 export interface Form {
@@ -137,8 +137,14 @@ export interface FormSet {
   readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Every form, by key, with an instruction of it. `frame` makes the frame to try one in. */
-export function allForms(frame: () => Frame): FormSet {
+/** The form of an instruction in the loop, or, where that cannot be, in a function. */
+export function anyFormOf(decoded: Decoded): Form | NoForm {
+  const form = formOf(decoded, new LoopFrame());
+  return isForm(form) ? form : formOf(decoded, new FunctionFrame());
+}
+
+/** Every form, by key, with an instruction of it. */
+export function allForms(): FormSet {
   const forms = new Map<string, Decoded>();
   const missing = new Map<string, Set<string>>();
   for (const row of ROWS) {
@@ -149,7 +155,7 @@ export function allForms(frame: () => Frame): FormSet {
       const which = discriminator(decoded);
       if (seen.has(which)) continue;
       seen.add(which);
-      const form = formOf(decoded, frame());
+      const form = anyFormOf(decoded);
       if (isForm(form)) {
         if (!forms.has(form.key)) forms.set(form.key, decoded);
       } else {

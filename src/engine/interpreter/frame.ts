@@ -24,6 +24,8 @@ export interface Frame {
   readonly topMask: Code;
   readonly half: Code;
   readonly checks: Code;
+  /** i32: fuel left when the instruction is done. */
+  readonly fuel: number;
   local(type: ValueType): number;
   /** Gives up the instruction, of which nothing has been done. */
   fail(): Code;
@@ -73,6 +75,7 @@ export class LoopFrame implements Frame {
   readonly record = LoopLocal.record;
   readonly cpu = LoopLocal.cpu;
   readonly page = LoopLocal.page;
+  readonly fuel = LoopLocal.fuel;
   readonly tlb = local.get(LoopLocal.tlb);
   readonly dataContext = local.get(LoopLocal.dataContext);
   readonly topMask = local.get(LoopLocal.topMask);
@@ -115,14 +118,15 @@ export class LoopFrame implements Frame {
   }
 }
 
-/** Parameters of a form's function: the record, the CPU's distance, the page. */
-export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, ValueType.i64];
+/** Parameters of a form's function: the record, the CPU's distance, the page, the fuel. */
+export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, ValueType.i64, ValueType.i32];
 
 export class FunctionFrame implements Frame {
   readonly thorough = true;
   readonly record = 0;
   readonly cpu = 1;
   readonly page = 2;
+  readonly fuel = 3;
   readonly tlb = cellI32(this.cpu, Cell.TLB);
   readonly dataContext = cellI64(this.cpu, Cell.DATA_CONTEXT);
   readonly topMask = cellI64(this.cpu, Cell.TOP_MASK);

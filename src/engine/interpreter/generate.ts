@@ -45,7 +45,7 @@ export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 }
 export const RUN_EXPORT = 'run';
 export const FORMS_SECTION = 'forms';
 
-/** Rows of these classes stand in the switch; the others are functions. */
+/** Forms of these classes stand in the switch unless they are rare; the others are functions. */
 const HOT: ReadonlySet<Row['class']> = new Set([
   'data-processing-immediate',
   'data-processing-register',
@@ -63,14 +63,17 @@ interface HandlerCode {
   readonly function: { readonly locals: readonly ValueType[]; readonly code: Code } | undefined;
 }
 
-function madeIn<F extends LoopFrame | FunctionFrame>(decoded: Decoded, frame: F): { form: Form; frame: F } {
+/** The form in the loop; undefined where it is rare or does not fit. */
+function inLoopOf(decoded: Decoded): { form: Form; frame: LoopFrame } | undefined {
+  const frame = new LoopFrame();
   const form = formOf(decoded, frame);
-  if (!isForm(form)) throw new Error(`a form of ${decoded.row.id} cannot be made: ${form.missing}`);
-  return { form, frame };
+  return isForm(form) && !form.builder.isRare ? { form, frame } : undefined;
 }
 
 function functionOf(decoded: Decoded): HandlerCode['function'] {
-  const { form, frame } = madeIn(decoded, new FunctionFrame());
+  const frame = new FunctionFrame();
+  const form = formOf(decoded, frame);
+  if (!isForm(form)) throw new Error(`a form of ${decoded.row.id} cannot be made: ${form.missing}`);
   return { locals: frame.locals, code: [form.builder.body, i32.const(Outcome.done)] };
 }
 
@@ -84,8 +87,7 @@ function identity(code: Code): string {
 function handlersOf(forms: ReadonlyMap<string, Decoded>): HandlerCode[] {
   const known = new Map<string, HandlerCode>();
   for (const [key, decoded] of forms) {
-    const hot = HOT.has(decoded.row.class);
-    const inLoop = hot ? madeIn(decoded, new LoopFrame()) : undefined;
+    const inLoop = HOT.has(decoded.row.class) ? inLoopOf(decoded) : undefined;
     const own = inLoop === undefined || inLoop.frame.fails ? functionOf(decoded) : undefined;
     const inline = inLoop?.form.builder.body;
     const which = `${inline === undefined ? '' : identity(inline)}|${own === undefined ? '' : identity(own.code)}`;
@@ -182,6 +184,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number): Co
     get(LoopLocal.record),
     get(LoopLocal.cpu),
     get(LoopLocal.page),
+    get(LoopLocal.fuel),
   );
   const slow = [block(SLOW, nest), when(i32.eqz(form), LoopFrame.advance())];
   const next = [
@@ -219,7 +222,7 @@ export interface GeneratedInterpreter {
 }
 
 export function generateInterpreter(): GeneratedInterpreter {
-  const { forms, missing } = allForms(() => new LoopFrame());
+  const { forms, missing } = allForms();
   const handlers = handlersOf(forms);
   const module = new ModuleWriter();
   module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);

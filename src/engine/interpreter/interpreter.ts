@@ -21,6 +21,7 @@ import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
 import { Cell, cpuDistance, Exit, GUARDED, INDIRECT } from './layout.js';
 import { interpreterModule } from './module.js';
+import { makeTagWriters } from './tag-writers.js';
 import { Templates } from './templates.js';
 
 /**
@@ -29,6 +30,8 @@ import { Templates } from './templates.js';
  */
 const SLICE = 1 << 17;
 const BIT_55 = 0x80_0000;
+/** No host offset of guest memory. */
+const NOWHERE = 1;
 
 export interface InterpreterStatistics {
   /** Instructions that the evaluator did, by what for: those without a form, and those that gave up. */
@@ -40,15 +43,19 @@ export interface InterpreterStatistics {
 
 export class Interpreter implements Engine {
   readonly name = 'interpret';
+  readonly #machine: Machine;
   readonly #evaluator: Evaluator;
   readonly #alwaysEvaluates: boolean;
   readonly #pages: CodePages;
   readonly #run: (cpu: number, fuel: number) => number;
   readonly #hasBti: boolean;
+  /** See Cell.TAG_WRITERS. */
+  #tagWriterTable: number | undefined;
   #evaluated = 0;
   #entries = 0;
 
   constructor(machine: Machine, options: EvaluatorOptions = {}) {
+    this.#machine = machine;
     this.#evaluator = new Evaluator(machine, options);
     // Traces are the evaluator's; so are modelled caches, which host offsets go round.
     this.#alwaysEvaluates = options.onStep !== undefined || !machine.memory.isDirect;
@@ -58,6 +65,7 @@ export class Interpreter implements Engine {
     this.#run = run;
     this.#pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
     this.#pages.dropAll();
+    if (machine.memory.recordsTagWriters) this.#tagWriterTable = makeTagWriters(machine);
   }
 
   get statistics(): InterpreterStatistics {
@@ -72,13 +80,13 @@ export class Interpreter implements Engine {
     let left = maxInstructions;
     try {
       while (left > 0) {
-        if (cpu.pstate.btype !== 0 || cpu.pstate.il !== 0) {
+        if (cpu.pstate.btype !== 0 || cpu.pstate.il !== 0 || cpu.steps >= cpu.deadline) {
           left--;
           const stop = this.#evaluate(cpu);
           if (stop !== undefined) return stop;
           continue;
         }
-        const fuel = Math.min(left, SLICE);
+        const fuel = Math.min(left, SLICE, cpu.deadline - cpu.steps);
         const reason = this.#enter(cpu, fuel);
         const done = fuel - this.#word(cpu, Cell.FUEL);
         cpu.steps += done;
@@ -116,6 +124,8 @@ export class Interpreter implements Engine {
 
   #enter(cpu: Cpu, fuel: number): number {
     this.#entries++;
+    // May grow the memory: before anything looks at it.
+    const tagWriters = cpu.memory.recordsTagWriters ? this.#tagWriters() : 0;
     const words = cpu.linear.i32;
     const base = cpu.base >>> 2;
     const half = words[base + (Cell.PC >>> 2) + 1]! & BIT_55;
@@ -135,12 +145,43 @@ export class Interpreter implements Engine {
     words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked || (isChecked && tcma));
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
-    words[base + (Cell.TAG_STORES_SEEN >>> 2)] = Number(cpu.memory.recordsTagWriters);
+    words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters;
+    const stepsAtEnd = cpu.steps + fuel;
+    words[base + (Cell.STEPS_AT_END >>> 2)] = stepsAtEnd | 0;
+    words[base + (Cell.STEPS_AT_END >>> 2) + 1] = Math.floor(stepsAtEnd / 2 ** 32);
     const checks = base + (Cell.TAG_CHECKS >>> 2);
     words[checks] = 0;
+    const { tagRandom } = cpu.environment;
+    tagRandom.save(words, base + (Cell.RANDOM >>> 2));
+    const { monitor } = cpu.access;
+    const marked = this.#markedHost(cpu);
+    words[base + (Cell.EXCLUSIVE >>> 2)] = marked;
+    words[base + (Cell.EXCLUSIVE_BYTES >>> 2)] = monitor.bytes;
     const reason = this.#run(cpuDistance(cpu.index), fuel);
     cpu.tagChecks += cpu.linear.u32[checks]!;
+    tagRandom.restore(words, base + (Cell.RANDOM >>> 2));
+    const mark = cpu.linear.u32[base + (Cell.EXCLUSIVE >>> 2)]!;
+    if (mark !== 0)
+      monitor.set(cpu.memory.dram.physicalOf(mark), words[base + (Cell.EXCLUSIVE_BYTES >>> 2)]!);
+    else if (mark !== marked) monitor.clear();
     return reason;
+  }
+
+  /**
+   * Host offset of what the exclusive monitor marks: 0 for nothing, NOWHERE for memory without one, where
+   * stores are the evaluator's as it has no entries.
+   */
+  #markedHost(cpu: Cpu): number {
+    const { pa } = cpu.access.monitor;
+    const { dram } = cpu.memory;
+    if (pa < 0) return 0;
+    return dram.contains(pa) && dram.isTouched(pa) ? dram.hostForRead(pa) : NOWHERE;
+  }
+
+  /** Made at the first entry with a machine that remembers. */
+  #tagWriters(): number {
+    this.#tagWriterTable ??= makeTagWriters(this.#machine);
+    return this.#tagWriterTable;
   }
 
   /** After a branch to a register: BranchAddr, and PSTATE.BTYPE. */

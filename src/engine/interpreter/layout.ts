@@ -70,12 +70,19 @@ export const Cell = {
   SP_CHECKED: cell(8),
   /** i32: 1 where allocation tags are accessible. */
   ATA: cell(9),
-  /** i32: 1 where tag stores must be seen by TypeScript. */
-  TAG_STORES_SEEN: cell(10),
+  /** i32: host offset of the table of tag writers; 0 where none are remembered, 1 where TypeScript must see tag stores. */
+  TAG_WRITERS: cell(10),
   /** i32: fuel left at an exit. */
   FUEL: cell(11),
   /** i32: at an exit to another page, how it was branched to: 0 directly, else INDIRECT and the new PSTATE.BTYPE. */
   BTYPE: cell(12),
+  /** i64: instructions executed when the fuel will be used up. */
+  STEPS_AT_END: cell(13),
+  /** i32: host offset of what the exclusive monitor marks, 0 for nothing; i32: its bytes. */
+  EXCLUSIVE: cell(14),
+  EXCLUSIVE_BYTES: cell(14) + 4,
+  /** Four i32: the generator of IRG's tags. */
+  RANDOM: cell(15),
 } as const;
 
 /** Memory argument offset of a CPU's state, to which the CPU's distance is added. */
@@ -89,3 +96,11 @@ export const GUARDED = 1;
 
 /** Added to the BTYPE that a branch to a register gives: the address goes through BranchAddr. */
 export const INDIRECT = 4;
+
+/**
+ * An entry of the table of tag writers, found by the granule's host offset: i32 the offset / 16 (0: empty), i32 the
+ * tag before and, 8 bits up, after; i64 PC; i64 step.
+ */
+export const TagWriterEntry = { BYTES: 32, GRANULE: 0, TAGS: 4, PC: 8, STEP: 16 } as const;
+/** Entries: contiguous 16 MiB never collide. */
+export const TAG_WRITER_ENTRIES = 1 << 20;

@@ -13,7 +13,7 @@ import { CHUNK, CpuLayout, cellOf, TLB_ENTRIES, TLB_TABLE_BYTES, ZERO_CHUNK } fr
 import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
 import { Unsupported } from './frame.js';
-import { Cell, STATE } from './layout.js';
+import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';
 
 type Size = 1 | 2 | 4 | 8;
@@ -28,6 +28,7 @@ const TAG_ADDEND = 12;
 /** Tag addends from here up are UNTAGGED and SLOW. */
 const SPECIAL = -2;
 const GCR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('gcr_el1');
+const RGSR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('rgsr_el1');
 /** No alignment is promised: WebAssembly allows any. */
 const ANY = 0;
 
@@ -103,8 +104,26 @@ export class MemoryFormBuilder extends FormBuilder {
     access: Access,
     alsoRead = false,
   ): number {
+    const probe = this.#probe(table, address, bytes, elements, access, alsoRead);
+    if (access.tagChecked) {
+      this.#checkTags(probe, bytes, elements, !(access.kind === 'normal' && this.frame.thorough));
+    }
+    return this.keep32(this.#host(probe));
+  }
+
+  /** The same without the tag check. */
+  #probe(
+    table: Table,
+    address: Value,
+    bytes: Size,
+    elements: 1 | 2,
+    access: Access,
+    alsoRead: boolean,
+  ): Probe {
     const { frame } = this;
     if (access.unprivileged === true) throw new Unsupported('unprivileged access');
+    // Ordered accesses, and bytes and halfwords by SP, are not worth a place in the switch.
+    if (access.kind !== 'normal' || (bytes < 4 && this.asked.includes(true))) this.isRare = true;
     const va = this.keep(address.wide());
     const low = this.keep32(i32.wrap(local.get(va)));
     const isNormal = access.kind === 'normal';
@@ -122,9 +141,7 @@ export class MemoryFormBuilder extends FormBuilder {
       this.emit(frame.failIf(i32.gtU(offset, i32.const(4096 - size))));
     }
     if (alsoRead) this.#find('read', va, low);
-    const probe = this.#find(table, va, low);
-    if (access.tagChecked) this.#checkTags(probe, bytes, elements, !mayMisalign);
-    return this.keep32(this.#host(probe));
+    return this.#find(table, va, low);
   }
 
   #host(probe: Probe): Code {
@@ -152,7 +169,6 @@ export class MemoryFormBuilder extends FormBuilder {
   }
 
   load(bytes: Size, address: Value, access: Access): Value {
-    if (access.kind === 'exclusive') throw new Unsupported('exclusive access');
     return this.#fromHost(bytes, this.#access('read', address, bytes, 1, access));
   }
 
@@ -241,6 +257,78 @@ export class MemoryFormBuilder extends FormBuilder {
     return [first, second];
   }
 
+  // ---- exclusives ----------------------------------------------------------------------------------
+
+  #cell(cell: number): Code {
+    return this.cell32(cell);
+  }
+  #setCell(cell: number, value: Code): Code {
+    return i32.store(local.get(this.frame.cpu), value, STATE + cell);
+  }
+
+  /** A load that marks; memory that does not exist yet has no place to mark. */
+  #loadMarked(bytes: Size, elements: 1 | 2, address: Value, access: Access): number {
+    const probe = this.#probe('read', address, bytes, elements, access, false);
+    const host = this.keep32(this.#host(probe));
+    const inZeroes = i32.ltU(i32.sub(local.get(host), i32.const(ZERO_CHUNK)), i32.const(CHUNK));
+    this.emit(this.frame.failIf(inZeroes));
+    // Nothing may give up behind the check, which counts.
+    if (access.tagChecked) this.#checkTags(probe, bytes, elements, true);
+    this.emit(this.#setCell(Cell.EXCLUSIVE, local.get(host)));
+    this.emit(this.#setCell(Cell.EXCLUSIVE_BYTES, i32.const(bytes * elements)));
+    return host;
+  }
+
+  loadExclusive(bytes: Size, address: Value, access: Access): Value {
+    return this.#fromHost(bytes, this.#loadMarked(bytes, 1, address, access));
+  }
+
+  loadExclusivePair(bytes: 4 | 8, address: Value, access: Access): readonly [Value, Value] {
+    const host = this.#loadMarked(bytes, 2, address, access);
+    return [this.#fromHost(bytes, host), this.#fromHost(bytes, host, bytes)];
+  }
+
+  storeExclusive(bytes: Size, address: Value, value: Value, access: Access): Value {
+    return this.#storeExclusive(bytes, 1, address, access, (host) => this.#toHost(bytes, host, value));
+  }
+
+  storeExclusivePair(bytes: 4 | 8, address: Value, first: Value, second: Value, access: Access): Value {
+    return this.#storeExclusive(bytes, 2, address, access, (host) => {
+      this.#toHost(bytes, host, first);
+      this.#toHost(bytes, host, second, bytes);
+    });
+  }
+
+  /** The translation is checked whether the monitor passes or not, the tag only if it does. */
+  #storeExclusive(
+    bytes: Size,
+    elements: 1 | 2,
+    address: Value,
+    access: Access,
+    store: (host: number) => void,
+  ): Value {
+    const probe = this.#probe('write', address, bytes, elements, access, false);
+    const host = this.keep32(this.#host(probe));
+    const status = this.keep32(i32.const(1));
+    const passes = i32.and(
+      i32.eq(this.#cell(Cell.EXCLUSIVE), local.get(host)),
+      i32.eq(this.#cell(Cell.EXCLUSIVE_BYTES), i32.const(bytes * elements)),
+    );
+    const stored = this.nested(() => {
+      if (access.tagChecked) this.#checkTags(probe, bytes, elements, true);
+      store(host);
+      this.emit(local.set(status, i32.const(0)));
+    });
+    this.emit(when(passes, stored));
+    this.emit(this.#setCell(Cell.EXCLUSIVE, i32.const(0)));
+    return narrowLocal(status);
+  }
+
+  clearExclusive(): void {
+    this.isRare = true;
+    this.emit(this.#setCell(Cell.EXCLUSIVE, i32.const(0)));
+  }
+
   // ---- tags ----------------------------------------------------------------------------------------
 
   tagAccessEnabled(): Code {
@@ -259,19 +347,102 @@ export class MemoryFormBuilder extends FormBuilder {
   nextTag(tag: Value, offset: Value): Value {
     const at = this.keep32(tag.low());
     const steps = this.keep32(i32.and(offset.low(), i32.const(15)));
-    const exclude = this.keep32(i32.load16U(local.get(this.frame.cpu), STATE + GCR_EL1));
+    const exclude = this.keep32(this.#exclude());
+    this.emit(this.#chooseTag(at, steps, exclude));
+    return narrowLocal(at);
+  }
+
+  #exclude(): Code {
+    return i32.load16U(local.get(this.frame.cpu), STATE + GCR_EL1);
+  }
+
+  #isExcluded(exclude: number, tag: number): Code {
+    return i32.and(i32.shrU(local.get(exclude), local.get(tag)), i32.const(1));
+  }
+
+  /** Moves the tag in local `at` by the steps in local `steps` over tags that are not excluded. */
+  #chooseTag(at: number, steps: number, exclude: number): Code {
     const step = local.set(at, i32.and(i32.add(local.get(at), i32.const(1)), i32.const(15)));
     const again = new Label('next tag');
-    const isExcluded = i32.and(i32.shrU(local.get(exclude), local.get(at)), i32.const(1));
     const more = i32.gtU(local.get(steps), i32.const(1));
     const fewer = local.set(steps, i32.sub(local.get(steps), i32.const(1)));
     const search: Code = [
       when(local.get(steps), step),
-      loop(again, [when(isExcluded, [step, br(again)]), when(more, [fewer, step, br(again)])]),
+      loop(again, [
+        when(this.#isExcluded(exclude, at), [step, br(again)]),
+        when(more, [fewer, step, br(again)]),
+      ]),
     ];
     const allExcluded = i32.eq(local.get(exclude), i32.const(0xffff));
-    this.emit(when(allExcluded, local.set(at, i32.const(0)), search));
-    return narrowLocal(at);
+    return when(allExcluded, local.set(at, i32.const(0)), search);
+  }
+
+  /** IRG. Ref. TagUnit.random. */
+  randomTag(exclude: Value): Value {
+    const cpu = local.get(this.frame.cpu);
+    const excluded = this.keep32(i32.or(i32.and(exclude.low(), i32.const(0xffff)), this.#exclude()));
+    const tag = this.keep32(i32.const(0));
+    const seed = this.frame.local(ValueType.i32);
+    const rgsr = i32.load(cpu, STATE + RGSR_EL1);
+    const startSeed = local.set(seed, i32.and(i32.shrU(rgsr, i32.const(8)), i32.const(0xffff)));
+    const ours = this.nested(() => this.#uniformTag(tag, excluded));
+    const theirs = this.nested(() => {
+      this.emit(local.set(tag, i32.and(rgsr, i32.const(15))));
+      const offset = this.keep32(i32.const(0));
+      for (let i = 0; i < 4; i++) this.emit(this.#shiftSeed(seed, offset, i));
+      this.emit(this.#chooseTag(tag, offset, excluded));
+    });
+    const isOurs = i32.and(i32.load8U(cpu, STATE + GCR_EL1 + 2), i32.const(1));
+    const result = i32.or(i32.shl(local.get(seed), i32.const(8)), local.get(tag));
+    this.emit(
+      when(this.tagAccessEnabled(), [
+        startSeed,
+        when(isOurs, ours, theirs),
+        i64.store(cpu, i64.extendI32U(result), STATE + RGSR_EL1),
+      ]),
+    );
+    return narrowLocal(tag);
+  }
+
+  /** One step of RGSR_EL1's shift register; its new top bit is bit `i` of the offset. */
+  #shiftSeed(seed: number, offset: number, i: number): Code {
+    const bit = (n: number) => i32.shrU(local.get(seed), i32.const(n));
+    const taps = i32.xor(i32.xor(bit(5), bit(3)), i32.xor(bit(2), local.get(seed)));
+    const top = this.frame.local(ValueType.i32);
+    return [
+      local.set(top, i32.and(taps, i32.const(1))),
+      local.set(seed, i32.or(i32.shl(local.get(top), i32.const(15)), bit(1))),
+      local.set(offset, i32.or(local.get(offset), i32.shl(local.get(top), i32.const(i)))),
+    ];
+  }
+
+  /** A tag of those not excluded, each as likely. Ref. src/base/random.ts (xoshiro128**), uniformTag. */
+  #uniformTag(tag: number, excluded: number): void {
+    const cpu = local.get(this.frame.cpu);
+    const word = (i: number) => i32.load(cpu, STATE + Cell.RANDOM + 4 * i);
+    const put = (i: number, value: Code) => i32.store(cpu, value, STATE + Cell.RANDOM + 4 * i);
+    const rotl = (value: Code, by: number) => i32.rotr(value, i32.const(32 - by));
+    const random = this.keep32(i32.mul(rotl(i32.mul(word(1), i32.const(5)), 7), i32.const(9)));
+    const t = this.keep32(i32.shl(word(1), i32.const(9)));
+    this.emit(
+      put(2, i32.xor(word(2), word(0))),
+      put(3, i32.xor(word(3), word(1))),
+      put(1, i32.xor(word(1), word(2))),
+      put(0, i32.xor(word(0), word(3))),
+      put(2, i32.xor(word(2), local.get(t))),
+      put(3, rotl(word(3), 11)),
+    );
+    const allowed = i32.sub(i32.const(16), i32.popcnt(local.get(excluded)));
+    const scaled = i64.mul(i64.extendI32U(local.get(random)), i64.extendI32U(allowed));
+    const index = this.keep32(i32.wrap(i64.shrU(scaled, i64.const(32n))));
+    const again = new Label('next tag');
+    const step = local.set(tag, i32.add(local.get(tag), i32.const(1)));
+    const fewer = local.set(index, i32.sub(local.get(index), i32.const(1)));
+    const search = loop(again, [
+      when(this.#isExcluded(excluded, tag), [step, br(again)]),
+      when(local.get(index), [fewer, step, br(again)]),
+    ]);
+    this.emit(when(allowed, search));
   }
 
   /** The granule of an address, translated for tag access: the probe, and the tag addend in a local. */
@@ -306,11 +477,12 @@ export class MemoryFormBuilder extends FormBuilder {
     const va = this.keep(address.wide());
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, granules);
+    const host = this.keep32(this.#host(probe));
+    const noted = this.#noteWriters(probe, addend, host, value, granules);
     if (zeroData) {
-      const host = this.keep32(this.#host(probe));
       for (let at = 0; at < 16 * granules; at += 8) this.#toHost(8, host, constantValue(0n), at);
     }
-    this.emit(when(this.#hasTags(addend), this.#putTags(probe, addend, value, granules)));
+    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, granules)]));
   }
 
   storeTagPair(address: Value, tag: Value, first: Value, second: Value): void {
@@ -318,16 +490,57 @@ export class MemoryFormBuilder extends FormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, 1);
     const host = this.keep32(this.#host(probe));
+    const noted = this.#noteWriters(probe, addend, host, value, 1);
     this.#toHost(8, host, first);
     this.#toHost(8, host, second, 8);
-    this.emit(when(this.#hasTags(addend), this.#putTags(probe, addend, value, 1)));
+    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, 1)]));
+  }
+
+  /**
+   * Code that remembers who writes these tags, where that is asked for. Gives up, before anything is
+   * written, where another granule has the entry.
+   */
+  #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2): Code {
+    const table = this.keep32(this.cell32(Cell.TAG_WRITERS));
+    const { frame } = this;
+    const check: Code[] = [];
+    const note: Code[] = [];
+    for (let i = 0; i < granules; i++) {
+      const key = frame.local(ValueType.i32);
+      const entry = frame.local(ValueType.i32);
+      const index = i32.and(local.get(key), i32.const(TAG_WRITER_ENTRIES - 1));
+      const known = i32.load(local.get(entry), TagWriterEntry.GRANULE);
+      check.push(
+        local.set(key, i32.shrU(i32.add(local.get(host), i32.const(16 * i)), i32.const(4))),
+        local.set(entry, i32.add(local.get(table), i32.mul(index, i32.const(TagWriterEntry.BYTES)))),
+        when(known, frame.failIf(i32.ne(known, local.get(key)))),
+      );
+      const low = i32.add(local.get(probe.low), i32.const(16 * i));
+      const byte = i32.load8U(i32.add(i32.shrU(low, i32.const(5)), local.get(addend)));
+      const before = i32.and(
+        i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4))),
+        i32.const(15),
+      );
+      const pc = i64.add(local.get(frame.page), i64.load(this.record, this.fields.offsetOf('pc', [])));
+      const left = i64.extendI32U(local.get(frame.fuel));
+      const step = i64.sub(i64.load(local.get(frame.cpu), STATE + Cell.STEPS_AT_END), left);
+      const at = local.get(entry);
+      note.push(
+        i32.store(at, local.get(key), TagWriterEntry.GRANULE),
+        i32.store(at, i32.or(before, i32.shl(local.get(value), i32.const(8))), TagWriterEntry.TAGS),
+        i64.store(at, pc, TagWriterEntry.PC),
+        i64.store(at, step, TagWriterEntry.STEP),
+      );
+    }
+    this.emit(when(local.get(table), when(this.#hasTags(addend), check)));
+    return when(local.get(table), note);
   }
 
   /** Gives up where a tag store is not one of bytes in memory. */
   #tagStore(va: number, granules: 1 | 2): { probe: Probe; addend: number } {
     const { frame } = this;
     this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
-    this.emit(frame.failIf(this.cell32(Cell.TAG_STORES_SEEN)));
+    this.emit(frame.failIf(i32.eq(this.cell32(Cell.TAG_WRITERS), i32.const(1))));
     if (granules === 2) {
       const offset = i32.and(i32.wrap(local.get(va)), i32.const(4095));
       this.emit(frame.failIf(i32.eq(offset, i32.const(4080))));

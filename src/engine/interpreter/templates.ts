@@ -4,12 +4,18 @@
  * What does not depend on where the instruction stands is worked out once for each word and kept; the
  * rest (the PC, addresses, branch targets) is filled in for each place.
  */
-import { type Concrete, decode, decodeOperands, type LabelValue, type Shape } from '../../../isa/index.js';
-import { SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
+import {
+  type Concrete,
+  decode,
+  decodeOperands,
+  type LabelValue,
+  type Shape,
+  systemRegisterByEncoding,
+} from '../../../isa/index.js';
+import { CpuLayout, cellOf, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
-import { discriminator, formOf, isForm } from './forms.js';
-import { FunctionFrame, LoopFrame } from './frame.js';
+import { anyFormOf, discriminator, isForm } from './forms.js';
 import { Handler, RECORD_BYTES } from './layout.js';
 
 /** A part of the record that depends on the place. */
@@ -59,6 +65,17 @@ const CONDITION_TABLES = Array.from({ length: 16 }, (_, condition) => {
   return table;
 });
 
+/** System registers that nothing traps: their cells are read and written in place. */
+const FREE_READ: readonly string[] = ['tpidr_el0', 'tpidrro_el0'];
+const FREE_WRITE: readonly string[] = ['tpidr_el0'];
+
+/** The offset of such a register's cell; undefined for others. */
+function freeCell(encoding: number, row: string): number | undefined {
+  const name = systemRegisterByEncoding(encoding)?.name;
+  if (name === undefined || !(row === 'MRS' ? FREE_READ : FREE_WRITE).includes(name)) return undefined;
+  return CpuLayout.SYSTEM + 8 * cellOf(name);
+}
+
 export class Templates {
   readonly #handlers: ReadonlyMap<string, number>;
   readonly #hasFeature: (feature: string) => boolean;
@@ -85,10 +102,7 @@ export class Templates {
     const words = new Int32Array(RECORD_BYTES / 4);
     const view = new DataView(words.buffer);
     const decoded = decode(word, this.#hasFeature);
-    if (decoded === undefined) {
-      view.setUint16(0, Handler.evaluate, true);
-      return { words, placed: [], registers: [], endsBlock: true };
-    }
+    if (decoded === undefined) return { ...this.#evaluated(), endsBlock: true };
     const which = discriminator(decoded);
     let form = this.#forms.get(which);
     if (form === undefined) {
@@ -115,6 +129,12 @@ export class Templates {
         case 'condition':
           view.setUint16(offset, CONDITION_TABLES[value as number]!, true);
           break;
+        case 'system': {
+          const cell = freeCell(value as number, decoded.row.id);
+          if (cell === undefined) return this.#evaluated();
+          view.setUint16(offset, cell, true);
+          break;
+        }
         case 'pc':
           placed.push({ kind, offset, delta: 0, page: false });
           break;
@@ -129,10 +149,14 @@ export class Templates {
     return { words, placed, registers, endsBlock: BLOCK_ENDS.has(decoded.row.id) };
   }
 
+  #evaluated(): Template {
+    const words = new Int32Array(RECORD_BYTES / 4);
+    words[0] = Handler.evaluate;
+    return { words, placed: [], registers: [], endsBlock: false };
+  }
+
   #formFor(decoded: NonNullable<ReturnType<typeof decode>>): KnownForm {
-    let form = formOf(decoded, new LoopFrame());
-    // Forms of their own may want more temporaries than the loop has.
-    if (!isForm(form)) form = formOf(decoded, new FunctionFrame());
+    const form = anyFormOf(decoded);
     if (!isForm(form)) return EVALUATED;
     const handler = this.#handlers.get(form.key);
     return handler === undefined ? EVALUATED : { handler, fields: form.fields };

@@ -119,6 +119,7 @@ export const i32 = {
   leU: binary(0x4d),
   geU: binary(0x4f),
   clz: unary(0x67),
+  popcnt: unary(0x69),
   add: binary(0x6a),
   sub: binary(0x6b),
   mul: binary(0x6c),

@@ -32,6 +32,8 @@ export class Dram {
   readonly banks: readonly DramBank[];
   /** Host offset of each chunk, 0 while untouched. */
   readonly #leaves = new Map<number, Int32Array>();
+  /** The physical chunk of each chunk of host memory. */
+  readonly #chunkOfHost = new Map<number, number>();
   #touched = 0;
   /** Called with the chunk's physical address when it gets host memory: read mappings of zeros are stale then. */
   readonly #listeners: ((chunk: PA) => void)[] = [];
@@ -148,6 +150,7 @@ export class Dram {
       if (host === 0) {
         host = this.linear.allocate(CHUNK);
         leaf[chunk % LEAF] = host;
+        this.#chunkOfHost.set(host / CHUNK, chunk);
         this.#touched++;
         for (const listener of this.#listeners) listener((chunk * CHUNK) as PA);
       }
@@ -155,6 +158,12 @@ export class Dram {
       this.#lastHost = host;
     }
     return this.#lastHost + (pa % CHUNK);
+  }
+
+  /** The physical address of a byte of host memory that is DRAM, else -1. */
+  physicalOf(host: number): number {
+    const chunk = this.#chunkOfHost.get(Math.floor(host / CHUNK));
+    return chunk === undefined ? -1 : chunk * CHUNK + (host % CHUNK);
   }
 
   /** Physical addresses of the 64 KiB chunks that have host memory. */

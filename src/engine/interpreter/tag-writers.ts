@@ -1,0 +1,37 @@
+/**
+ * Who wrote which tag last, as generated code remembers it: a table in linear memory, found by the
+ * granule's place in host memory.
+ *
+ * Generated code leaves a tag store to the evaluator where the entry belongs to another granule, so
+ * that nothing in the table is ever older than what the memory system was told.
+ */
+import { CHUNK, type Machine, OutOfHostMemory, type TagWrite, ZERO_CHUNK } from '../../machine/index.js';
+import { TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
+
+/** Makes the table and gives its host offset for the cell; 1 where there is no room for it. */
+export function makeTagWriters(machine: Machine): number {
+  const { linear, dram, memory } = machine;
+  let table: number;
+  try {
+    table = linear.allocate(TAG_WRITER_ENTRIES * TagWriterEntry.BYTES);
+  } catch (thrown) {
+    if (thrown instanceof OutOfHostMemory) return 1;
+    throw thrown;
+  }
+  memory.tagWritersOfEngine = (pa): TagWrite | undefined => {
+    if (!dram.contains(pa)) return undefined;
+    const host = dram.hostForRead(pa);
+    if (host >= ZERO_CHUNK && host < ZERO_CHUNK + CHUNK) return undefined;
+    const key = host >>> 4;
+    const at = table + (key & (TAG_WRITER_ENTRIES - 1)) * TagWriterEntry.BYTES;
+    if (linear.u32[(at + TagWriterEntry.GRANULE) >>> 2] !== key) return undefined;
+    const tags = linear.u32[(at + TagWriterEntry.TAGS) >>> 2]!;
+    return {
+      pc: linear.u64[(at + TagWriterEntry.PC) >>> 3]!,
+      step: linear.u64[(at + TagWriterEntry.STEP) >>> 3]!,
+      before: tags & 15,
+      after: (tags >> 8) & 15,
+    };
+  };
+  return table;
+}
