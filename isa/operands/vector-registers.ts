@@ -14,6 +14,8 @@ export interface ArrangementRule {
   readonly fields: readonly string[];
   /** Every arrangement with its fields, the first that matches is printed. */
   readonly choices: readonly (readonly [name: string, fields: Fields])[];
+  /** The arrangement of a word, where its fields hold more than the choices say (`immh`, `imm5`). */
+  readonly name?: (f: Fields) => string | undefined;
 }
 
 export const SIZES = ['b', 'h', 's', 'd'] as const;
@@ -65,6 +67,7 @@ export function byQ(size: number, options: { readonly with1d?: boolean } = {}): 
 }
 
 function nameOf(rule: ArrangementRule, f: Fields): string {
+  if (rule.name !== undefined) return rule.name(f) ?? '?';
   const found = rule.choices.find(([, fields]) =>
     Object.entries(fields).every(([name, value]) => f[name] === value),
   );
