@@ -179,6 +179,9 @@ export type VectorBinary =
  */
 export type VectorTernary = 'bitSelect' | 'sqrdmlah' | 'sqrdmlsh';
 
+/** AESSubBytes and AESShiftRows, their inverses, AESMixColumns, its inverse; of a state of 16 bytes. */
+export type AesOperation = 'subBytesShiftRows' | 'invSubBytesShiftRows' | 'mixColumns' | 'invMixColumns';
+
 /** How a lane is made half as wide: cut; saturated from signed, from unsigned, from signed to unsigned (QC). */
 export type Narrowing = 'cut' | 'sqxtn' | 'uqxtn' | 'sqxtun';
 
@@ -413,6 +416,7 @@ export interface Builder<T extends Words> {
   vNarrow(how: Narrowing, size: 8 | 16 | 32, a: T['q']): T['q'];
   /** Carry-less product of two 64-bit numbers (PMULL on 64-bit elements). */
   polynomialProduct(a: T['x'], b: T['x']): T['q'];
+  aes(operation: AesOperation, state: T['q']): T['q'];
   /** The scalar operations on the lowest `lanes` lanes; zeros above them. `mulAddH` gives 32-bit lanes. */
   vfp1(operation: FpUnary, size: FpSize, lanes: number, a: T['q']): T['q'];
   vfp2(operation: FpBinary, size: FpSize, lanes: number, a: T['q'], b: T['q']): T['q'];

@@ -133,7 +133,7 @@ export const FEATURES = {
 
 export type FeatureName = keyof typeof FEATURES;
 
-/** Features of the FP and SIMD instructions. No row has them yet, so a machine does not announce them. */
+/** Features of the FP and SIMD instructions. */
 export const FP_FEATURES: readonly FeatureName[] = [
   'FEAT_FP',
   'FEAT_AdvSIMD',
@@ -189,6 +189,7 @@ export const DEFAULT_FEATURES: readonly FeatureName[] = [
   'FEAT_IDST',
   'FEAT_E0PD',
   'FEAT_Debugv8',
+  ...FP_FEATURES,
 ];
 
 /** Fields that no feature decides; RES0 elsewhere. Ref. DDI 0487, D19.2. */

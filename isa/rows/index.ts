@@ -29,6 +29,7 @@ import { rows as moveWide } from './move-wide.js';
 import { rows as mteArithmetic } from './mte-arithmetic.js';
 import { rows as mteMemory } from './mte-memory.js';
 import { rows as pauth } from './pauth.js';
+import { rows as simd } from './simd.js';
 import { rows as system } from './system.js';
 
 export const ROWS: readonly Row[] = [
@@ -63,4 +64,5 @@ export const ROWS: readonly Row[] = [
   ...fpCompare,
   ...fpConvert,
   ...loadStoreFp,
+  ...simd,
 ];

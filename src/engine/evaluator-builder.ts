@@ -7,6 +7,7 @@
  */
 import type {
   Access,
+  AesOperation,
   AtomicOperation,
   Builder,
   FlagOperation,
@@ -51,6 +52,7 @@ import {
   reverseBytes,
   rotateRight,
 } from './arithmetic.js';
+import { aes } from './evaluator-crypto.js';
 import { FloatUnit } from './float-unit.js';
 import type { EvaluatorLabel } from './predecode.js';
 import {
@@ -513,6 +515,9 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   }
   polynomialProduct(a: bigint, b: bigint): bigint {
     return carrylessProduct(a, b);
+  }
+  aes(operation: AesOperation, state: bigint): bigint {
+    return aes(operation, state);
   }
   vfp1(operation: FpUnary, size: FpSize, lanes: number, a: bigint): bigint {
     return this.#float.lanes1(operation, size, lanes, a);

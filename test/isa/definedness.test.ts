@@ -61,6 +61,11 @@ const OBJDUMP_ONLY: readonly Known[] = [
     reason: 'MRS and MSR with op0 = 0 are unallocated (DDI 0487, C4.1); binutils prints any op0',
     is: ({ word }) => field(word, 31, 22) === 0b1101010100 && field(word, 20, 19) === 0,
   },
+  {
+    reason: 'FMLAL and FMLSL with sz = 1 are UNDEFINED (DDI 0487, C7.2); binutils ignores the bit',
+    is: ({ word, theirs }) =>
+      /^fml[as]l2? v\d+\.[24]s, v\d+\.[24]h, v\d+\.[24]h$/.test(theirs) && field(word, 22, 22) === 1,
+  },
 ];
 
 /** Words that llvm-mc knows and we leave undefined. */

@@ -310,6 +310,7 @@ export class LinearityBuilder implements Builder<LinearWords> {
   vNarrow = (how: string, size: number, a: Token) =>
     how === 'cut' ? this.#pure(`vNarrow ${how}${size}`, a) : this.#float(`vNarrow ${how}${size}`, a);
   polynomialProduct = (a: Token, b: Token) => this.#pure('polynomialProduct', a, b);
+  aes = (operation: string, state: Token) => this.#pure(`aes ${operation}`, state);
   vfp1 = (o: string, size: number, lanes: number, a: Token) => this.#float(`vfp ${o}${size}x${lanes}`, a);
   vfp2 = (o: string, size: number, lanes: number, a: Token, b: Token) =>
     this.#float(`vfp ${o}${size}x${lanes}`, a, b);

@@ -60,6 +60,11 @@ describe('every row, its disassembly', () => {
         reason: 'bits of immr above the element size are ignored: a bitmask has several encodings',
         is: ({ id, theirs }) => /_log_imm$/.test(id) && /^[0-9a-f]{8}$/.test(theirs),
       },
+      {
+        reason: 'bits of imm5 and imm4 below or above the index are ignored: a copy has several encodings',
+        is: ({ id, theirs }) =>
+          /^(DUP_asimdins_register|INS_asimdins_element)$/.test(id) && /^[0-9a-f]{8}$/.test(theirs),
+      },
     ]);
   });
 

@@ -65,6 +65,7 @@ describe('system register access', () => {
       machine.cpu.writeRegister('scr_el3', 0xffff_ffff_ffff_ffffn);
       machine.cpu.writeRegister('hcr_el2', (1n << 40n) | (1n << 41n) | (1n << 56n));
       machine.cpu.writeRegister('cptr_el2', 0n);
+      machine.cpu.writeRegister('cpacr_el1', 3n << 20n);
       machine.cpu.writeRegister('cnthctl_el2', 3n);
       const op1 = (row.encoding >> 11) & 7;
       const lowest = op1 === 3 ? 0 : op1 === 4 || op1 === 5 ? 2 : op1 >= 6 ? 3 : 1;
