@@ -9,14 +9,13 @@ import type { InstructionClass } from '../../isa/index.js';
 import { inputError } from '../base/index.js';
 import { ENGINE_NAMES } from '../engine/index.js';
 import {
+  FUZZ_CLASSES,
   type FuzzResult,
   fuzz,
   fuzzedRows,
-  INTEGER_CLASSES,
   type Oracle,
   QEMU_OPTIONS,
   renderFailure,
-  VECTOR_CLASSES,
 } from '../lab/index.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, text, usageError, wholeNumber } from './options.js';
@@ -35,8 +34,7 @@ at the end. A case that differs is printed with all instructions that do not mat
       --seed N        which cases (default 0)
       --cases N       how many (default ${DEFAULT_CASES}, about a thousand a second)
       --case N        that case alone, as a report numbers it
-      --class CLASS   only rows of this class, as 'mtemu isa' names it (repeatable; default all integer
-                      classes)
+      --class CLASS   only rows of this class, as 'mtemu isa' names it (repeatable; default all but pauth)
       --engine E      evaluate or auto; interpret and translate are not implemented yet
       --qemu PROGRAM  default ${QEMU}
 
@@ -98,15 +96,11 @@ export const fuzzCommand: Command = {
 };
 
 function classesOf(value: unknown): readonly InstructionClass[] {
-  if (!Array.isArray(value)) return INTEGER_CLASSES;
+  if (!Array.isArray(value)) return FUZZ_CLASSES;
   return value.map((name) => {
-    const known = [...INTEGER_CLASSES, ...VECTOR_CLASSES].find((c) => c === name);
+    const known = FUZZ_CLASSES.find((c) => c === name);
     if (known === undefined) {
-      throw usageError(
-        'fuzz',
-        `there is no class '${String(name)}'`,
-        `classes: ${[...INTEGER_CLASSES, ...VECTOR_CLASSES].join(', ')}`,
-      );
+      throw usageError('fuzz', `there is no class '${String(name)}'`, `classes: ${FUZZ_CLASSES.join(', ')}`);
     }
     if (fuzzedRows([known]).length === 0)
       throw usageError('fuzz', `the machine has no row of class '${known}'`);

@@ -11,11 +11,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { decode } from '../../isa/index.js';
 import {
   countRows,
+  FUZZ_CLASSES,
   type FuzzCase,
   FuzzMachine,
   fuzz,
   fuzzedRows,
-  INTEGER_CLASSES,
   makeCase,
   oracleProgram,
   QEMU_OPTIONS,
@@ -33,11 +33,11 @@ function qemu(elf: Uint8Array): Uint8Array {
   return spawnSync(QEMU, [...QEMU_OPTIONS, file], { maxBuffer: 1 << 28, timeout: 60_000 }).stdout;
 }
 
-const ROWS = fuzzedRows(INTEGER_CLASSES);
+const ROWS = fuzzedRows(FUZZ_CLASSES);
 const cases = (count: number, seed = 0) => Array.from({ length: count }, (_, i) => makeCase(seed, i, ROWS));
 
 /** Rows whose every word is left out by name. */
-const NEVER_DRAWN = ['SVC_exception', 'WFI'];
+const NEVER_DRAWN = ['FCVTZS_asisdshf_h', 'SVC_exception', 'WFI'];
 
 describe('fuzz cases', () => {
   it('depend on seed and number alone', () => {
@@ -45,10 +45,11 @@ describe('fuzz cases', () => {
     expect(makeCase(4, 17, ROWS).x).not.toEqual(makeCase(3, 17, ROWS).x);
   });
 
-  it('draw every row of the integer classes', () => {
-    const counts = countRows(cases(4000));
+  it('draw every row', () => {
+    const counts = countRows(cases(6000));
     const missing = ROWS.filter((row) => !counts.has(row.id)).map((row) => row.id);
-    expect(missing.sort()).toEqual(NEVER_DRAWN);
+    expect(missing.filter((id) => !NEVER_DRAWN.includes(id))).toEqual([]);
+    expect(NEVER_DRAWN.filter((id) => counts.has(id))).toEqual([]);
   });
 
   it('end on our machine, most of them without a fault before their end', () => {
@@ -78,7 +79,7 @@ describe.skipIf(!hasQemu())('differential fuzzing [needs qemu-aarch64-static]', 
     expect(result.compared).toBeGreaterThan(7500);
     // Reasons for not comparing are few, and each is named.
     const hidden = Object.values(result.skipped).reduce((sum, n) => sum + n, 0);
-    expect(hidden).toBeLessThan(800);
+    expect(hidden).toBeLessThan(1500);
   });
 
   it('finds a wrong result, makes the case small and says what differs', () => {

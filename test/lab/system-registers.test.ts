@@ -15,9 +15,9 @@ import {
   type SystemRegister,
 } from '../../isa/index.js';
 import {
+  FUZZ_CLASSES,
   FuzzMachine,
   fuzzedRows,
-  INTEGER_CLASSES,
   makeCase,
   oracleProgram,
   QEMU_OPTIONS,
@@ -236,7 +236,7 @@ describe.skipIf(!hasQemu())('system registers at EL0 [needs qemu-aarch64-static]
     /^(pm|am|tpidr2|scxtnum|dbgdtr|mdccsr|dspsr|dlr|svcr|fpcr|fpsr|csr)/.test(row.name);
 
   it('are undefined or not as under qemu, every name in both directions', () => {
-    const base = makeCase(0, 0, fuzzedRows(INTEGER_CLASSES));
+    const base = makeCase(0, 0, fuzzedRows(FUZZ_CLASSES));
     const asked = SYSTEM_REGISTERS.flatMap((row) =>
       (['read', 'write'] as const)
         .filter((direction) => !differs(row, direction))

@@ -7,9 +7,9 @@
 import { decode, disassemble, type InstructionClass } from '../../../isa/index.js';
 import { hex } from '../../base/index.js';
 import type { FuzzCase, FuzzOutcome, FuzzSignal } from './case.js';
-import { countRows, fuzzedRows, INTEGER_CLASSES, makeCase } from './generate.js';
+import { countRows, FUZZ_CLASSES, fuzzedRows, makeCase } from './generate.js';
 import { entryOf, SLOTS } from './layout.js';
-import { whyNotCompared } from './open.js';
+import { whatIsHidden } from './open.js';
 import { oracleProgram, readOutcomes } from './oracle-program.js';
 import { FuzzMachine } from './ours.js';
 
@@ -55,7 +55,7 @@ export interface FuzzResult {
 const NOP = 0xd503201f;
 
 export function fuzz(options: FuzzOptions, oracle: Oracle): FuzzResult {
-  const rows = fuzzedRows(options.classes ?? INTEGER_CLASSES);
+  const rows = fuzzedRows(options.classes ?? FUZZ_CLASSES);
   const machine = new FuzzMachine(options.engine ?? 'evaluate');
   const first = options.first ?? 0;
   const end = first + options.cases;
@@ -69,8 +69,7 @@ export function fuzz(options: FuzzOptions, oracle: Oracle): FuzzResult {
     const cases = Array.from({ length: to - from }, (_, i) => makeCase(options.seed, from + i, rows));
     for (const [id, count] of countRows(cases)) occurrences.set(id, (occurrences.get(id) ?? 0) + count);
     for (const [c, comparison] of compareAll(machine, cases, oracle)) {
-      const { hidden } = comparison;
-      if (hidden !== undefined) skipped[hidden] = (skipped[hidden] ?? 0) + 1;
+      for (const reason of comparison.hidden) skipped[reason] = (skipped[reason] ?? 0) + 1;
       if (comparison.compared) compared++;
       if (comparison.differences.length > 0 && failures.length < most) {
         failures.push(minimize(machine, c, comparison.differences, oracle));
@@ -84,7 +83,7 @@ export function fuzz(options: FuzzOptions, oracle: Oracle): FuzzResult {
 
 interface Comparison {
   /** Why something, or everything, was not compared. */
-  readonly hidden: string | undefined;
+  readonly hidden: readonly string[];
   readonly compared: boolean;
   readonly differences: readonly FuzzDifference[];
 }
@@ -111,10 +110,10 @@ function* compareAll(
   for (const [i, c] of cases.entries()) {
     const our = ours[i]!;
     const their = theirs.get(c);
-    if (our.note === 'limit') yield [c, { hidden: ENDLESS, compared: false, differences: [] }];
+    if (our.note === 'limit') yield [c, { hidden: [ENDLESS], compared: false, differences: [] }];
     else if (their === undefined) {
       const differences = [{ name: 'end', ours: describe(our), qemu: 'the program ended' }];
-      yield [c, { hidden: undefined, compared: true, differences }];
+      yield [c, { hidden: [], compared: true, differences }];
     } else yield [c, compare(c, our, their)];
   }
 }
@@ -124,14 +123,16 @@ function compare(c: FuzzCase, our: FuzzOutcome, their: FuzzOutcome): Comparison 
     const word = c.words[Number(pc - BigInt(entryOf(c.index))) / 4];
     return word === undefined ? undefined : decode(word)?.row;
   };
-  const hidden = whyNotCompared(our, their, { ours: rowAt(our.pc), theirs: rowAt(their.pc) });
-  if (hidden?.hides === 'all') return { hidden: hidden.reason, compared: false, differences: [] };
+  const hidden = whatIsHidden(our, their, { ours: rowAt(our.pc), theirs: rowAt(their.pc) });
+  const reasons = hidden.map(({ reason }) => reason);
+  const hides = (what: 'all' | 'end' | 'data') => hidden.some((mask) => mask.hides === what);
+  if (hides('all')) return { hidden: reasons, compared: false, differences: [] };
   const differences: FuzzDifference[] = [];
   const number = (name: string, a: bigint | number, b: bigint | number) => {
     if (a !== b) differences.push({ name, ours: hex(a), qemu: hex(b) });
   };
   const [a, b] = [describe(our), describe(their)];
-  if (a !== b && hidden === undefined) differences.push({ name: 'end', ours: a, qemu: b });
+  if (a !== b && !hides('end')) differences.push({ name: 'end', ours: a, qemu: b });
   our.x.forEach((value, n) => {
     number(`x${n}`, value, their.x[n]!);
   });
@@ -141,8 +142,10 @@ function compare(c: FuzzCase, our: FuzzOutcome, their: FuzzOutcome): Comparison 
   number('tco', our.tco, their.tco);
   // Bits 31:28 are the flags of AArch32, which our machine has not.
   number('fpsr', our.fpsr, their.fpsr & 0x0fff_ffff);
-  number('fpcr', our.fpcr, their.fpcr);
+  // Stride and Len likewise.
+  number('fpcr', our.fpcr, their.fpcr & ~0x0037_0000);
   number('tpidr_el0', our.tpidr, their.tpidr);
+  if (hides('data')) return { hidden: reasons, compared: true, differences };
   our.v.forEach((value, n) => {
     number(`v${n}`, value, their.v[n]!);
   });
@@ -154,7 +157,7 @@ function compare(c: FuzzCase, our: FuzzOutcome, their: FuzzOutcome): Comparison 
   our.tags.forEach((tag, g) => {
     if (tag !== their.tags[g]) number(`tag[${hex(16 * g)}]`, tag, their.tags[g]!);
   });
-  return { hidden: hidden?.reason, compared: true, differences };
+  return { hidden: reasons, compared: true, differences };
 }
 
 const CODES: Readonly<Record<FuzzSignal['name'], readonly string[]>> = {
@@ -200,10 +203,14 @@ const MOST_SHOWN = 12;
 export function renderFailure({ index, minimal, differences }: FuzzFailure): string[] {
   const pc = BigInt(entryOf(index));
   const texts = minimal.words.map((word, i) => disassemble(word, { pc: pc + 4n * BigInt(i) }));
-  const used = new Set([...texts.join(' ').matchAll(/\b[xw](\d+)\b/g)].map((m) => Number(m[1])));
+  const named = (pattern: RegExp) =>
+    [...new Set([...texts.join(' ').matchAll(pattern)].map((m) => Number(m[1])))].sort((a, b) => a - b);
+  const vectors = named(/\b[vqdshb](\d+)\b/g);
   const lines = [
     `case ${index}: nzcv=${minimal.nzcv.toString(2).padStart(4, '0')} tco=${minimal.tco} tcf=${minimal.checked ? 'sync' : 'none'} exclude=${hex(minimal.exclude)} sp=${hex(minimal.sp)}`,
-    ...[...used].sort((a, b) => a - b).map((n) => `    x${n} = ${hex(minimal.x[n]!)}`),
+    ...named(/\b[xw](\d+)\b/g).map((n) => `    x${n} = ${hex(minimal.x[n]!)}`),
+    ...vectors.map((n) => `    v${n} = ${hex(minimal.v[n]!, 32)}`),
+    ...(vectors.length > 0 ? [`    fpcr = ${hex(minimal.fpcr)}`] : []),
     ...texts.flatMap((text, i) => {
       const word = minimal.words[i]!;
       if (word === NOP) return [];

@@ -9,7 +9,7 @@ export {
   type Oracle,
   renderFailure,
 } from './fuzz.js';
-export { countRows, fuzzedRows, INTEGER_CLASSES, makeCase, VECTOR_CLASSES } from './generate.js';
+export { countRows, FUZZ_CLASSES, fuzzedRows, makeCase } from './generate.js';
 export { whyNotAsked } from './open.js';
 export { oracleProgram, QEMU_OPTIONS, readOutcomes } from './oracle-program.js';
 export { FuzzMachine } from './ours.js';

@@ -2,10 +2,11 @@
  * Where things are in the fuzzer's address space and in its records, for both sides: the harness under
  * qemu (firmware/fuzz/harness.s is assembled with these numbers) and our machine.
  */
-import { DEFAULT_FEATURES, type FeatureName } from '../../../isa/index.js';
+import { changeFeatures, DEFAULT_FEATURES, type FeatureName } from '../../../isa/index.js';
 
-/** What our machine has: not FEAT_LSE2, which qemu-aarch64 7.2 lacks. */
-export const FUZZ_FEATURES: readonly FeatureName[] = DEFAULT_FEATURES.filter((f) => f !== 'FEAT_LSE2');
+const CHANGES = ['-lse2', '+rdm', '+pmull', '+sha3', '+dotprod', '+fhm', '+jscvt', '+fcma', '+frintts'];
+/** What our machine has: all of FP and SIMD; not FEAT_LSE2, which qemu-aarch64 7.2 lacks. */
+export const FUZZ_FEATURES = [...changeFeatures(DEFAULT_FEATURES, CHANGES)] as readonly FeatureName[];
 
 /** One page each; nothing is mapped around them. */
 export const PAGE = 4096;
