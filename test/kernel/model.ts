@@ -29,9 +29,15 @@ interface ShadowPage {
   prot: number;
   /** PROT_MTE was given once: it stays. */
   mte: boolean;
-  data: Uint8Array;
+  /** Of a shared mapping: one object for all who map it. */
+  readonly content: Content;
+  readonly shared: boolean;
+}
+
+interface Content {
+  readonly data: Uint8Array;
   /** Packed, two tags a byte, low nibble the even granule. */
-  tags: Uint8Array;
+  readonly tags: Uint8Array;
 }
 
 interface Process {
@@ -50,6 +56,7 @@ export interface Step {
 export const OPS = [
   'mmap',
   'mmapMte',
+  'mmapShared',
   'munmap',
   'mprotect',
   'mprotectMte',
@@ -97,6 +104,7 @@ export class Model {
     const actions: Record<Step['op'], () => void> = {
       mmap: () => this.#mmap(p, false, 1 + (b % 12), c),
       mmapMte: () => this.#mmap(p, true, 1 + (b % 12), c),
+      mmapShared: () => this.#mmap(p, c % 3 === 0, 1 + (b % 6), c, true),
       munmap: () => this.#munmap(p, b, 1 + (c % 6)),
       mprotect: () => this.#mprotect(p, false, b, c),
       mprotectMte: () => this.#mprotect(p, true, b, c),
@@ -126,18 +134,19 @@ export class Model {
     return [addr, p.pages.get(addr)!];
   }
 
-  #fresh(prot: number, mte: boolean): ShadowPage {
-    return { prot, mte, data: new Uint8Array(this.#size), tags: new Uint8Array(this.#size / 32) };
+  #fresh(prot: number, mte: boolean, shared = false): ShadowPage {
+    const content = { data: new Uint8Array(this.#size), tags: new Uint8Array(this.#size / 32) };
+    return { prot, mte, shared, content };
   }
 
-  #mmap(p: Process, mte: boolean, pages: number, c: number): void {
+  #mmap(p: Process, mte: boolean, pages: number, c: number, shared = false): void {
     if (p.pages.size + pages > MAX_PAGES) return;
     const prot = c % 5 === 0 ? PROT_READ : PROT_READ | PROT_WRITE;
-    const addr = p.user.mmap(pages, prot | (mte ? PROT_MTE : 0));
+    const addr = p.user.mmap(pages, prot | (mte ? PROT_MTE : 0), shared ? 0x21 : 0x22);
     expect(addr).toBeGreaterThan(0);
     for (let i = 0; i < pages; i++) {
       expect(p.pages.has(addr + i * this.#size)).toBe(false);
-      p.pages.set(addr + i * this.#size, this.#fresh(prot, mte));
+      p.pages.set(addr + i * this.#size, this.#fresh(prot, mte, shared));
     }
   }
 
@@ -170,7 +179,7 @@ export class Model {
     const bytes = Uint8Array.from({ length: 16 }, (_, i) => (c * 31 + i * 7 + 1) & 255);
     if (p.user.store(addr + offset, bytes)) {
       expect(page.prot & PROT_WRITE).not.toBe(0);
-      page.data.set(bytes, offset);
+      page.content.data.set(bytes, offset);
     } else if ((page.prot & PROT_WRITE) !== 0) {
       this.#expectShort(p, addr, true);
     }
@@ -180,11 +189,11 @@ export class Model {
     const at = this.#pageAt(p, b);
     if (!at) return;
     const [addr, page] = at;
-    const granule = c % (page.tags.length * 2);
+    const granule = c % (page.content.tags.length * 2);
     const tag = 1 + (c % 15);
     if (p.user.storeTag(addr + granule * 16, tag)) {
       expect(page.prot & PROT_WRITE).not.toBe(0);
-      if (page.mte) setNibble(page.tags, granule, tag);
+      if (page.mte) setNibble(page.content.tags, granule, tag);
     } else if ((page.prot & PROT_WRITE) !== 0) {
       this.#expectShort(p, addr, true);
     }
@@ -200,9 +209,11 @@ export class Model {
       return;
     }
     expect(page.prot & PROT_READ).not.toBe(0);
-    expect(same(found, page.data)).toBe(true);
-    for (let g = 0; g < page.tags.length * 2; g += 37) {
-      expect(p.user.loadTag(addr + g * 16)).toBe((page.tags[g >> 1]! >> (4 * (g & 1))) & 15);
+    expect(same(found, page.content.data)).toBe(true);
+    const { tags } = page.content;
+    for (let g = 0; g < tags.length * 2; g += 37) {
+      const tag = page.mte ? (tags[g >> 1]! >> (4 * (g & 1))) & 15 : 0;
+      expect(p.user.loadTag(addr + g * 16)).toBe(tag);
     }
   }
 
@@ -220,8 +231,9 @@ export class Model {
     expect([0, -12]).toContain(result);
     for (let i = 0; i < pages; i++) {
       const page = p.pages.get(at[0] + i * this.#size);
-      page?.data.fill(0);
-      page?.tags.fill(0);
+      if (page === undefined || page.shared) continue;
+      page.content.data.fill(0);
+      page.content.tags.fill(0);
     }
   }
 
@@ -235,7 +247,9 @@ export class Model {
     const pages = new Map(
       [...p.pages].map(([addr, page]) => [
         addr,
-        { ...page, data: page.data.slice(), tags: page.tags.slice() },
+        page.shared
+          ? { ...page }
+          : { ...page, content: { data: page.content.data.slice(), tags: page.content.tags.slice() } },
       ]),
     );
     this.processes.push({ user: this.k.user(result), pages });
@@ -285,6 +299,8 @@ export class Model {
     const at = this.#pageAt(p, b);
     if (!at) return;
     const [addr, page] = at;
+    // Beyond the end of the nameless file that backs it there is nothing.
+    if (page.shared) return;
     const size = this.#size;
     const target = this.k.run(this.k.memory.mremap(p.user.as, VA(BigInt(addr)), size, size * 2, 1, VA(0n)));
     if (target < 0) return;
@@ -305,21 +321,22 @@ export class Model {
         seen.add(addr);
         const pa = ptePa(pte);
         const data = port.readBytes(pa as never, this.#size);
-        if (!same(data, shadow.data)) throw new Error(`data of 0x${addr.toString(16)} differ`);
+        if (!same(data, shadow.content.data)) throw new Error(`data of 0x${addr.toString(16)} differ`);
         const page = mm.paToPage(pa)!;
         if (
           page !== mm.zeroPage &&
           mm.memmap.test(page, PG_mte_tagged) &&
           mm.memmap.test(page, PG_tag_storage_reserved)
         ) {
-          if (!same(port.readTags(pa as never, this.#size), shadow.tags)) {
+          if (!same(port.readTags(pa as never, this.#size), shadow.content.tags)) {
             throw new Error(`tags of 0x${addr.toString(16)} differ`);
           }
         }
       });
       for (const [addr, shadow] of p.pages) {
-        if (seen.has(addr)) continue;
-        if (!same(shadow.data, this.#zeros) || !same(shadow.tags, this.#zeros.subarray(0, this.#size / 32))) {
+        if (seen.has(addr) || shadow.shared) continue;
+        const { data, tags } = shadow.content;
+        if (!same(data, this.#zeros) || !same(tags, this.#zeros.subarray(0, this.#size / 32))) {
           throw new Error(`page 0x${addr.toString(16)} is gone`);
         }
       }

@@ -20,6 +20,8 @@ export class AnonVma {
   readonly members = new Set<Vma>();
   /** Pins beside membership: migration holds one while the page is unmapped. */
   refcount = 0;
+  /** Bumped when a member takes over another's range: a walk under way must look again. */
+  generation = 0;
   /** Child anon_vmas, and VMAs whose own anon_vma this is: decide whether fork may reuse it. */
   numChildren = 0;
   numActiveVmas = 0;

@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM } from '../contexts/index.js';
 import { anonVmaFork, unlinkAnonVmas } from './anon-vma.js';
+import { linkFile, unlinkFile } from './filemap.js';
 import { lruAddDrain } from './lru.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
@@ -29,7 +30,7 @@ import {
   SWP_MIGRATION_READ,
   withMigrationType,
 } from './pgtable.js';
-import { folioAddAnonRmap } from './rmap.js';
+import { folioAddAnonRmap, folioAddFileRmap, isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import { VM_ACCOUNT, VM_SHARED, Vma } from './vma.js';
 
 /** mm_alloc(): undefined where the top table or an ASID cannot be had. */
@@ -59,6 +60,7 @@ export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
     as.totalVm -= (vma.end - vma.start) / mm.pageSize;
     if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages -= (vma.end - vma.start) / mm.pageSize;
     unlinkAnonVmas(mm, vma);
+    yield* unlinkFile(mm, vma);
   }
   yield* freePgtables(mm, as, 0, as.layout.taskSize, 0, as.layout.taskSize);
   as.mmapLock.upWrite();
@@ -81,6 +83,7 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   for (const vma of parent.vmas.all) {
     const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.pgoff, vma.name);
     yield* anonVmaFork(mm, copy, vma);
+    if (vma.file) yield* linkFile(copy, vma.file);
     child.vmas.insert(copy);
     const pages = (vma.end - vma.start) / mm.pageSize;
     child.totalVm += pages;
@@ -129,7 +132,8 @@ function* copyPteRange(mm: Mm, to: Vma, from: Vma, table: PA, run: PteRun): Atom
       // Shared from now on: neither side may come back writable or exclusive.
       pte = withMigrationType(pte, SWP_MIGRATION_READ);
       mm.port.write64(source, pte);
-      to.mm.anonPages++;
+      if (isMigrationEntryAnon(mm, pte)) to.mm.anonPages++;
+      else to.mm.filePages++;
       yield* setPtes(mm, target, pte);
       continue;
     }
@@ -137,9 +141,14 @@ function* copyPteRange(mm: Mm, to: Vma, from: Vma, table: PA, run: PteRun): Atom
     if (page !== undefined) {
       // folio_try_dup_anon_rmap_pte().
       getPage(mm, page);
-      folioAddAnonRmap(mm, page, false);
-      mm.memmap.clear(page, PG_anon_exclusive);
-      to.mm.anonPages++;
+      if (isAnonPage(mm, page)) {
+        folioAddAnonRmap(mm, page, false);
+        mm.memmap.clear(page, PG_anon_exclusive);
+        to.mm.anonPages++;
+      } else {
+        folioAddFileRmap(mm, page);
+        to.mm.filePages++;
+      }
     }
     if ((from.flags & VM_SHARED) === 0 && pteWrite(pte)) {
       pte = pteWrprotect(pte);

@@ -33,6 +33,8 @@ export {
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
 } from './fault-flags.js';
+export { Inode } from './filemap.js';
+export { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 export * from './gfp.js';
 export type { CopyPreparation, FaultOnAccessContext, FaultOnAccessOutcome, MmHooks } from './hooks.js';
 export { forEachPte } from './invariants.js';
@@ -65,7 +67,7 @@ export * from './page-flags.js';
 export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
 export type { MemoryPort } from './port.js';
 export { buddyinfo, pagetypeinfo, unusedPages } from './procfs.js';
-export { rmapWalkAnon } from './rmap.js';
+export { isAnonPage, rmapWalk } from './rmap.js';
 export { SlabCache } from './slab.js';
 export * from './types.js';
 export * from './vma.js';

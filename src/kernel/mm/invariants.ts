@@ -13,6 +13,7 @@ import type { MmStruct } from './mm-struct.js';
 import { PG_buddy, PG_lru, PG_mte_tagged, PG_pcp, PG_reserved, PG_table } from './page-flags.js';
 import type { Pte } from './pgtable.js';
 import { DESCRIPTOR_BYTES, PTE_LEVEL, ptePa, ptePresent, pteWrite } from './pgtable.js';
+import { isAnonPage } from './rmap.js';
 import type { Violation } from './types.js';
 
 /** Calls `visit` for every non-empty PTE of an address space, in order of address. */
@@ -96,25 +97,25 @@ function checkReferences(mm: Mm, out: Violation[]): void {
   let tables = 0;
   for (const as of mm.addressSpaces) {
     tables += as.nrTables;
-    let anon = 0;
+    let resident = 0;
     forEachPte(mm, as, (pte, addr) => {
       if (!ptePresent(pte)) return;
       const page = vmNormalPage(mm, pte);
       if (page === undefined) return;
       mapped[page]!++;
-      anon++;
+      resident++;
       const vma = as.vmas.lookup(addr);
       if (!vma)
         out.push({ invariant: 'vma', detail: `entry at 0x${addr.toString(16)} of mm ${as.id} has no VMA` });
-      if (pteWrite(pte) && map.mapcount[page]! > 1) {
+      if (pteWrite(pte) && isAnonPage(mm, page) && map.mapcount[page]! > 1) {
         out.push({
           invariant: 'cow',
           detail: `${pfnText(mm, page)} is shared and writable at 0x${addr.toString(16)}`,
         });
       }
     });
-    if (anon !== as.anonPages) {
-      out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.anonPages}, found ${anon}` });
+    if (resident !== as.residentPages) {
+      out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.residentPages}, found ${resident}` });
     }
   }
   let tablePages = 0;
@@ -148,10 +149,38 @@ function checkReferences(mm: Mm, out: Violation[]): void {
   }
 }
 
+/** The page cache: each page says where it is, and the cache's reference is there. */
+function checkPageCache(mm: Mm, out: Violation[]): void {
+  let cached = 0;
+  for (const inode of mm.inodes.values()) {
+    cached += inode.pages.size;
+    for (const [index, page] of inode.pages) {
+      const { memmap: map } = mm;
+      if (
+        map.mapping[page] !== inode.id << 1 ||
+        map.index[page] !== index ||
+        map.refcount[page]! <= map.mapcount[page]!
+      ) {
+        out.push({
+          invariant: 'page-cache',
+          detail: `${pfnText(mm, page)} is cached as page ${index} of ${inode.name}, and does not know`,
+        });
+      }
+    }
+  }
+  if (cached !== mm.events.nr_file_pages) {
+    out.push({
+      invariant: 'counters',
+      detail: `${cached} pages of files in memory, ${mm.events.nr_file_pages} counted`,
+    });
+  }
+}
+
 /** Every violation of the memory manager's own rules. */
 export function checkMmInvariants(mm: Mm): Violation[] {
   const out: Violation[] = [];
   checkBuddy(mm, out);
   checkReferences(mm, out);
+  checkPageCache(mm, out);
   return out;
 }

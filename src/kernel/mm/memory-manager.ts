@@ -7,6 +7,7 @@ import { VA as toVA, untagged } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM } from '../contexts/index.js';
 import { doPageFault, userAddress } from './fault.js';
+import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { checkMmInvariants } from './invariants.js';
 import type { Mm } from './mm.js';
@@ -19,6 +20,8 @@ import type {
   AddressSpace,
   FaultAccess,
   FaultResult,
+  FileOptions,
+  MappableFile,
   MemoryManager,
   MmapRequest,
   PageSize,
@@ -32,7 +35,7 @@ import type {
 import { MAP_POPULATE } from './types.js';
 import { accessRemoteWrite, copyFromUser, copyToUser, virtToPhys } from './uaccess.js';
 import type { Vma } from './vma.js';
-import { VM_EXEC, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
+import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_WRITE } from './vma.js';
 
 /** What the tag storage floor adds to the picture. */
 export interface TagStorageView {
@@ -81,7 +84,16 @@ export class KernelMemoryManager implements MemoryManager {
     const space = own(as);
     yield* space.mmapLock.downWrite();
     // A new mapping's address is taken as it is: a tag in it is out of range.
-    const result = yield* doMmap(mm, space, Number(request.addr), length, prot, flags, request.name ?? '');
+    const result = yield* doMmap(mm, space, {
+      addr: Number(request.addr),
+      length,
+      prot,
+      flags,
+      name: request.name ?? request.file?.name ?? '',
+      ...(request.file === undefined ? {} : { file: inode(request.file) }),
+      offset: request.offset ?? 0,
+      readOnlyFile: request.readOnlyFile ?? false,
+    });
     space.mmapLock.upWrite();
     if (result >= 0 && (flags & MAP_POPULATE) !== 0) yield* this.#populate(space, result, length);
     return result;
@@ -153,6 +165,30 @@ export class KernelMemoryManager implements MemoryManager {
     return result;
   }
 
+  newFile(options: FileOptions): MappableFile {
+    return newInode(this.mm, options);
+  }
+
+  getFile(file: MappableFile): void {
+    inode(file).references++;
+  }
+
+  putFile(file: MappableFile): MaySleep<void> {
+    return putInode(this.mm, inode(file));
+  }
+
+  readFile(file: MappableFile, offset: number, length: number): MaySleep<Uint8Array> {
+    return readFile(this.mm, inode(file), offset, length);
+  }
+
+  writeFile(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number> {
+    return writeFile(this.mm, inode(file), offset, data);
+  }
+
+  truncateFile(file: MappableFile, size: number): MaySleep<number> {
+    return truncateFile(this.mm, inode(file), size);
+  }
+
   handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult> {
     return doPageFault(this.mm, own(as), va, access);
   }
@@ -215,6 +251,12 @@ function own(as: AddressSpace): MmStruct {
   return as;
 }
 
+/** And files too. */
+function inode(file: MappableFile): Inode {
+  if (!(file instanceof Inode)) throw new TypeError('file of another kernel');
+  return file;
+}
+
 function vmaInfo(vma: Vma): VmaInfo {
   return {
     start: toVA(BigInt(vma.start)),
@@ -222,7 +264,7 @@ function vmaInfo(vma: Vma): VmaInfo {
     read: (vma.flags & VM_READ) !== 0,
     write: (vma.flags & VM_WRITE) !== 0,
     exec: (vma.flags & VM_EXEC) !== 0,
-    shared: (vma.flags & VM_SHARED) !== 0,
+    shared: (vma.flags & VM_MAYSHARE) !== 0,
     mte: (vma.flags & VM_MTE) !== 0,
     name: vma.name,
   };

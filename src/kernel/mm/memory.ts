@@ -7,6 +7,7 @@ import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
+import { doFault } from './file-fault.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import type { FaultOnAccessContext } from './hooks.js';
@@ -15,7 +16,7 @@ import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
 import type { Mm } from './mm.js';
 import { allocPages, getPage } from './page-alloc.js';
-import { PG_anon_exclusive, PG_lru, PG_uptodate } from './page-flags.js';
+import { PG_anon_exclusive, PG_dirty, PG_lru, PG_uptodate } from './page-flags.js';
 import { flushTlbPage, pteAlloc, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
@@ -34,7 +35,7 @@ import {
   pteSpecial,
   pteWrite,
 } from './pgtable.js';
-import { folioAddNewAnonRmap, folioRemoveRmap } from './rmap.js';
+import { folioAddNewAnonRmap, folioRemoveRmap, isAnonPage } from './rmap.js';
 import type { Vma } from './vma.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
 
@@ -62,7 +63,9 @@ export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   mm.events.pgfault++;
   const at = pteOffset(mm, vmf.vma.mm, vmf.addr);
   const orig = at === undefined ? 0n : readPte(mm, at);
-  if (at === undefined || pteNone(orig)) return yield* doAnonymousPage(mm, vmf);
+  if (at === undefined || pteNone(orig)) {
+    return vmf.vma.file ? yield* doFault(mm, vmf) : yield* doAnonymousPage(mm, vmf);
+  }
   if (!ptePresent(orig)) return yield* doSwapPage(mm, orig);
   if (pteProtnone(orig) && vmf.vma.accessible) return yield* handlePteProtnone(mm, vmf, at, orig);
   return yield* handlePresentPte(mm, vmf, at, orig);
@@ -95,8 +98,6 @@ function* handlePresentPte(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<nu
 function* doAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
-  // Shared anonymous memory belongs to shmem, which there is none of yet; mmap refuses it.
-  if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS;
   const at = yield* pteAlloc(mm, as, vmf.addr);
   if (at === undefined) return VM_FAULT_OOM;
 
@@ -156,7 +157,13 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   const as = vma.mm;
   const page = vmNormalPage(mm, orig);
   if (page !== undefined) {
-    if (mm.memmap.test(page, PG_anon_exclusive) || (yield* canReuseAnonFolio(mm, page))) {
+    const shared = (vma.flags & VM_SHARED) !== 0;
+    if (
+      shared ||
+      mm.memmap.test(page, PG_anon_exclusive) ||
+      (isAnonPage(mm, page) && (yield* canReuseAnonFolio(mm, page)))
+    ) {
+      if (shared) mm.memmap.set(page, PG_dirty);
       // wp_page_reuse().
       let entry = pteMkyoung(orig);
       if ((vma.flags & VM_WRITE) !== 0) {
@@ -200,8 +207,11 @@ function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefi
   folioAddNewAnonRmap(mm, page, vma, vmf.addr);
   yield* folioAddLru(mm, page);
   yield* setPtes(mm, at, entry);
-  if (old === undefined) as.anonPages++;
-  else folioRemoveRmap(mm, old);
+  if (old === undefined || !isAnonPage(mm, old)) as.anonPages++;
+  if (old !== undefined) {
+    if (!isAnonPage(mm, old)) as.filePages--;
+    folioRemoveRmap(mm, old);
+  }
   as.pageTableLock.unlock();
   if (old !== undefined) {
     // The mapping's reference and ours.
@@ -222,7 +232,7 @@ export function* copyUserHighpage(mm: Mm, to: Page, from: Page): MaySleep<number
   }
 }
 
-/** can_change_pte_writable() for private memory. */
+/** can_change_pte_writable() for private memory; a shared mapping's entries are writable as its protection says. */
 export function canChangePteWritable(mm: Mm, vma: Vma, pte: Pte): boolean {
   if ((vma.flags & VM_WRITE) === 0 || pteProtnone(pte)) return false;
   const page = vmNormalPage(mm, pte);

@@ -7,6 +7,8 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
+import { inodeOf } from './filemap.js';
+import { folioLock, folioUnlock } from './folio-lock.js';
 import { folioAddLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
@@ -36,7 +38,7 @@ import {
   pteMkold,
   pteMkwrite,
 } from './pgtable.js';
-import { folioAddAnonRmap, rmapWalkAnon, tryToMigrate } from './rmap.js';
+import { folioAddAnonRmap, folioAddFileRmap, isAnonPage, rmapWalk, tryToMigrate } from './rmap.js';
 import type { Vma } from './vma.js';
 
 /** NR_MAX_MIGRATE_PAGES_RETRY. */
@@ -52,27 +54,6 @@ export type NewFolio = (source: Page) => MaySleep<Page | undefined>;
 const MIGRATED_FLAGS =
   PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked | PG_unevictable | PG_mlocked;
 
-/** folio_trylock(). */
-export function folioTrylock(mm: Mm, page: Page): boolean {
-  if (mm.memmap.test(page, PG_locked)) return false;
-  mm.memmap.set(page, PG_locked);
-  return true;
-}
-
-/** folio_lock(). */
-export function* folioLock(mm: Mm, page: Page): MaySleep<void> {
-  mm.contexts.mightSleep('folio_lock');
-  while (!folioTrylock(mm, page)) {
-    yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(page, PG_locked));
-  }
-}
-
-export function folioUnlock(mm: Mm, page: Page): void {
-  mm.bugOn(!mm.memmap.test(page, PG_locked), 'folio_unlock of an unlocked page');
-  mm.memmap.clear(page, PG_locked);
-  mm.pageWaitQueue.wakeUp();
-}
-
 /** migration_entry_wait(): until the page's migration has ended, one way or the other. */
 export function* migrationEntryWait(mm: Mm, entry: Pte): MaySleep<void> {
   const page = mm.memmap.pfnToPage(migrationEntryPfn(entry));
@@ -83,7 +64,7 @@ export function* migrationEntryWait(mm: Mm, entry: Pte): MaySleep<void> {
 /** remove_migration_ptes(): the entries made for `from` now map `to` (the same page, when undoing). */
 function* removeMigrationPtes(mm: Mm, from: Page, to: Page): MaySleep<void> {
   const pfn = mm.memmap.pageToPfn(from);
-  yield* rmapWalkAnon(mm, to, (vma, addr) => removeMigrationPte(mm, vma, addr, pfn, to));
+  yield* rmapWalk(mm, to, (vma, addr) => removeMigrationPte(mm, vma, addr, pfn, to));
 }
 
 function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, page: Page): Atomic<boolean> {
@@ -98,21 +79,44 @@ function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, pag
     if (!isMigrationEntryYoung(entry)) pte = pteMkold(pte);
     if (isMigrationEntryDirty(entry)) pte = pteMkdirty(pte);
     if (isWritableMigrationEntry(entry)) pte = pteMkwrite(pte);
-    const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
-    folioAddAnonRmap(mm, page, exclusive);
+    if (isAnonPage(mm, page)) {
+      const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
+      folioAddAnonRmap(mm, page, exclusive);
+    } else {
+      folioAddFileRmap(mm, page);
+    }
     yield* setPtes(mm, at, pte);
   }
   as.pageTableLock.unlock();
   return true;
 }
 
-/** folio_migrate_mapping() for anonymous pages: only the isolation may still hold a reference. */
-function migrateMapping(mm: Mm, to: Page, from: Page): number {
+/**
+ * folio_migrate_mapping(): only the isolation, and for a file's page the cache, may still hold a reference.
+ * The cache then finds the new page, which stays locked until its contents are there.
+ */
+function* migrateMapping(mm: Mm, to: Page, from: Page): MaySleep<number> {
   const map = mm.memmap;
-  if (map.refcount[from] !== 1) return -EAGAIN;
+  const inode = inodeOf(mm, from);
+  if (map.refcount[from] !== (inode ? 2 : 1)) return -EAGAIN;
   map.mapping[to] = map.mapping[from]!;
   map.index[to] = map.index[from]!;
+  if (inode) {
+    inode.pages.set(map.index[from]!, to);
+    getPage(mm, to);
+    yield* putPage(mm, from);
+  }
   return 0;
+}
+
+/** The cache finds the old page again: the copy failed. */
+function* undoMigrateMapping(mm: Mm, to: Page, from: Page): MaySleep<void> {
+  const inode = inodeOf(mm, to);
+  mm.memmap.mapping[to] = 0;
+  if (!inode) return;
+  inode.pages.set(mm.memmap.index[from]!, from);
+  getPage(mm, from);
+  yield* putPage(mm, to);
 }
 
 /** Copies data and tags where allocation is allowed; the page is unmapped, so its tags hold still. */
@@ -138,7 +142,8 @@ function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
   if (wasMapped) yield* tryToMigrate(mm, from);
   let result = map.mapcount[from]! > 0 ? -EAGAIN : 0;
   if (result === 0 && mm.shouldFail('migrate')) result = -EAGAIN;
-  if (result === 0) result = migrateMapping(mm, to, from);
+  if (result === 0) result = yield* migrateMapping(mm, to, from);
+  const replaced = result === 0;
   if (mm.contexts.racing) yield COPY_PAGE;
   if (result === 0) result = yield* copyContents(mm, to, from);
   if (result === 0) {
@@ -148,8 +153,10 @@ function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
       yield* lruAddDrain(mm);
       yield* removeMigrationPtes(mm, from, to);
     }
+    // Nobody finds the old page by its file any more.
+    if (!isAnonPage(mm, from)) map.mapping[from] = 0;
   } else {
-    map.mapping[to] = 0;
+    if (replaced) yield* undoMigrateMapping(mm, to, from);
     if (wasMapped) yield* removeMigrationPtes(mm, from, from);
   }
   folioUnlock(mm, to);
@@ -188,7 +195,7 @@ export function* migratePages(mm: Mm, from: Page[], newFolio: NewFolio): MaySlee
 }
 
 function* migrateWithRetries(mm: Mm, page: Page, newFolio: NewFolio): MaySleep<number> {
-  // Freed by its owner while we held it: nothing to move.
+  // Freed by its owner while we held it: nothing to move. (A file's page has a reference of the cache.)
   const gone = () => mm.memmap.refcount[page] === 1 && mm.memmap.mapcount[page] === 0;
   if (gone()) return 0;
   const to = yield* newFolio(page);

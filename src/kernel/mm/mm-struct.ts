@@ -22,6 +22,8 @@ export class MmStruct implements AddressSpace {
   brk = 0;
   /** Anonymous pages mapped (MM_ANONPAGES). */
   anonPages = 0;
+  /** Pages of files mapped (MM_FILEPAGES and MM_SHMEMPAGES). */
+  filePages = 0;
   /** Mapped address space in pages (total_vm). */
   totalVm = 0;
   /** Pages of tables in DRAM, the top one included (pgtables_bytes). */
@@ -59,7 +61,7 @@ export class MmStruct implements AddressSpace {
   }
 
   get residentPages(): number {
-    return this.anonPages;
+    return this.anonPages + this.filePages;
   }
 
   get totalPages(): number {

@@ -10,6 +10,7 @@ import { KernelBug, WaitQueue } from '../contexts/index.js';
 import type { AnonVmaTable } from './anon-vma.js';
 import { AsidAllocator } from './asid.js';
 import type { CmaArea } from './cma.js';
+import type { Inode } from './filemap.js';
 import type { MmHooks } from './hooks.js';
 import type { LruCache } from './lru.js';
 import type { Memblock } from './memblock.js';
@@ -54,6 +55,9 @@ export class Mm {
   readonly metrics = new Metrics();
   readonly cmaAreas: CmaArea[] = [];
   readonly addressSpaces = new Set<MmStruct>();
+  /** Files that have, or may have, pages in memory; by id. */
+  readonly inodes = new Map<number, Inode>();
+  nextInodeId = 1;
   readonly slabs: SlabCache[] = [];
   /** Waiters for PG_locked and migration entries (the hashed page wait table, one bucket). */
   readonly pageWaitQueue: WaitQueue;

@@ -1,21 +1,24 @@
 /**
  * Mappings: mmap, munmap, brk and the finding, merging and splitting of VMAs (mm/mmap.c).
  *
- * Memory is private and anonymous so far; what asks for anything else is refused. Addresses are
- * untagged numbers here; the callers' tags were dealt with at the surface.
+ * Shared anonymous memory is a file of RAM without a name, as in Linux. Addresses are untagged numbers
+ * here; the callers' tags were dealt with at the surface.
  */
 import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
-import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../contexts/index.js';
+import { EACCES, EEXIST, EINVAL, ENODEV, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
+import type { Inode } from './filemap.js';
+import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
 import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
+import { PG_dirty } from './page-flags.js';
 import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
-import { DESCRIPTOR_BYTES, isMigrationEntry, pteNone, ptePresent } from './pgtable.js';
-import { folioRemoveRmap } from './rmap.js';
+import { DESCRIPTOR_BYTES, isMigrationEntry, pteDirty, pteNone, ptePresent } from './pgtable.js';
+import { folioRemoveRmap, isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -38,6 +41,7 @@ import {
   VM_GROWSDOWN,
   VM_MAYEXEC,
   VM_MAYREAD,
+  VM_MAYSHARE,
   VM_MAYWRITE,
   VM_MTE,
   VM_MTE_ALLOWED,
@@ -156,6 +160,7 @@ function canMerge(mm: Mm, low: Vma, high: Vma): boolean {
     low.end === high.start &&
     low.flags === high.flags &&
     low.name === high.name &&
+    low.file === high.file &&
     low.pgoff + (low.end - low.start) / mm.pageSize === high.pgoff &&
     mergeableAnonVma(low, high)
   );
@@ -177,6 +182,14 @@ function joinVmas(mm: Mm, low: Vma, high: Vma): Vma {
   if (!low.anonVma && high.anonVma) adoptAnonVmas(low, high);
   low.mm.vmas.remove(high);
   low.end = high.end;
+  for (const anonVma of low.anonVmaChain) anonVma.generation++;
+  if (high.file) {
+    // Both referred to it, and one of them goes: never the last reference.
+    high.file.generation++;
+    high.file.mappings.delete(high);
+    high.file.references--;
+    high.file = undefined;
+  }
   unlinkAnonVmas(mm, high);
   return low;
 }
@@ -193,6 +206,11 @@ export function splitVma(mm: Mm, vma: Vma, addr: number): Vma {
   const upper = new Vma(vma.mm, addr, vma.end, vma.flags, vma.pgoff + pages, vma.name);
   upper.anonVma = vma.anonVma;
   anonVmaClone(upper, vma);
+  if (vma.file) {
+    upper.file = vma.file;
+    upper.file.references++;
+    upper.file.mappings.add(upper);
+  }
   vma.end = addr;
   vma.mm.vmas.insert(upper);
   return upper;
@@ -224,12 +242,18 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
       if (ptePresent(pte)) {
         const normal = vmNormalPage(mm, pte);
         if (normal === undefined) continue;
+        if (isAnonPage(mm, normal)) {
+          as.anonPages--;
+        } else {
+          as.filePages--;
+          if (pteDirty(pte)) mm.memmap.set(normal, PG_dirty);
+        }
         folioRemoveRmap(mm, normal);
-        as.anonPages--;
         gathered.push(normal);
       } else if (isMigrationEntry(pte)) {
         // The page is on its way elsewhere; whoever moves it will find no entry to turn back.
-        as.anonPages--;
+        if (isMigrationEntryAnon(mm, pte)) as.anonPages--;
+        else as.filePages--;
       }
     }
     as.pageTableLock.unlock();
@@ -262,7 +286,10 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
   yield* lruAddDrain(mm);
   for (const vma of doomed) yield* zapRange(mm, as, vma.start, vma.end);
   yield* freePgtables(mm, as, start, end, floor, ceiling);
-  for (const vma of doomed) unlinkAnonVmas(mm, vma);
+  for (const vma of doomed) {
+    unlinkAnonVmas(mm, vma);
+    yield* unlinkFile(mm, vma);
+  }
   if (end > as.freeAreaCache) {
     as.freeAreaCache = Math.min(end, as.mmapBase);
     as.cachedHoleSize = 0;
@@ -271,34 +298,49 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
 }
 
 /** The flags a mapping of this request gets, or a negative errno. */
-function mmapFlags(mm: Mm, prot: number, flags: number): number {
-  if ((flags & MAP_ANONYMOUS) === 0) return -ENODEV;
+function mmapFlags(mm: Mm, request: MapRequest): number {
+  const { prot, flags, file } = request;
   const type = flags & (MAP_SHARED | MAP_PRIVATE);
-  if (type === 0 || type === (MAP_SHARED | MAP_PRIVATE)) return -EINVAL;
-  if (type === MAP_SHARED) {
-    mm.log('mmap: shared anonymous memory (shmem) is not implemented');
-    return -EOPNOTSUPP;
+  if (type === 0) return -EINVAL;
+  if (!file && (flags & MAP_ANONYMOUS) === 0) return -ENODEV;
+  let vmFlags = calcVmProtBits(mm, prot) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+  // Only RAM has tags: memory that is read again from elsewhere would come back without.
+  if (!file || file.isShmem) vmFlags |= VM_MTE_ALLOWED;
+  // MAP_SHARED_VALIDATE is both bits.
+  if ((flags & MAP_SHARED) !== 0) {
+    vmFlags |= VM_SHARED | VM_MAYSHARE;
+    if (request.readOnlyFile) {
+      if ((vmFlags & VM_WRITE) !== 0) return -EACCES;
+      vmFlags &= ~(VM_MAYWRITE | VM_SHARED);
+    }
+  } else if (!file && (flags & MAP_GROWSDOWN) !== 0) {
+    vmFlags |= VM_GROWSDOWN;
   }
-  let vmFlags = calcVmProtBits(mm, prot) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_MTE_ALLOWED;
-  if ((flags & MAP_GROWSDOWN) !== 0) vmFlags |= VM_GROWSDOWN;
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
   return archValidateFlags(vmFlags) ? vmFlags : -EINVAL;
 }
 
+/** What do_mmap() is asked for; addresses and lengths in bytes. */
+export interface MapRequest {
+  readonly addr: number;
+  readonly length: number;
+  readonly prot: number;
+  readonly flags: number;
+  readonly name: string;
+  readonly file?: Inode;
+  /** In the file; a multiple of the page size. */
+  readonly offset: number;
+  /** The descriptor is open for reading only. */
+  readonly readOnlyFile: boolean;
+}
+
 /** do_mmap() with mmap_lock held for writing: the address, or a negative errno. */
-export function* doMmap(
-  mm: Mm,
-  as: MmStruct,
-  addr: number,
-  length: number,
-  prot: number,
-  flags: number,
-  name: string,
-): MaySleep<number> {
-  if (!(length > 0)) return -EINVAL;
+export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<number> {
+  const { addr, length, flags, offset } = request;
+  if (!(length > 0) || offset % mm.pageSize !== 0 || offset < 0) return -EINVAL;
   const size = pageAlign(mm, length);
   if (!(size <= as.layout.taskSize)) return -ENOMEM;
-  let vmFlags = mmapFlags(mm, prot, flags);
+  let vmFlags = mmapFlags(mm, request);
   if (vmFlags < 0) return vmFlags;
   let start = addr;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
@@ -314,24 +356,38 @@ export function* doMmap(
     const error = yield* doMunmap(mm, as, start, size);
     if (error !== 0) return error;
   }
-  if (accountable(vmFlags)) {
+  if (accountable(vmFlags) && !request.file) {
     if (!vmEnoughMemory(mm, size / mm.pageSize)) return -ENOMEM;
     vmFlags |= VM_ACCOUNT;
   }
-  insertMapping(mm, as, start, size, vmFlags, name);
+  // shmem_zero_setup(): shared anonymous memory is a nameless file that only its mappings refer to.
+  const nameless = !request.file && (vmFlags & VM_MAYSHARE) !== 0;
+  const file = nameless ? newInode(mm, { name: 'dev/zero', size }) : request.file;
+  yield* insertMapping(
+    mm,
+    as,
+    start,
+    size,
+    vmFlags,
+    request.name,
+    file && { file, pgoff: offset / mm.pageSize },
+  );
+  if (nameless && file) yield* putInode(mm, file);
   return start;
 }
 
 /** A new VMA, merged with its neighbours. */
-export function insertMapping(
+export function* insertMapping(
   mm: Mm,
   as: MmStruct,
   start: number,
   size: number,
   flags: number,
   name: string,
-): Vma {
-  const vma = new Vma(as, start, start + size, flags, start / mm.pageSize, name);
+  from?: { readonly file: Inode; readonly pgoff: number },
+): MaySleep<Vma> {
+  const vma = new Vma(as, start, start + size, flags, from?.pgoff ?? start / mm.pageSize, name);
+  if (from) yield* linkFile(vma, from.file);
   as.vmas.insert(vma);
   as.totalVm += size / mm.pageSize;
   if ((flags & VM_ACCOUNT) !== 0) mm.committedPages += size / mm.pageSize;
@@ -358,7 +414,7 @@ export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
   if (newEnd > as.layout.taskSize || (next && newEnd + guard > next.start)) return as.brk;
   const pages = (newEnd - oldEnd) / mm.pageSize;
   if (as.vmas.size >= MAX_MAP_COUNT || !vmEnoughMemory(mm, pages)) return as.brk;
-  insertMapping(mm, as, oldEnd, newEnd - oldEnd, VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, '[heap]');
+  yield* insertMapping(mm, as, oldEnd, newEnd - oldEnd, VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, '[heap]');
   as.brk = brk;
   return brk;
 }

@@ -5,6 +5,7 @@ import { PA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import { EFAULT, EINVAL, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone } from './anon-vma.js';
+import { linkFile } from './filemap.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import {
@@ -54,7 +55,7 @@ export function* doMremap(
   }
   vma = as.vmas.lookup(addr);
   const moved = Math.min(oldSize, newSize);
-  // A zero old length would mirror a shared mapping; there are none.
+  // A zero old length mirrors a shared mapping in Linux; that is not implemented.
   if (!vma || oldSize === 0) return vma ? -EINVAL : -EFAULT;
   if (addr + moved > vma.end) return -EFAULT;
   const grown = (newSize - moved) / mm.pageSize;
@@ -90,8 +91,9 @@ function* moveVma(
   if (as.vmas.size >= MAX_MAP_COUNT - 3) return -ENOMEM;
   // copy_vma(): pages keep their index, so the copy keeps the page offset; without pages it is free to change.
   const copy = new Vma(as, target, target + newSize, vma.flags, target / mm.pageSize, vma.name);
+  if (vma.anonVma || vma.file) copy.pgoff = vma.pgoff + (addr - vma.start) / mm.pageSize;
+  if (vma.file) yield* linkFile(copy, vma.file);
   if (vma.anonVma) {
-    copy.pgoff = vma.pgoff + (addr - vma.start) / mm.pageSize;
     copy.anonVma = vma.anonVma;
     anonVmaClone(copy, vma);
   }
@@ -99,12 +101,15 @@ function* moveVma(
   as.totalVm += newSize / mm.pageSize;
   if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += newSize / mm.pageSize;
   // move_page_tables() under the rmap lock: a walk must find each page at one of the two places.
+  const fileSemaphore = copy.file?.mmapSemaphore;
+  if (fileSemaphore) yield* fileSemaphore.downWrite();
   const semaphore = copy.anonVma?.semaphore;
   if (semaphore) yield* semaphore.downWrite();
   const failed = !(yield* movePageTables(mm, as, addr, target, moved));
   // Out of tables: what moved goes back, for which the tables are there.
   if (failed) yield* movePageTables(mm, as, target, addr, moved);
   semaphore?.upWrite();
+  fileSemaphore?.upWrite();
   if (failed) {
     yield* doMunmap(mm, as, target, newSize);
     return -ENOMEM;

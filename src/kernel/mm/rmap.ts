@@ -5,13 +5,15 @@
 import type { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { anonMapping, vmaAddress } from './anon-vma.js';
+import { inodeOf } from './filemap.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
-import { PG_anon_exclusive, PG_swapbacked } from './page-flags.js';
+import { PG_anon_exclusive, PG_dirty, PG_swapbacked } from './page-flags.js';
 import { pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
 import {
   makeMigrationEntry,
+  migrationEntryPfn,
   pteDirty,
   ptePa,
   ptePresent,
@@ -39,6 +41,18 @@ export function linearPageIndex(mm: Mm, vma: Vma, addr: number): number {
   return vma.pgoff + Math.floor((addr - vma.start) / mm.pageSize);
 }
 
+/** folio_test_anon(). */
+export const isAnonPage = (mm: Mm, page: Page): boolean => (mm.memmap.mapping[page]! & 1) === 1;
+
+/** Whether a migration entry stands for an anonymous page: which of the two counters of its mm it is in. */
+export const isMigrationEntryAnon = (mm: Mm, entry: bigint): boolean =>
+  isAnonPage(mm, mm.memmap.pfnToPage(migrationEntryPfn(entry))!);
+
+/** folio_add_file_rmap_pte(). */
+export function folioAddFileRmap(mm: Mm, page: Page): void {
+  if (mm.memmap.mapcount[page]!++ === 0) mm.events.nr_mapped++;
+}
+
 /** Another mapping of an anonymous page (fork, migration entries turned back). */
 export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
   if (mm.memmap.mapcount[page]!++ === 0) mm.events.nr_anon_pages++;
@@ -49,26 +63,32 @@ export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
 export function folioRemoveRmap(mm: Mm, page: Page): void {
   const left = --mm.memmap.mapcount[page]!;
   mm.bugOn(left < 0, `mapcount of pfn 0x${mm.memmap.pageToPfn(page).toString(16)} below 0`);
-  if (left === 0) mm.events.nr_anon_pages--;
+  if (left > 0) return;
+  if (isAnonPage(mm, page)) mm.events.nr_anon_pages--;
+  else mm.events.nr_mapped--;
 }
 
-/**
- * rmap_walk_anon(): calls `visit` for each VMA and address that may map the page; stops where it
- * returns false.
- */
-export function* rmapWalkAnon(
-  mm: Mm,
-  page: Page,
-  visit: (vma: Vma, addr: number) => Atomic<boolean>,
-): MaySleep<void> {
+type RmapVisitor = (vma: Vma, addr: number) => Atomic<boolean>;
+
+/** rmap_walk(): calls `visit` for each VMA and address that may map the page; stops where it returns false. */
+export function* rmapWalk(mm: Mm, page: Page, visit: RmapVisitor): MaySleep<void> {
   const anonVma = mm.anonVmas.ofMapping(mm.memmap.mapping[page]!);
-  if (!anonVma) return;
-  const { semaphore } = anonVma;
+  const inode = anonVma ? undefined : inodeOf(mm, page);
+  const semaphore = anonVma?.semaphore ?? inode?.mmapSemaphore;
+  const tree = anonVma
+    ? { members: anonVma.members, of: anonVma }
+    : inode && { members: inode.mappings, of: inode };
+  if (!semaphore || !tree) return;
   yield* semaphore.downRead();
-  for (const vma of anonVma.members) {
-    const addr = vmaAddress(mm, page, vma);
-    if (addr === undefined) continue;
-    if (!(yield* visit(vma, addr))) break;
+  for (let seen = -1, more = true; more && seen !== tree.of.generation; ) {
+    // Again where two VMAs became one meanwhile: the grown one may have been passed already.
+    seen = tree.of.generation;
+    for (const vma of tree.members) {
+      const addr = vmaAddress(mm, page, vma);
+      if (addr === undefined) continue;
+      more = yield* visit(vma, addr);
+      if (!more) break;
+    }
   }
   semaphore.upRead();
 }
@@ -84,7 +104,7 @@ export function mappedPte(mm: Mm, page: Page, vma: Vma, addr: number): PA | unde
 
 /** try_to_migrate(): replaces every entry that maps the page by a migration entry. */
 export function* tryToMigrate(mm: Mm, page: Page): MaySleep<void> {
-  yield* rmapWalkAnon(mm, page, (vma, addr) => tryToMigrateOne(mm, page, vma, addr));
+  yield* rmapWalk(mm, page, (vma, addr) => tryToMigrateOne(mm, page, vma, addr));
 }
 
 function* tryToMigrateOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<boolean> {
@@ -95,6 +115,7 @@ function* tryToMigrateOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<bo
   if (at !== undefined) {
     const pte = yield* ptepClearFlush(mm, as, addr, at);
     const exclusive = map.test(page, PG_anon_exclusive);
+    if (pteDirty(pte)) map.set(page, PG_dirty);
     // page_try_share_anon_rmap(): the flag travels in the entry while the page is unmapped.
     map.clear(page, PG_anon_exclusive);
     const type = pteWrite(pte)

@@ -87,13 +87,42 @@ export const MADV_DONTNEED = 4;
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
 
+/** What makes a file that can be mapped. */
+export interface FileOptions {
+  /** For /proc/PID/maps. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /**
+   * Where its contents come from, at most a page at a time; such a file cannot be written here. Left out:
+   * a file of RAM (tmpfs, memfd), all zeros, which may also be mapped with PROT_MTE.
+   */
+  readonly read?: (offset: number, length: number) => Uint8Array;
+}
+
+/** A file's pages in memory, for descriptors, read and write, and mappings (struct inode). */
+export interface MappableFile {
+  readonly id: number;
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Pages it has in memory. */
+  readonly cachedPages: number;
+}
+
 export interface MmapRequest {
   readonly addr: VA;
   readonly length: number;
   /** PROT_* bits. */
   readonly prot: number;
-  /** MAP_* bits; only anonymous memory so far. */
+  /** MAP_* bits. */
   readonly flags: number;
+  /** Left out for anonymous memory. The mapping takes a reference of its own. */
+  readonly file?: MappableFile;
+  /** Bytes into the file; a multiple of the page size. */
+  readonly offset?: number;
+  /** The descriptor is open for reading only: a shared mapping can never be made writable. */
+  readonly readOnlyFile?: boolean;
   /** For reports and /proc/PID/maps: `[stack]`, `[heap]`, a file's name. */
   readonly name?: string;
 }
@@ -213,6 +242,19 @@ export interface MemoryManager {
   ): MaySleep<number>;
   /** The new (or, on failure, the old) program break, as the system call returns it. */
   brk(as: AddressSpace, addr: VA): MaySleep<number>;
+
+  /** A file with one reference, the caller's. */
+  newFile(options: FileOptions): MappableFile;
+  /** Another reference, for a descriptor that is duplicated. */
+  getFile(file: MappableFile): void;
+  /** Gives a reference back; with the last one, mappings' included, the pages are freed. */
+  putFile(file: MappableFile): MaySleep<void>;
+  /** Short at the end of the file. */
+  readFile(file: MappableFile, offset: number, length: number): MaySleep<Uint8Array>;
+  /** Bytes written, extending the file; -ENOMEM, or -EROFS for a file that is read from elsewhere. */
+  writeFile(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number>;
+  /** ftruncate(): shorter or longer; mappings of what is cut off get SIGBUS. */
+  truncateFile(file: MappableFile, size: number): MaySleep<number>;
 
   handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult>;
 

@@ -7,6 +7,7 @@
  */
 
 import type { AnonVma } from './anon-vma.js';
+import type { Inode } from './filemap.js';
 import type { MmStruct } from './mm-struct.js';
 import type { Pgprot } from './pgtable.js';
 import { vmGetPageProt } from './pgtable.js';
@@ -53,11 +54,13 @@ export class Vma {
   #flags: number;
   /** vm_page_prot: what a fresh entry gets. */
   pageProt: Pgprot;
-  /** Page offset of `start`: fixes page.index of anonymous pages. */
+  /** Page offset of `start` in its file; of anonymous memory, what fixes page.index. */
   pgoff: number;
   anonVma: AnonVma | undefined = undefined;
   /** Every anon_vma this VMA is a member of: its own, and those of its ancestors. */
   readonly anonVmaChain = new Set<AnonVma>();
+  /** vm_file: undefined for anonymous memory that is not shared. */
+  file: Inode | undefined = undefined;
   name: string;
 
   constructor(mm: MmStruct, start: number, end: number, flags: number, pgoff: number, name: string) {

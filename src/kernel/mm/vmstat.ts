@@ -20,6 +20,9 @@ export class VmEvents {
   cma_release_fail = 0;
   numa_hint_faults = 0;
   nr_anon_pages = 0;
+  nr_mapped = 0;
+  nr_file_pages = 0;
+  nr_shmem = 0;
   nr_page_table_pages = 0;
   nr_isolated_anon = 0;
   nr_slab_unreclaimable = 0;

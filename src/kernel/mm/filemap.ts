@@ -1,0 +1,242 @@
+/**
+ * The page cache: a file's pages in memory, found by (file, index), and who maps them
+ * (mm/filemap.c, mm/shmem.c without swap, mm/truncate.c).
+ *
+ * Two kinds of file. One of RAM (tmpfs, memfd, shared anonymous memory) has no other home than its
+ * pages and may hold tags; one with `read` can be read again and is never written back. The cache holds
+ * one reference to each page; PG_locked keeps a page in its place while it is being mapped or removed.
+ */
+import { PA } from '../../base/index.js';
+import type { Contexts, MaySleep } from '../contexts/index.js';
+import { ENOMEM, EROFS, RwSemaphore } from '../contexts/index.js';
+import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
+import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
+import { folioAddLru, putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import type { Mm } from './mm.js';
+import { zapRange } from './mmap.js';
+import { allocPages, getPage } from './page-alloc.js';
+import { PG_dirty, PG_swapbacked, PG_uptodate } from './page-flags.js';
+import type { FileOptions, MappableFile } from './types.js';
+import type { Vma } from './vma.js';
+
+/** struct inode and its struct address_space. */
+export class Inode implements MappableFile {
+  readonly id: number;
+  readonly name: string;
+  size: number;
+  /** i_pages: pages by index in the file. */
+  readonly pages = new Map<number, Page>();
+  /** i_mmap: VMAs that map some of it. */
+  readonly mappings = new Set<Vma>();
+  /** i_mmap_rwsem. */
+  readonly mmapSemaphore: RwSemaphore;
+  readonly read: FileOptions['read'];
+  /** Descriptors and VMAs that refer to it. */
+  references = 1;
+  /** Bumped when a VMA in `mappings` takes over another's range: a walk under way must look again. */
+  generation = 0;
+
+  constructor(contexts: Contexts, id: number, options: FileOptions) {
+    this.id = id;
+    this.name = options.name;
+    this.size = options.size;
+    this.read = options.read;
+    this.mmapSemaphore = new RwSemaphore(contexts, 'i_mmap_rwsem');
+  }
+
+  /** Nothing but its pages holds its contents: tmpfs and its like. */
+  get isShmem(): boolean {
+    return this.read === undefined;
+  }
+
+  get cachedPages(): number {
+    return this.pages.size;
+  }
+}
+
+/** Page.mapping of a page of a file: the id, with PAGE_MAPPING_ANON clear. */
+export const inodeMapping = (inode: Inode): number => inode.id << 1;
+
+/** folio_mapping() for pages of files. */
+export function inodeOf(mm: Mm, page: Page): Inode | undefined {
+  const mapping = mm.memmap.mapping[page]!;
+  return mapping === 0 || (mapping & 1) === 1 ? undefined : mm.inodes.get(mapping >> 1);
+}
+
+/** A new file with one reference, the caller's. */
+export function newInode(mm: Mm, options: FileOptions): Inode {
+  const inode = new Inode(mm.contexts, mm.nextInodeId++, options);
+  mm.inodes.set(inode.id, inode);
+  return inode;
+}
+
+/** iput(): with the last reference the pages go. */
+export function* putInode(mm: Mm, inode: Inode): MaySleep<void> {
+  mm.bugOn(inode.references <= 0, `file ${inode.name} is released once too often`);
+  if (--inode.references > 0) return;
+  yield* truncatePages(mm, inode, 0);
+  mm.inodes.delete(inode.id);
+}
+
+/** vma_link_file(): the mapping holds a reference. */
+export function* linkFile(vma: Vma, inode: Inode): MaySleep<void> {
+  vma.file = inode;
+  inode.references++;
+  yield* inode.mmapSemaphore.downWrite();
+  inode.mappings.add(vma);
+  inode.mmapSemaphore.upWrite();
+}
+
+/** unlink_file_vma() and vma_close(). */
+export function* unlinkFile(mm: Mm, vma: Vma): MaySleep<void> {
+  const inode = vma.file;
+  if (inode === undefined) return;
+  yield* inode.mmapSemaphore.downWrite();
+  inode.mappings.delete(vma);
+  inode.mmapSemaphore.upWrite();
+  vma.file = undefined;
+  yield* putInode(mm, inode);
+}
+
+/**
+ * shmem_get_folio() and filemap's read path: the page of that index, made or read where it is missing.
+ *
+ * @param vma the mapping it is for: decides whether it is allocated tagged. None for write() and the like.
+ * @returns the page, locked and with a reference, or -ENOMEM.
+ */
+export function* filemapGetFolio(
+  mm: Mm,
+  inode: Inode,
+  index: number,
+  vma: Vma | undefined,
+): MaySleep<Page | number> {
+  for (;;) {
+    const cached = inode.pages.get(index);
+    if (cached !== undefined) {
+      getPage(mm, cached);
+      yield* folioLock(mm, cached);
+      if (inode.pages.get(index) === cached) return cached;
+      // Truncated, or moved elsewhere while we waited.
+      folioUnlock(mm, cached);
+      yield* putPage(mm, cached);
+      continue;
+    }
+    const gfp = GFP_HIGHUSER_MOVABLE | __GFP_ZERO;
+    const fresh = yield* allocPages(mm, gfp | mm.hooks.archCalcVmaGfp(vma, gfp), 0);
+    if (fresh === undefined) return -ENOMEM;
+    if (inode.pages.has(index)) {
+      yield* putPage(mm, fresh);
+      continue;
+    }
+    if (inode.read !== undefined) {
+      const offset = index * mm.pageSize;
+      const length = Math.max(0, Math.min(mm.pageSize, inode.size - offset));
+      if (length > 0) mm.port.writeBytes(mm.pageToPa(fresh), inode.read(offset, length).subarray(0, length));
+    }
+    folioTrylock(mm, fresh);
+    addToPageCache(mm, inode, index, fresh);
+    yield* folioAddLru(mm, fresh);
+    return fresh;
+  }
+}
+
+/** filemap_add_folio(): the cache's reference is new. */
+export function addToPageCache(mm: Mm, inode: Inode, index: number, page: Page): void {
+  const { memmap } = mm;
+  getPage(mm, page);
+  memmap.mapping[page] = inodeMapping(inode);
+  memmap.index[page] = index;
+  memmap.set(page, PG_uptodate | (inode.isShmem ? PG_swapbacked : 0));
+  inode.pages.set(index, page);
+  mm.events.nr_file_pages++;
+  if (inode.isShmem) mm.events.nr_shmem++;
+}
+
+/** filemap_remove_folio(): the page is locked and unmapped; drops the cache's reference. */
+export function* removeFromPageCache(mm: Mm, inode: Inode, page: Page): MaySleep<void> {
+  inode.pages.delete(mm.memmap.index[page]!);
+  mm.memmap.mapping[page] = 0;
+  mm.events.nr_file_pages--;
+  if (inode.isShmem) mm.events.nr_shmem--;
+  yield* putPage(mm, page);
+}
+
+/** unmap_mapping_range() from page `first` to the end, private copies included. */
+function* unmapMappingRange(mm: Mm, inode: Inode, first: number): MaySleep<void> {
+  yield* inode.mmapSemaphore.downRead();
+  for (const vma of inode.mappings) {
+    const start = Math.max(vma.start, vma.start + (first - vma.pgoff) * mm.pageSize);
+    if (start < vma.end) yield* zapRange(mm, vma.mm, start, vma.end);
+  }
+  inode.mmapSemaphore.upRead();
+}
+
+/** truncate_inode_pages(). */
+function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
+  yield* unmapMappingRange(mm, inode, first);
+  for (const [index, page] of [...inode.pages]) {
+    if (index < first) continue;
+    getPage(mm, page);
+    yield* folioLock(mm, page);
+    if (inode.pages.get(index) === page) {
+      // A fault may have mapped it again before it was locked.
+      if (mm.memmap.mapcount[page]! > 0) yield* unmapMappingRange(mm, inode, first);
+      yield* removeFromPageCache(mm, inode, page);
+    }
+    folioUnlock(mm, page);
+    yield* putPage(mm, page);
+  }
+}
+
+/** truncate_setsize(): pages beyond the new end are gone, and the rest of the last one is zero. */
+export function* truncateFile(mm: Mm, inode: Inode, size: number): MaySleep<number> {
+  const shrinks = size < inode.size;
+  inode.size = size;
+  if (!shrinks) return 0;
+  yield* truncatePages(mm, inode, Math.ceil(size / mm.pageSize));
+  const rest = size % mm.pageSize;
+  const last = rest === 0 ? undefined : inode.pages.get(Math.floor(size / mm.pageSize));
+  if (last !== undefined) mm.port.fill(PA(mm.pageToPa(last) + rest), mm.pageSize - rest, 0);
+  return 0;
+}
+
+/** generic_file_read_iter(): up to `length` bytes from `offset`; short at the end of the file. */
+export function* readFile(mm: Mm, inode: Inode, offset: number, length: number): MaySleep<Uint8Array> {
+  const out = new Uint8Array(Math.max(0, Math.min(length, inode.size - offset)));
+  for (let done = 0; done < out.length; ) {
+    const at = offset + done;
+    const within = at % mm.pageSize;
+    const chunk = Math.min(out.length - done, mm.pageSize - within);
+    const index = Math.floor(at / mm.pageSize);
+    // A hole of a file of RAM reads as zeros and stays a hole.
+    if (!inode.isShmem || inode.pages.has(index)) {
+      const page = yield* filemapGetFolio(mm, inode, index, undefined);
+      if (page < 0) return out.subarray(0, done);
+      out.set(mm.port.readBytes(PA(mm.pageToPa(page as Page) + within), chunk), done);
+      folioUnlock(mm, page as Page);
+      yield* putPage(mm, page as Page);
+    }
+    done += chunk;
+  }
+  return out;
+}
+
+/** generic_perform_write() to a file of RAM; it grows as needed. Bytes written, -ENOMEM, or -EROFS. */
+export function* writeFile(mm: Mm, inode: Inode, offset: number, data: Uint8Array): MaySleep<number> {
+  if (!inode.isShmem) return -EROFS;
+  for (let done = 0; done < data.length; ) {
+    const at = offset + done;
+    const within = at % mm.pageSize;
+    const chunk = Math.min(data.length - done, mm.pageSize - within);
+    const page = yield* filemapGetFolio(mm, inode, Math.floor(at / mm.pageSize), undefined);
+    if (page < 0) return done > 0 ? done : page;
+    mm.port.writeBytes(PA(mm.pageToPa(page as Page) + within), data.subarray(done, done + chunk));
+    mm.memmap.set(page as Page, PG_dirty);
+    done += chunk;
+    inode.size = Math.max(inode.size, offset + done);
+    folioUnlock(mm, page as Page);
+    yield* putPage(mm, page as Page);
+  }
+  return data.length;
+}
