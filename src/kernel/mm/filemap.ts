@@ -8,7 +8,7 @@
  */
 import { PA } from '../../base/index.js';
 import type { Contexts, MaySleep } from '../contexts/index.js';
-import { ENOMEM, EROFS, RwSemaphore } from '../contexts/index.js';
+import { EINVAL, ENOMEM, RwSemaphore } from '../contexts/index.js';
 import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import { folioAddLru, putPage } from './lru.js';
@@ -222,9 +222,9 @@ export function* readFile(mm: Mm, inode: Inode, offset: number, length: number):
   return out;
 }
 
-/** generic_perform_write() to a file of RAM; it grows as needed. Bytes written, -ENOMEM, or -EROFS. */
+/** generic_perform_write() to a file of RAM; it grows as needed. Bytes written, -ENOMEM, or -EINVAL. */
 export function* writeFile(mm: Mm, inode: Inode, offset: number, data: Uint8Array): MaySleep<number> {
-  if (!inode.isShmem) return -EROFS;
+  if (!inode.isShmem) return -EINVAL;
   for (let done = 0; done < data.length; ) {
     const at = offset + done;
     const within = at % mm.pageSize;

@@ -251,7 +251,7 @@ export interface MemoryManager {
   putFile(file: MappableFile): MaySleep<void>;
   /** Short at the end of the file. */
   readFile(file: MappableFile, offset: number, length: number): MaySleep<Uint8Array>;
-  /** Bytes written, extending the file; -ENOMEM, or -EROFS for a file that is read from elsewhere. */
+  /** Bytes written, extending the file; -ENOMEM, or -EINVAL for a file that is read from elsewhere. */
   writeFile(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number>;
   /** ftruncate(): shorter or longer; mappings of what is cut off get SIGBUS. */
   truncateFile(file: MappableFile, size: number): MaySleep<number>;
