@@ -22,7 +22,7 @@ import { boot, pattern } from '../kernel-fixture.js';
 const RW = PROT_READ | PROT_WRITE;
 const ANON = MAP_PRIVATE | MAP_ANONYMOUS;
 const PAGE = 4096;
-const [ENOMEM, EEXIST, EINVAL, EFAULT, ENODEV] = [12, 17, 22, 14, 95, 19];
+const [ENOMEM, EEXIST, EINVAL, EFAULT, ENODEV] = [12, 17, 22, 14, 19];
 
 const va = (addr: number) => VA(BigInt(addr));
 
