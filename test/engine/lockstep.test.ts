@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/index.js';
 import { compareCpus, compareMemory, createEngine, lockstep } from '../../src/engine/index.js';
 import type { Cpu, Engine, Machine, StopReason } from '../../src/machine/index.js';
+import { goElsewhere, nonsenseMachine, prepare } from '../machine/nonsense.js';
 import { CODE, DATA, load, testMachine } from '../machine/support.js';
 import { pointer, randomProgram } from './random-programs.js';
 
@@ -71,6 +72,28 @@ describe('lock-step', () => {
     expect(exceptions).toBeGreaterThan(SEEDS * 10);
     // Most of it must have been generated code, or nothing was compared.
     expect(evaluated - exceptions).toBeLessThan(executed / 4);
+  });
+
+  it('nonsense at every level is equal in evaluator and interpreter', () => {
+    let executed = 0;
+    for (let seed = 0; seed < 2 * SEEDS; seed++) {
+      const sides = ['evaluate', 'interpret'].map((engine) => {
+        const machine = nonsenseMachine(seed);
+        const random = new Random(seed, 'nonsense in lock-step');
+        prepare(machine, random);
+        return { machine, random, engine: createEngine(machine, engine) };
+      });
+      const [a, b] = sides as [(typeof sides)[0], (typeof sides)[0]];
+      for (let round = 0; round < 20; round++) {
+        const stops = sides.map(({ machine, engine }) => engine.run(machine.cpu, 150));
+        expect(stops[1], `seed ${seed}, round ${round}`).toEqual(stops[0]);
+        expect(compareCpus(a.machine.cpu, b.machine.cpu), `seed ${seed}, round ${round}`).toEqual([]);
+        for (const { machine, random } of sides) goElsewhere(machine.cpu, random);
+      }
+      expect(compareMemory(a.machine, b.machine), `seed ${seed}`).toEqual([]);
+      executed += a.machine.cpu.steps;
+    }
+    expect(executed).toBeGreaterThan(SEEDS * 500);
   });
 
   it('finds the first instruction that differs', () => {

@@ -108,6 +108,8 @@ function hasStatic(shape: Shape): boolean {
 
 /** Words of the row that between them have every form; at most this many are tried. */
 const MOST_WORDS = 4096;
+/** Rows that have no form in so many tries have none. */
+const ENOUGH = 16;
 
 function* wordsOf(row: Row): Generator<number> {
   const matters = new Set(row.statics);
@@ -149,6 +151,7 @@ export function allForms(): FormSet {
   const missing = new Map<string, Set<string>>();
   for (const row of ROWS) {
     const seen = new Set<string>();
+    let found = 0;
     for (const word of wordsOf(row)) {
       const decoded = decode(word);
       if (decoded?.row !== row) continue;
@@ -157,11 +160,13 @@ export function allForms(): FormSet {
       seen.add(which);
       const form = anyFormOf(decoded);
       if (isForm(form)) {
+        found++;
         if (!forms.has(form.key)) forms.set(form.key, decoded);
       } else {
         const operations = missing.get(row.id) ?? new Set();
         operations.add(form.missing);
         missing.set(row.id, operations);
+        if (found === 0 && seen.size >= ENOUGH) break;
       }
     }
   }
