@@ -72,6 +72,28 @@ describe('fuzz cases', () => {
   });
 });
 
+describe('what fuzzing found', () => {
+  /** V22 after the words, on our machine, with V22, V30 and V31 as found. */
+  function fmlsl2(...words: readonly number[]): bigint {
+    const machine = new FuzzMachine();
+    const base = makeCase(0, 0, ROWS);
+    const v = base.v.map(() => 0n);
+    v[22] = 0x8000_0000_0000_0000_3ff0_0000_0000_0000n;
+    v[30] = 0x6931_74a9_8650_1e78_63f5_48d6n;
+    v[31] = 0x7ff0_0000_0000_0001n;
+    const found: FuzzCase = { ...base, words, v, fpcr: 0x300_0000 };
+    machine.load([found]);
+    return machine.run(found).v[22]!;
+  }
+
+  it('FMLSL2 of short vectors takes the upper half of 64 bits, whatever ran before', () => {
+    // fmlsl2 v22.2s, v31.2h, v30.2h, alone and behind fmlsl2 v7.4s, v10.4h, v1.4h.
+    const wanted = 0x7fc0_0000_0000_0000n;
+    expect(fmlsl2(0x2ebecff6)).toBe(wanted);
+    expect(fmlsl2(0x6ea1cd47, 0x2ebecff6)).toBe(wanted);
+  });
+});
+
 describe.skipIf(!hasQemu())('differential fuzzing [needs qemu-aarch64-static]', () => {
   it('finds no difference in 8000 cases', () => {
     const result = fuzz({ seed: 2024, cases: 8000 }, qemu);
