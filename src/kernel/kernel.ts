@@ -205,6 +205,7 @@ export class Kernel implements Supervisor {
       banks: layout.banks,
       reserved: [
         ...layout.reserved,
+        ...(discovery.enabled ? [] : layout.tagStorage),
         { base: this.#options.image.base, size: this.#options.image.size },
         { base: dtb.base, size: dtb.size },
       ],
