@@ -20,8 +20,8 @@ import type { Machine } from './machine.js';
 const LONG_TURN = 1 << 18;
 const SHORTEST_TURN = 32;
 const TURN_SPREAD = 512;
-/** Turns without an instruction, after which a CPU can only be faulting on its own vector. */
-const MOST_EMPTY_TURNS = 4;
+/** Turns that end in a storm of exceptions, after which a CPU is taken not to come out of it. */
+const MOST_STORMS = 4;
 /** `b .` */
 const BRANCH_TO_SELF = 0x1400_0000;
 
@@ -45,9 +45,9 @@ export class Conductor {
   readonly #random: Random;
   /** CPUs that branch to themselves. */
   readonly #spinning = new Set<Cpu>();
-  /** CPUs whose vector cannot be fetched; and turns in a row in which a CPU executed nothing. */
+  /** CPUs whose vector raises exceptions only; and turns in a row that ended so. */
   readonly #lost = new Set<Cpu>();
-  readonly #emptyTurns = new Map<Cpu, number>();
+  readonly #storms = new Map<Cpu, number>();
   /** The system counter. */
   #now: number;
   /** Instructions executed under this conductor. */
@@ -114,19 +114,22 @@ export class Conductor {
         return { kind: 'exit', status: stop.status, reset: stop.reset === true };
       case 'halted':
         return { kind: 'halted', message: stop.message };
+      case 'request':
+        this.#noteStorm(cpu);
+        return undefined;
       case 'limit':
-        this.#noteTurn(cpu, done);
+        this.#storms.delete(cpu);
+        if (this.#branchesToItself(cpu)) this.#spinning.add(cpu);
         return undefined;
       default:
         return undefined;
     }
   }
 
-  #noteTurn(cpu: Cpu, done: number): void {
-    const empty = done === 0 ? (this.#emptyTurns.get(cpu) ?? 0) + 1 : 0;
-    this.#emptyTurns.set(cpu, empty);
-    if (empty >= MOST_EMPTY_TURNS) this.#lost.add(cpu);
-    else if (this.#branchesToItself(cpu)) this.#spinning.add(cpu);
+  #noteStorm(cpu: Cpu): void {
+    const storms = (this.#storms.get(cpu) ?? 0) + 1;
+    this.#storms.set(cpu, storms);
+    if (storms >= MOST_STORMS) this.#lost.add(cpu);
   }
 
   #branchesToItself(cpu: Cpu): boolean {

@@ -12,5 +12,5 @@ export type StopReason =
   | { readonly kind: 'wait' }
   /** The CPU cannot go on: HLT with no one to serve it, an unmappable vector, no host memory. */
   | { readonly kind: 'halted'; readonly message: string }
-  /** A breakpoint or a request from outside. */
+  /** A breakpoint, a request from outside, or exceptions that lead nowhere but to the next. */
   | { readonly kind: 'request' };

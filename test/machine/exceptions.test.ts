@@ -257,7 +257,7 @@ describe('levels', () => {
     const machine = testMachine();
     machine.cpu.writeRegister('vbar_el3', 0x1000n);
     const stop = runBare(machine, 'udf #0', 1000);
-    expect(stop).toEqual({ kind: 'limit' });
+    expect(stop).toEqual({ kind: 'request' });
     expect(machine.cpu.readRegister('esr_el3')).toBe(0x86000010n);
   });
 });

@@ -51,6 +51,9 @@ const FP_TRAP_ISS = 0x1e0_0000;
 /** CPTR_ELx.TFP. */
 const TFP = 10;
 
+/** Exceptions at vectors in a row after which a run is stopped. */
+const MOST_OF_A_STORM = 64;
+
 /** Cells that `refreshContext` reads, beside those of translation. */
 const CONTEXT_CELLS: ReadonlySet<number> = new Set([
   ...SCTLR_OF,
@@ -144,6 +147,8 @@ export class Cpu {
   readonly #x: number;
   /** The vector entered last. */
   #vector = -1n;
+  /** Exceptions in a row of which each arose at the vector of the one before. */
+  #storm = 0;
   #spBank: ExceptionLevel = 3;
   readonly #sp: bigint[] = [0n, 0n, 0n, 0n];
 
@@ -443,13 +448,20 @@ export class Cpu {
     // Every A64 instruction is 32 bits: IL is 1.
     const esr = BigInt(ec * 2 ** 26 + 2 ** 25 + exception.iss);
     this.cells.set(ESR_OF[target]!, esr);
-    if (pc !== this.#vector) this.lastException = { ec, esr, pc, far: exception.vaddress ?? 0n };
+    const again = pc === this.#vector;
+    if (!again) this.lastException = { ec, esr, pc, far: exception.vaddress ?? 0n };
     if (exception.vaddress !== undefined) this.cells.set(FAR_OF[target]!, exception.vaddress);
     if (exception.ipaddress !== undefined) {
       this.cells.set(HPFAR_EL2, BigInt(Math.floor(exception.ipaddress / 4096)) << 4n);
     }
     const elr = exception.returnsToNext ? BigInt.asUintN(64, pc + 4n) : pc;
-    return this.#enter(target, elr, 0);
+    const goesOn = this.#enter(target, elr, 0);
+    // A vector whose first instruction raises the next exception leads nowhere: let others look at it.
+    this.#storm = again ? this.#storm + 1 : 0;
+    if (this.#storm < MOST_OF_A_STORM) return goesOn;
+    this.#storm = 0;
+    this.stop ??= { kind: 'request' };
+    return false;
   }
 
   /** An interrupt or SError: `offset` 0x80 IRQ, 0x100 FIQ, 0x180 SError; `syndrome` goes to ESR for SError. */
