@@ -206,78 +206,154 @@ export interface Row {
   ) => void;
 }
 
-/** Checks and compiles one row. Throws Error (a build failure) where it contradicts itself. */
+const NONE: readonly never[] = [];
+const NO_FIELDS: Fields = {};
+
+/**
+ * A row's specification with what is derived from it. A thousand rows are made at every start and most
+ * are never asked for more than mask and value: the rest is derived when first asked for.
+ */
+class CompiledRow implements Row {
+  readonly id: string;
+  readonly pattern: string;
+  readonly mask: number;
+  readonly value: number;
+  readonly class: InstructionClass;
+  readonly feature: string | undefined;
+  readonly where: Row['where'];
+  readonly operands: OperandSet;
+  readonly execute: Row['execute'];
+  readonly #spec: RowSpec<string, OperandSet, never>;
+  #fields: readonly Field[] | undefined;
+  #names: Row['names'] | undefined;
+
+  constructor(spec: RowSpec<string, OperandSet, never>) {
+    const { mask, value } = fixedBits(spec.id, spec.pattern);
+    this.id = spec.id;
+    this.pattern = spec.pattern;
+    this.mask = mask;
+    this.value = value;
+    this.class = spec.class;
+    this.feature = spec.feature;
+    this.where = spec.where;
+    this.operands = spec.operands;
+    this.execute = spec.execute as Row['execute'];
+    this.#spec = spec;
+  }
+
+  get fields(): readonly Field[] {
+    this.#fields ??= fieldsIn(this.pattern);
+    return this.#fields;
+  }
+  get names(): Row['names'] {
+    const { name } = this.#spec;
+    this.#names ??=
+      typeof name === 'string'
+        ? [{ name, fixed: NO_FIELDS }]
+        : Object.entries(name).map(([one, fixed]) => ({ name: one, fixed: fixed as Fields }));
+    return this.#names;
+  }
+  get summary(): string {
+    return this.#spec.summary;
+  }
+  get arm(): string {
+    return this.#spec.arm;
+  }
+  get shouldBe(): Fields {
+    return (this.#spec.shouldBe as Fields | undefined) ?? NO_FIELDS;
+  }
+  get refines(): readonly string[] {
+    return this.#spec.refines ?? NONE;
+  }
+  get statics(): readonly string[] {
+    return this.#spec.statics ?? NONE;
+  }
+  get aliases(): readonly Alias[] {
+    return this.#spec.aliases ?? NONE;
+  }
+}
+
+/** Compiles one row. What rows must not contradict is checked by the tests, not at every start. */
 export function defineRow<const P extends string, O extends OperandSet, const S extends FieldsOf<P> = never>(
   spec: RowSpec<P, O, S>,
 ): Row {
-  const { mask, value, fields } = compilePattern(spec.id, spec.pattern);
+  return new CompiledRow(spec as unknown as RowSpec<string, OperandSet, never>);
+}
+
+/** How a row contradicts itself: operands and names that set fields twice, or not at all, or none it has. */
+export function contradictionsIn({
+  id,
+  fields,
+  names,
+  operands,
+  aliases,
+  shouldBe,
+}: Pick<Row, 'id' | 'fields' | 'names' | 'operands' | 'aliases' | 'shouldBe'>): string[] {
+  const found: string[] = [];
   const known = new Set(fields.map((f) => f.name));
-  const sets = [spec.operands, ...(spec.aliases ?? []).map((a) => a.operands)];
-  for (const set of sets) {
-    for (const kind of Object.values(set)) {
+  if (known.size < fields.length) found.push(`row ${id}: a field appears twice`);
+  for (const alias of [undefined, ...aliases]) {
+    const kinds = Object.values(alias?.operands ?? operands);
+    for (const kind of kinds) {
       for (const name of kind.fields) {
-        if (!known.has(name))
-          throw new Error(`row ${spec.id}: operand ${kind.syntax} uses unknown field ${name}`);
+        if (!known.has(name)) found.push(`row ${id}: operand ${kind.syntax} uses unknown field ${name}`);
       }
     }
-  }
-  const names =
-    typeof spec.name === 'string'
-      ? [{ name: spec.name, fixed: {} }]
-      : Object.entries(spec.name).map(([name, fixed]) => ({ name, fixed: fixed as Record<string, number> }));
-  const shouldBe = (spec.shouldBe ?? {}) as Fields;
-  for (const set of sets) {
-    const settable = new Set(Object.values(set).flatMap((kind) => kind.fields));
-    const alias = spec.aliases?.find((a) => a.operands === set);
+    const settable = new Set(kinds.flatMap((kind) => kind.fields));
     for (const name of known) {
       const named = alias === undefined ? names.every((n) => name in n.fixed) : name in (alias.fixed ?? {});
       if (!settable.has(name) && !named && !(name in shouldBe)) {
-        throw new Error(`row ${spec.id}: nothing in ${alias?.name ?? 'its syntax'} sets field ${name}`);
+        found.push(`row ${id}: nothing in ${alias?.name ?? 'its syntax'} sets field ${name}`);
       }
     }
   }
-  return {
-    id: spec.id,
-    names,
-    pattern: spec.pattern,
-    mask,
-    value,
-    fields,
-    class: spec.class,
-    summary: spec.summary,
-    arm: spec.arm,
-    feature: spec.feature,
-    where: spec.where as Row['where'],
-    shouldBe,
-    refines: spec.refines ?? [],
-    operands: spec.operands,
-    statics: spec.statics ?? [],
-    aliases: (spec.aliases ?? []) as readonly Alias[],
-    execute: spec.execute as Row['execute'],
-  };
+  return found;
 }
 
-function compilePattern(id: string, pattern: string): { mask: number; value: number; fields: Field[] } {
+const COLON = 58;
+const ZERO = 48;
+const ONE = 49;
+const isDigit = (c: number) => c >= ZERO && c <= ZERO + 9;
+
+/** The bits that a pattern fixes, read character by character. */
+function fixedBits(id: string, pattern: string): { readonly mask: number; readonly value: number } {
   let mask = 0;
   let value = 0;
   let at = 32;
-  const fields: Field[] = [];
-  for (const token of pattern.split(' ')) {
-    if (/^[01]+$/.test(token)) {
-      at -= token.length;
-      if (at < 0) throw new Error(`row ${id}: pattern is longer than 32 bits`);
-      const ones = token.length === 32 ? -1 : (1 << token.length) - 1;
-      mask |= ones << at;
-      value |= Number.parseInt(token, 2) << at;
-    } else {
-      const [name, width = '1'] = token.split(':') as [string, string?];
-      at -= Number(width);
-      if (fields.some((f) => f.name === name)) throw new Error(`row ${id}: field ${name} appears twice`);
-      fields.push({ name, lo: at, width: Number(width) });
+  for (let i = 0; i < pattern.length; i++) {
+    const c = pattern.charCodeAt(i);
+    if (c === ZERO || c === ONE) {
+      at--;
+      mask |= 1 << at;
+      if (c === ONE) value |= 1 << at;
+    } else if (c >= COLON) {
+      // A field: its name begins with a letter, and its width follows a colon.
+      let next = pattern.charCodeAt(++i);
+      while (next > COLON || isDigit(next)) next = pattern.charCodeAt(++i);
+      let width = next === COLON ? 0 : 1;
+      if (next === COLON) {
+        for (next = pattern.charCodeAt(++i); isDigit(next); next = pattern.charCodeAt(++i)) {
+          width = 10 * width + next - ZERO;
+        }
+      }
+      at -= width;
     }
   }
   if (at !== 0) throw new Error(`row ${id}: pattern has ${32 - at} bits, not 32`);
-  return { mask: mask >>> 0, value: value >>> 0, fields };
+  return { mask: mask >>> 0, value: value >>> 0 };
+}
+
+function fieldsIn(pattern: string): Field[] {
+  const fields: Field[] = [];
+  let lo = 32;
+  for (const token of pattern.split(' ')) {
+    const [name, width] = token.split(':') as [string, string?];
+    const isField = !isDigit(name.charCodeAt(0));
+    const bits = isField ? Number(width ?? 1) : name.length;
+    lo -= bits;
+    if (isField) fields.push({ name, lo, width: bits });
+  }
+  return fields;
 }
 
 /** The field values of `word` under the row's pattern. */

@@ -89,15 +89,25 @@ export const FLOAT_PAIR: ArrangementRule = {
 
 const bitsOf = (size: number) => (8 << size) as ScalarSize;
 
-/** A scalar of 8 << `size` bits, or (`doublings` 1) of twice that. */
-export function scalar(field: string, sizes: readonly number[], doublings = 0): OperandKind<'vreg'> {
-  return scalarBy(
-    field,
-    ['size'],
-    (f) => bitsOf(f['size']! + doublings),
-    sizes.map((size) => [bitsOf(size + doublings), { size }] as const),
-  );
+/** Kinds made so far, by what they were made of. */
+const SCALARS = new Map<string, OperandKind<'vreg'>>();
+
+function known(key: string, make: () => OperandKind<'vreg'>): OperandKind<'vreg'> {
+  const kind = SCALARS.get(key) ?? make();
+  SCALARS.set(key, kind);
+  return kind;
 }
+
+/** A scalar of 8 << `size` bits, or (`doublings` 1) of twice that. */
+export const scalar = (field: string, sizes: readonly number[], doublings = 0): OperandKind<'vreg'> =>
+  known(`${field} ${sizes} ${doublings}`, () =>
+    scalarBy(
+      field,
+      ['size'],
+      (f) => bitsOf(f['size']! + doublings),
+      sizes.map((size) => [bitsOf(size + doublings), { size }] as const),
+    ),
+  );
 
 /** S or D by `sz`. */
 export const scalarFloat = (field: string): OperandKind<'vreg'> =>
@@ -158,4 +168,6 @@ function partialScalar(
 export const copyScalar = (register: string): OperandKind<'vreg'> =>
   partialScalar(register, 'imm5', copySize, [0, 1, 2, 3], 0);
 export const shiftScalar = (register: string, sizes: readonly number[], doublings = 0): OperandKind<'vreg'> =>
-  partialScalar(register, 'immh', shiftSize, sizes, doublings);
+  known(`${register} ${sizes} ${doublings} immh`, () =>
+    partialScalar(register, 'immh', shiftSize, sizes, doublings),
+  );

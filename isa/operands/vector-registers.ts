@@ -25,8 +25,14 @@ export function arrangement(size: number, Q: number): string {
   return `${((Q ? 16 : 8) >> size).toString()}${SIZES[size]}`;
 }
 
+const ONLY = new Map<string, ArrangementRule>();
+
 /** An arrangement that the instruction has only one of. */
-export const only = (name: string): ArrangementRule => ({ fields: [], choices: [[name, {}]] });
+export function only(name: string): ArrangementRule {
+  const known = ONLY.get(name) ?? { fields: [], choices: [[name, {}]] };
+  ONLY.set(name, known);
+  return known;
+}
 
 /**
  * Arrangements by fields `size` and `Q`, of the lane sizes given (0 is b); `1d` is there only if asked
@@ -107,8 +113,19 @@ function takeVector(cursor: OperandCursor, isElement: boolean): RegisterOperand 
   return new Mismatch(operand.span, `expected ${what}`);
 }
 
+/** Kinds made so far: hundreds of rows share a few, and each start makes all rows. */
+const VECTORS = new Map<ArrangementRule, Map<string, OperandKind<'vreg'>>>();
+
 /** `<Vn>.<T>`. */
 export function V(field: string, rule: ArrangementRule): OperandKind<'vreg'> {
+  const ofRule = VECTORS.get(rule) ?? new Map<string, OperandKind<'vreg'>>();
+  VECTORS.set(rule, ofRule);
+  const kind = ofRule.get(field) ?? vector(field, rule);
+  ofRule.set(field, kind);
+  return kind;
+}
+
+function vector(field: string, rule: ArrangementRule): OperandKind<'vreg'> {
   return {
     shape: 'vreg',
     syntax: `<V${field.slice(1)}>.${rule.choices.length === 1 ? rule.choices[0]![0].toUpperCase() : '<T>'}`,

@@ -114,6 +114,8 @@ const OPERATIONS: readonly Operation[] = [
 
 const shared = { class: 'simd', feature: 'FEAT_AdvSIMD' } as const;
 type Immh = Readonly<Record<'immh', number>>;
+const LEFT = shiftImm('left');
+const RIGHT = shiftImm('right');
 
 const vectorRow = ({ name, U, opcode, title, direction, shift }: Operation): Row =>
   defineRow({
@@ -125,7 +127,11 @@ const vectorRow = ({ name, U, opcode, title, direction, shift }: Operation): Row
     arm: `C7.2 ${name.toUpperCase()}`,
     statics: ['Q'],
     where: arranged(SHIFT_BHSD),
-    operands: { rd: V('Rd', SHIFT_BHSD), rn: V('Rn', SHIFT_BHSD), shift: shiftImm(direction) },
+    operands: {
+      rd: V('Rd', SHIFT_BHSD),
+      rn: V('Rn', SHIFT_BHSD),
+      shift: direction === 'left' ? LEFT : RIGHT,
+    },
     execute: (b, { rd, rn, shift: by }, { Q }) => {
       b.checkFPAdvSIMDEnabled();
       const w = vectorOf(Q);
@@ -149,7 +155,7 @@ const scalarRow = ({ name, U, opcode, title, direction, shift, scalar }: Operati
     operands: {
       rd: shiftScalar('Rd', scalar),
       rn: shiftScalar('Rn', scalar),
-      shift: shiftImm(direction),
+      shift: direction === 'left' ? LEFT : RIGHT,
     },
     execute: (b, { rd, rn, shift: by }) => {
       b.checkFPAdvSIMDEnabled();
@@ -247,7 +253,7 @@ const narrowRow = ({ name, U, opcode, title, shift, how }: Narrow): Row =>
     arm: `C7.2 ${name.toUpperCase()}, ${name.toUpperCase()}2`,
     statics: ['Q'],
     where: arranged(SHIFT_BHS),
-    operands: { rd: V('Rd', SHIFT_BHS), rn: V('Rn', SHIFT_WIDE), shift: shiftImm('right') },
+    operands: { rd: V('Rd', SHIFT_BHS), rn: V('Rn', SHIFT_WIDE), shift: RIGHT },
     execute: (b, { rd, rn, shift: by }, { Q }) => {
       b.checkFPAdvSIMDEnabled();
       const wide = shift(b, laneOf(by.size + 1), b.readV(128, rn), by.amount, noOld);
@@ -266,7 +272,7 @@ const narrowScalarRow = ({ name, U, opcode, title, shift, how }: Narrow): Row =>
     summary: `${title} (immediate, scalar)`,
     arm: `C7.2 ${name.toUpperCase()}, ${name.toUpperCase()}2`,
     where: (f: Immh) => BHS.includes(shiftSize(f.immh)),
-    operands: { rd: shiftScalar('Rd', BHS), rn: shiftScalar('Rn', BHS, 1), shift: shiftImm('right') },
+    operands: { rd: shiftScalar('Rd', BHS), rn: shiftScalar('Rn', BHS, 1), shift: RIGHT },
     execute: (b, { rd, rn, shift: by }) => {
       b.checkFPAdvSIMDEnabled();
       const w = laneOf(by.size + 1);
@@ -292,7 +298,7 @@ const longRow = (signed: boolean): Row => {
     arm: `C7.2 ${name.toUpperCase()}, ${name.toUpperCase()}2`,
     statics: ['Q'],
     where: arranged(SHIFT_BHS),
-    operands: { ...vectors, shift: shiftImm('left') },
+    operands: { ...vectors, shift: LEFT },
     aliases: [
       { name: alias, operands: { ...vectors, shift: noShift }, fixed: { Q: 0 }, requires: isNone },
       { name: `${alias}2`, operands: { ...vectors, shift: noShift }, fixed: { Q: 1 }, requires: isNone },
@@ -361,7 +367,7 @@ function fixedRows(fixed: Fixed): Row[] {
         summary: `${title} (vector${precision})`,
         statics: ['Q'],
         where: (f) => accepts(f) && arranged(SHIFT_HSD)(f),
-        operands: { rd: V('Rd', SHIFT_HSD), rn: V('Rn', SHIFT_HSD), shift: shiftImm('right') },
+        operands: { rd: V('Rd', SHIFT_HSD), rn: V('Rn', SHIFT_HSD), shift: RIGHT },
         execute: (b, { rd, rn, shift: by }, { Q }) => {
           b.checkFPAdvSIMDEnabled();
           const w = vectorOf(Q);
@@ -378,7 +384,7 @@ function fixedRows(fixed: Fixed): Row[] {
         operands: {
           rd: shiftScalar('Rd', sizes),
           rn: shiftScalar('Rn', sizes),
-          shift: shiftImm('right'),
+          shift: RIGHT,
         },
         execute: (b, { rd, rn, shift: by }) => {
           b.checkFPAdvSIMDEnabled();

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   type Concrete,
   composeWord,
+  contradictionsIn,
   decode,
   decodeOperands,
   extractFields,
@@ -220,6 +221,31 @@ describe('the linearity builder on floating point', () => {
     expect(() => b.finish()).toThrow(/is not used/);
     b.writeF(64, reg, sum);
     expect(() => b.finish()).not.toThrow();
+  });
+});
+
+describe('a row', () => {
+  it('does not contradict itself', () => {
+    expect(ROWS.flatMap(contradictionsIn)).toEqual([]);
+  });
+
+  it('that does is found out', () => {
+    const { id, fields, names, operands, aliases, shouldBe } = byId.get('ADR_pcreladdr')!;
+    const adr = { id, fields, names, operands, aliases, shouldBe };
+    const { rd } = operands;
+    expect(contradictionsIn(adr)).toEqual([]);
+    expect(contradictionsIn({ ...adr, operands: { rd: rd! } })).toEqual([
+      `row ${id}: nothing in its syntax sets field immlo`,
+      `row ${id}: nothing in its syntax sets field immhi`,
+    ]);
+    expect(contradictionsIn({ ...adr, fields: [...fields, fields[0]!] })).toEqual([
+      `row ${id}: a field appears twice`,
+    ]);
+    const unknown = { ...rd!, fields: ['Rx'] };
+    const alias = { name: 'x', operands: { ...operands, unknown } };
+    expect(contradictionsIn({ ...adr, aliases: [alias] })).toEqual([
+      `row ${id}: operand ${rd!.syntax} uses unknown field Rx`,
+    ]);
   });
 });
 
