@@ -92,7 +92,6 @@ const SEEDS: readonly ((at: number, width: number) => number)[] = [
   (at, width) => (at === 0 ? 2 ** width - 1 : 0),
   (at) => (at === 0 ? 1 : 0),
   (_, width) => 2 ** (width - 1),
-  (_, width) => (width > 2 ? 2 ** (width - 2) : 0),
   (at, width) => (at === 0 ? 2 ** (width - 1) : 1),
   // One bit alone, for fields whose lowest one bit says the size (imm5, immh).
   ...[1, 2, 3, 4, 5].map((bit) => (_: number, width: number) => (bit < width ? 2 ** bit : 0)),
