@@ -1,7 +1,8 @@
 /**
  * Execution engines: what runs a machine's CPUs.
  *
- * The evaluator is the executable reference. Others are named in `ENGINES` as they come.
+ * The evaluator is the executable reference; the interpreter runs the same semantics as generated code, and
+ * is what `auto` means.
  */
 import { inputError } from '../base/index.js';
 import type { Engine, Machine } from '../machine/index.js';
@@ -33,7 +34,8 @@ export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** Makes the engine of this name. Throws InputError for a name that is unknown or not there yet. */
 export function createEngine(machine: Machine, name: string, options: EvaluatorOptions = {}): Engine {
-  if (name === 'evaluate' || name === 'auto') return new Evaluator(machine, options);
+  if (name === 'evaluate') return new Evaluator(machine, options);
+  if (name === 'auto') return new Interpreter(machine, { ...options, adaptive: true });
   if (name === 'interpret') return new Interpreter(machine, options);
   if (name === 'translate') {
     throw inputError('CLI-ENGINE', `the engine '${name}' is not implemented`, {

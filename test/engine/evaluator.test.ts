@@ -148,7 +148,7 @@ describe('the evaluator', () => {
 
   it('knows the engines by name', () => {
     const machine = testMachine();
-    expect(createEngine(machine, 'auto').name).toBe('evaluate');
+    expect(createEngine(machine, 'auto').name).toBe('interpret');
     expect(() => createEngine(machine, 'translate')).toThrow(/not implemented/);
     expect(() => createEngine(machine, 'warp')).toThrow(/no engine/);
   });

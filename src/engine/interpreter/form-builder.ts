@@ -8,7 +8,19 @@
  * instructions of the form.
  */
 import type { Builder, FlagOperation, Width, Words } from '../../../isa/index.js';
-import { type Code, choose, i32, i64, local, select, ValueType, when } from '../wasm/index.js';
+import {
+  br,
+  type Code,
+  choose,
+  i32,
+  i64,
+  Label,
+  local,
+  loop,
+  select,
+  ValueType,
+  when,
+} from '../wasm/index.js';
 import { FieldAllocator, type FieldKind } from './fields.js';
 import { cellI32, type Frame, Unsupported } from './frame.js';
 import { highProduct, reversedBits, reversedBytes } from './idioms.js';
@@ -232,6 +244,31 @@ export class FormBuilder {
   rev(w: Width, container: 16 | 32 | 64, a: Value): Value {
     const reversed = reversedBytes(container, a.wide(), (code) => this.keep(code));
     return w === 64 ? wideValue(reversed) : narrowValue(i32.wrap(reversed));
+  }
+  crc32(castagnoli: boolean, size: 1 | 2 | 4 | 8, accumulator: Value, value: Value): Value {
+    this.isRare = true;
+    const crc = this.keep32(accumulator.low());
+    const data = this.keep(value.wide());
+    const bits = this.keep32(i32.const(0));
+    // A word at a time, bit by bit: reflected, so the lowest bit goes out first.
+    for (let done = 0; done < size; done += 4) {
+      const width = 8 * Math.min(4, size - done);
+      const part = i32.wrap(i64.shrU(local.get(data), i64.const(BigInt(8 * done))));
+      const masked = width === 32 ? part : i32.and(part, i32.const(2 ** width - 1));
+      const polynomial = i32.const((castagnoli ? 0x82f63b78 : 0xedb88320) | 0);
+      const out = i32.sub(i32.const(0), i32.and(local.get(crc), i32.const(1)));
+      const again = new Label('next bit');
+      this.emit(
+        local.set(crc, i32.xor(local.get(crc), masked)),
+        local.set(bits, i32.const(width)),
+        loop(again, [
+          local.set(crc, i32.xor(i32.shrU(local.get(crc), i32.const(1)), i32.and(out, polynomial))),
+          local.set(bits, i32.sub(local.get(bits), i32.const(1))),
+          when(local.get(bits), br(again)),
+        ]),
+      );
+    }
+    return narrowLocal(crc);
   }
   zext(from: number, a: Value): Value {
     if (from === 64) return a;

@@ -30,15 +30,37 @@ import { Templates } from './templates.js';
  */
 const SLICE = 1 << 17;
 const BIT_55 = 0x80_0000;
+/** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
+const WARM_UP = 4096;
+/** Instructions in an entry that make it worth its cost. */
+const SHORT_RUN = 20;
+/** Instructions that the evaluator does at a time, at most, while they are not. */
+const LONGEST_BURST = 256;
 /** No host offset of guest memory. */
 const NOWHERE = 1;
 
+export interface InterpreterOptions extends EvaluatorOptions {
+  /**
+   * The evaluator does what is not worth an entry into generated code: the first instructions of a run,
+   * and stretches in which every few instructions are its own anyway. Results are the same.
+   */
+  readonly adaptive?: boolean;
+}
+
 export interface InterpreterStatistics {
-  /** Instructions that the evaluator did, by what for: those without a form, and those that gave up. */
+  /** Instructions that the evaluator did. */
   evaluated: number;
   /** Entries into generated code. */
   entries: number;
   decoded: number;
+}
+
+/** Generated code and what it works on. */
+interface Generated {
+  readonly run: (cpu: number, fuel: number) => number;
+  readonly pages: CodePages;
+  /** See Cell.TAG_WRITERS. */
+  tagWriters: number | undefined;
 }
 
 export class Interpreter implements Engine {
@@ -46,30 +68,40 @@ export class Interpreter implements Engine {
   readonly #machine: Machine;
   readonly #evaluator: Evaluator;
   readonly #alwaysEvaluates: boolean;
-  readonly #pages: CodePages;
-  readonly #run: (cpu: number, fuel: number) => number;
+  readonly #isAdaptive: boolean;
   readonly #hasBti: boolean;
-  /** See Cell.TAG_WRITERS. */
-  #tagWriterTable: number | undefined;
+  /** Made at the first entry. */
+  #generated: Generated | undefined;
+  /** Instructions that the evaluator does next. */
+  #burst = 1;
   #evaluated = 0;
   #entries = 0;
 
-  constructor(machine: Machine, options: EvaluatorOptions = {}) {
+  constructor(machine: Machine, options: InterpreterOptions = {}) {
     this.#machine = machine;
     this.#evaluator = new Evaluator(machine, options);
     // Traces are the evaluator's; so are modelled caches, which host offsets go round.
     this.#alwaysEvaluates = options.onStep !== undefined || !machine.memory.isDirect;
+    this.#isAdaptive = options.adaptive === true;
+    this.#hasBti = machine.features.has('FEAT_BTI');
+  }
+
+  /** Instantiates generated code. May grow the linear memory. Throws OutOfHostMemory. */
+  #instantiate(): Generated {
+    const machine = this.#machine;
     const features: ReadonlySet<string> = machine.features;
-    this.#hasBti = features.has('FEAT_BTI');
     const { run, handlers } = interpreterModule().instantiate(machine.linear.memory);
-    this.#run = run;
-    this.#pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
-    this.#pages.dropAll();
-    if (machine.memory.recordsTagWriters) this.#tagWriterTable = makeTagWriters(machine);
+    const pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
+    pages.dropAll();
+    return { run, pages, tagWriters: undefined };
   }
 
   get statistics(): InterpreterStatistics {
-    return { evaluated: this.#evaluated, entries: this.#entries, decoded: this.#pages.decoded };
+    return {
+      evaluated: this.#evaluated,
+      entries: this.#entries,
+      decoded: this.#generated?.pages.decoded ?? 0,
+    };
   }
 
   run(cpu: Cpu, maxInstructions: number): StopReason {
@@ -78,11 +110,19 @@ export class Interpreter implements Engine {
     }
     cpu.stop = undefined;
     let left = maxInstructions;
+    if (this.#isAdaptive && cpu.steps < WARM_UP) {
+      const before = cpu.steps;
+      const first = Math.min(left, WARM_UP - before);
+      const stop = this.#evaluate(cpu, first);
+      if (stop !== undefined) return stop;
+      left -= first;
+    }
     try {
       while (left > 0) {
+        this.#generated ??= this.#instantiate();
         if (cpu.pstate.btype !== 0 || cpu.pstate.il !== 0 || cpu.steps >= cpu.deadline) {
           left--;
-          const stop = this.#evaluate(cpu);
+          const stop = this.#evaluate(cpu, 1);
           if (stop !== undefined) return stop;
           continue;
         }
@@ -100,9 +140,15 @@ export class Interpreter implements Engine {
           this.#branched(cpu);
           if (left === 0 || cpu.pstate.btype !== 0 || this.#prepare(cpu)) continue;
         }
-        left--;
-        const stop = this.#evaluate(cpu);
+        if (this.#isAdaptive) {
+          // Where generated code hardly gets anywhere, going in and out costs more than it saves.
+          if (done >= SHORT_RUN) this.#burst = 1;
+          else if (reason === Exit.evaluate) this.#burst = Math.min(LONGEST_BURST, 2 * this.#burst);
+        }
+        const steps = Math.min(left, this.#burst);
+        const stop = this.#evaluate(cpu, steps);
         if (stop !== undefined) return stop;
+        left -= steps;
       }
     } catch (thrown) {
       if (thrown instanceof OutOfHostMemory) return { kind: 'halted', message: thrown.message };
@@ -111,10 +157,11 @@ export class Interpreter implements Engine {
     return { kind: 'limit' };
   }
 
-  /** One instruction, or one exception of a fetch, by the evaluator. */
-  #evaluate(cpu: Cpu): StopReason | undefined {
-    this.#evaluated++;
-    const stop = this.#evaluator.run(cpu, 1);
+  /** So many instructions (or exceptions of a fetch) by the evaluator. */
+  #evaluate(cpu: Cpu, steps: number): StopReason | undefined {
+    const before = cpu.steps;
+    const stop = this.#evaluator.run(cpu, steps);
+    this.#evaluated += cpu.steps - before;
     return stop.kind === 'limit' ? undefined : stop;
   }
 
@@ -124,8 +171,9 @@ export class Interpreter implements Engine {
 
   #enter(cpu: Cpu, fuel: number): number {
     this.#entries++;
+    const generated = this.#generated!;
     // May grow the memory: before anything looks at it.
-    const tagWriters = cpu.memory.recordsTagWriters ? this.#tagWriters() : 0;
+    if (cpu.memory.recordsTagWriters) generated.tagWriters ??= makeTagWriters(this.#machine);
     const words = cpu.linear.i32;
     const base = cpu.base >>> 2;
     const half = words[base + (Cell.PC >>> 2) + 1]! & BIT_55;
@@ -145,7 +193,7 @@ export class Interpreter implements Engine {
     words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked || (isChecked && tcma));
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
-    words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters;
+    words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
     const stepsAtEnd = cpu.steps + fuel;
     words[base + (Cell.STEPS_AT_END >>> 2)] = stepsAtEnd | 0;
     words[base + (Cell.STEPS_AT_END >>> 2) + 1] = Math.floor(stepsAtEnd / 2 ** 32);
@@ -157,7 +205,7 @@ export class Interpreter implements Engine {
     const marked = this.#markedHost(cpu);
     words[base + (Cell.EXCLUSIVE >>> 2)] = marked;
     words[base + (Cell.EXCLUSIVE_BYTES >>> 2)] = monitor.bytes;
-    const reason = this.#run(cpuDistance(cpu.index), fuel);
+    const reason = generated.run(cpuDistance(cpu.index), fuel);
     cpu.tagChecks += cpu.linear.u32[checks]!;
     tagRandom.restore(words, base + (Cell.RANDOM >>> 2));
     const mark = cpu.linear.u32[base + (Cell.EXCLUSIVE >>> 2)]!;
@@ -176,12 +224,6 @@ export class Interpreter implements Engine {
     const { dram } = cpu.memory;
     if (pa < 0) return 0;
     return dram.contains(pa) && dram.isTouched(pa) ? dram.hostForRead(pa) : NOWHERE;
-  }
-
-  /** Made at the first entry with a machine that remembers. */
-  #tagWriters(): number {
-    this.#tagWriterTable ??= makeTagWriters(this.#machine);
-    return this.#tagWriterTable;
   }
 
   /** After a branch to a register: BranchAddr, and PSTATE.BTYPE. */
@@ -212,7 +254,7 @@ export class Interpreter implements Engine {
     const isDirect = linear.i32[w + 1] === tlb.keyHigh[entry] && linear.i32[w] === tlb.keyLow[entry];
     if (!isDirect) return false;
     const guarded = (tlb.flags[entry]! & EntryFlag.guarded) !== 0 ? GUARDED : 0;
-    const records = this.#pages.recordsOf(cpu, tlb.page[entry]!);
+    const records = this.#generated!.pages.recordsOf(cpu, tlb.page[entry]!);
     linear.i32[w + 3] = records | guarded;
     return true;
   }
@@ -223,6 +265,6 @@ export class Interpreter implements Engine {
     const low = words[at]!;
     const { tlb } = cpu.mmu;
     const entry = tlb.find(TlbKind.fetch, low, words[at + 1]!, cpu.fetchContext);
-    this.#pages.decode(cpu, tlb.page[entry]!, low & 0xfff);
+    this.#generated!.pages.decode(cpu, tlb.page[entry]!, low & 0xfff);
   }
 }
