@@ -108,14 +108,19 @@ export class Mte {
         value = pteModify(value, PAGE_FAULT_ON_ACCESS);
         continue;
       }
-      if (this.pageMteTagged(at)) continue;
-      if (yield* this.tryPageMteTagging(at)) {
-        this.clearPageTags(at);
-        if (this.mm.contexts.racing) yield CLEAR_TAGS;
-        this.setPageMteTagged(at);
-      }
+      yield* this.initialiseTags(at);
     }
     return value;
+  }
+
+  /** A page that has its block gets tag 0 throughout, unless its tags are valid already. */
+  *initialiseTags(page: Page): Atomic<void> {
+    if (this.pageMteTagged(page)) return;
+    if (yield* this.tryPageMteTagging(page)) {
+      this.clearPageTags(page);
+      if (this.mm.contexts.racing) yield CLEAR_TAGS;
+      this.setPageMteTagged(page);
+    }
   }
 
   /** __sync_icache_dcache(): once for each page that is mapped executable. */

@@ -87,6 +87,13 @@ export function cmaRemoveMem(mm: Mm, area: CmaArea): void {
   area.count = 0;
 }
 
+/** cma_init_reserved_areas() (core_initcall): whatever is registered is activated. */
+export function cmaInitReservedAreas(mm: Mm): void {
+  for (const area of mm.cmaAreas) {
+    if (cmaActivateArea(mm, area) !== 0) mm.log(`cma: ${area.name}: could not be activated`);
+  }
+}
+
 /**
  * Before activation: these pages never reach the buddy; they count as allocated from the start. The
  * zero page's tag block must never hold anything but tags (tag-storage.md 3.1).
@@ -111,6 +118,7 @@ export function cmaActivateArea(mm: Mm, area: CmaArea): number {
     if (map.zoneOf((base + i) as Page) !== zone.index) return -EINVAL;
   }
   if (map.zoneOf((base + area.count - 1) as Page) !== zone.index) return -EINVAL;
+  if (mm.shouldFail('cma_bitmap')) return -ENOMEM;
   area.base = base;
   area.bitmap = new Uint8Array(area.count >> area.orderPerBit);
   const held = new Set<number>();
@@ -189,6 +197,16 @@ function allocFreeRange(mm: Mm, start: Page, count: number): boolean {
   return true;
 }
 
+/** Where the series as posted differs from what it meant to do. */
+export interface CmaRangeVariant {
+  /** Takes a range that is free as it is; false where it does not. */
+  readonly takeFree: (mm: Mm, start: Page, count: number) => boolean;
+  /** What the trace says of attempts. */
+  readonly reportAttempts: (attempts: number, error: number, count: number) => number;
+}
+
+const AS_MEANT: CmaRangeVariant = { takeFree: allocFreeRange, reportAttempts: (attempts) => attempts };
+
 /** How an exact range was obtained, for traces: `attempts` counts tries started. */
 export interface CmaRangeResult {
   /** 0 or a negative errno. */
@@ -210,9 +228,11 @@ export function* cmaAllocRange(
   startPfn: number,
   count: number,
   tries: number,
+  variant: CmaRangeVariant = AS_MEANT,
 ): MaySleep<CmaRangeResult> {
   const unit = 2 ** area.orderPerBit;
   const offset = startPfn - area.basePfn;
+  mm.trace('cma_alloc_range_start', { name: area.name, start: startPfn, count, tries });
   if (
     area.count === 0 ||
     area.bitmap === undefined ||
@@ -238,11 +258,18 @@ export function* cmaAllocRange(
   while (attempts < tries && error === -EBUSY) {
     attempts++;
     yield* area.mutex.lock();
-    fast = allocFreeRange(mm, start, count);
+    fast = variant.takeFree(mm, start, count);
     error = fast ? 0 : yield* allocContigRange(mm, start, start + count, MIGRATE_CMA);
     area.mutex.unlock();
   }
   if (error !== 0) bitmapFill(area, offset, count, 0);
+  mm.trace('cma_alloc_range_finish', {
+    name: area.name,
+    start: startPfn,
+    count,
+    attempts: variant.reportAttempts(attempts, error, count),
+    err: error,
+  });
   countAlloc(mm, area, count, error === 0);
   return { error, attempts, fast };
 }

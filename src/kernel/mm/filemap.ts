@@ -123,7 +123,7 @@ export function* filemapGetFolio(
       continue;
     }
     const gfp = GFP_HIGHUSER_MOVABLE | __GFP_ZERO;
-    const fresh = yield* allocPages(mm, gfp | mm.hooks.archCalcVmaGfp(vma, gfp), 0);
+    const fresh = yield* allocPages(mm, gfp | (vma ? mm.hooks.archCalcVmaGfp(vma, gfp, 'shmem') : 0), 0);
     if (fresh === undefined) return -ENOMEM;
     if (inode.pages.has(index)) {
       yield* putPage(mm, fresh);

@@ -10,19 +10,26 @@ import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM } from '../contexts/index.js';
 import { anonVmaFork, unlinkAnonVmas } from './anon-vma.js';
 import { linkFile, unlinkFile } from './filemap.js';
-import { lruAddDrain } from './lru.js';
-import { vmNormalPage } from './memory.js';
+import { GFP_HIGHUSER_MOVABLE } from './gfp.js';
+import { maybeDmaPinned } from './gup.js';
+import type { CopyPreparation } from './hooks.js';
+import { folioAddLru, lruAddDrain, putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import { vmaAllocFolio, vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { zapRange } from './mmap.js';
 import { getPage } from './page-alloc.js';
-import { PG_anon_exclusive } from './page-flags.js';
+import { PG_anon_exclusive, PG_uptodate } from './page-flags.js';
 import type { PteRun } from './page-table.js';
 import { allocTable, freePgtables, freeTable, nextPteRun, pteAlloc, readPte, setPtes } from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
+  paPte,
+  pteMkdirty,
   pteMkold,
+  pteMkwrite,
   pteNone,
   ptePresent,
   pteWrite,
@@ -30,8 +37,14 @@ import {
   SWP_MIGRATION_READ,
   withMigrationType,
 } from './pgtable.js';
-import { folioAddAnonRmap, folioAddFileRmap, isAnonPage, isMigrationEntryAnon } from './rmap.js';
-import { VM_ACCOUNT, VM_SHARED, Vma } from './vma.js';
+import {
+  folioAddAnonRmap,
+  folioAddFileRmap,
+  folioAddNewAnonRmap,
+  isAnonPage,
+  isMigrationEntryAnon,
+} from './rmap.js';
+import { VM_ACCOUNT, VM_SHARED, VM_WRITE, Vma } from './vma.js';
 
 /** mm_alloc(): undefined where the top table or an ASID cannot be had. */
 export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
@@ -99,28 +112,92 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   return error;
 }
 
+/** Room for the copy of a pinned page, made where sleeping is allowed; `source` is what it is for. */
+interface Spare {
+  made: { readonly source: Page; readonly page: Page; readonly preparation: CopyPreparation } | undefined;
+}
+
+/** A pinned page for which there is no spare yet. */
+interface Stopped {
+  readonly addr: number;
+  readonly source: Page;
+}
+
 /** copy_page_range(). */
 function* copyPageRange(mm: Mm, to: Vma, from: Vma): MaySleep<number> {
-  let addr = from.start;
-  for (
-    let run = nextPteRun(mm, from.mm, addr, from.end);
-    run;
-    run = nextPteRun(mm, from.mm, addr, from.end)
-  ) {
+  const spare: Spare = { made: undefined };
+  let error = 0;
+  for (let addr = from.start; error === 0; ) {
+    const run = nextPteRun(mm, from.mm, addr, from.end);
+    if (!run) break;
     const table = yield* pteAlloc(mm, to.mm, run.addr);
-    if (table === undefined) return -ENOMEM;
+    if (table === undefined) {
+      error = -ENOMEM;
+      break;
+    }
     yield* to.mm.pageTableLock.lock();
     yield* from.mm.pageTableLock.lockNested();
-    yield* copyPteRange(mm, to, from, table, run);
+    const stopped = yield* copyPteRange(mm, to, from, table, run, spare);
     from.mm.pageTableLock.unlock();
     to.mm.pageTableLock.unlock();
-    addr = run.end;
+    addr = stopped?.addr ?? run.end;
+    if (stopped) error = yield* fillSpare(mm, to, stopped.source, spare);
   }
+  yield* dropSpare(mm, spare);
+  return error;
+}
+
+/** page_copy_prealloc(): 0 or -ENOMEM. */
+function* fillSpare(mm: Mm, vma: Vma, source: Page, spare: Spare): MaySleep<number> {
+  yield* dropSpare(mm, spare);
+  const page = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vma);
+  if (page === undefined) return -ENOMEM;
+  const preparation = yield* mm.hooks.copyHighpagePrepare(page, source);
+  if (typeof preparation === 'number') {
+    yield* putPage(mm, page);
+    return preparation;
+  }
+  spare.made = { source, page, preparation };
   return 0;
 }
 
+function* dropSpare(mm: Mm, spare: Spare): Atomic<void> {
+  if (!spare.made) return;
+  yield* mm.hooks.copyHighpageEnd(spare.made.preparation);
+  yield* putPage(mm, spare.made.page);
+  spare.made = undefined;
+}
+
+/**
+ * copy_present_page(): a page that is pinned stays the parent's own, and the child gets its copy at once.
+ *
+ * @returns false where there is no spare for it, or not enough of one.
+ */
+function* copyPresentPage(mm: Mm, to: Vma, addr: number, at: PA, page: Page, spare: Spare): Atomic<boolean> {
+  const { made } = spare;
+  if (made?.source !== page) return false;
+  if ((yield* mm.hooks.copyHighpage(made.page, page, made.preparation)) !== 0) return false;
+  yield* mm.hooks.copyHighpageEnd(made.preparation);
+  spare.made = undefined;
+  mm.memmap.set(made.page, PG_uptodate);
+  folioAddNewAnonRmap(mm, made.page, to, addr);
+  yield* folioAddLru(mm, made.page);
+  to.mm.anonPages++;
+  let entry = paPte(mm.pageToPa(made.page), to.pageProt);
+  if ((to.flags & VM_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry));
+  yield* setPtes(mm, at, entry);
+  return true;
+}
+
 /** copy_pte_range(): both table locks are held, so nothing here may sleep. */
-function* copyPteRange(mm: Mm, to: Vma, from: Vma, table: PA, run: PteRun): Atomic<void> {
+function* copyPteRange(
+  mm: Mm,
+  to: Vma,
+  from: Vma,
+  table: PA,
+  run: PteRun,
+  spare: Spare,
+): Atomic<Stopped | undefined> {
   const count = (run.end - run.addr) / mm.pageSize;
   for (let i = 0; i < count; i++) {
     const source = PA(run.at + i * DESCRIPTOR_BYTES);
@@ -138,6 +215,11 @@ function* copyPteRange(mm: Mm, to: Vma, from: Vma, table: PA, run: PteRun): Atom
       continue;
     }
     const page = vmNormalPage(mm, pte);
+    if (page !== undefined && isAnonPage(mm, page) && from.mm.hasPinned && maybeDmaPinned(mm, page)) {
+      const addr = run.addr + i * mm.pageSize;
+      if (!(yield* copyPresentPage(mm, to, addr, target, page, spare))) return { addr, source: page };
+      continue;
+    }
     if (page !== undefined) {
       // folio_try_dup_anon_rmap_pte().
       getPage(mm, page);
@@ -156,4 +238,5 @@ function* copyPteRange(mm: Mm, to: Vma, from: Vma, table: PA, run: PteRun): Atom
     }
     yield* setPtes(mm, target, pteMkold(pte));
   }
+  return undefined;
 }

@@ -54,7 +54,7 @@ export interface MmHooks {
   /** arm64, changed by v3/23: zero a page's data and, where its block is held, its tags. */
   tagClearHighpage(page: Page): void;
   /** v3/11: flags to add to allocations for this VMA; never removes any. */
-  archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp): Gfp;
+  archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: 'vma_alloc_folio' | 'shmem'): Gfp;
   /** v3/13: does the set-PTE hook have to look at this entry? */
   needsSyncTags(pte: Pte): boolean;
   /**

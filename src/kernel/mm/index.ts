@@ -11,10 +11,12 @@ export {
 export {
   type CmaArea,
   type CmaRangeResult,
+  type CmaRangeVariant,
   cmaActivateArea,
   cmaAlloc,
   cmaAllocRange,
   cmaHoldBack,
+  cmaInitReservedAreas,
   cmaInitReservedMem,
   cmaMinAlignmentPages,
   cmaRangeUsed,
@@ -25,6 +27,7 @@ export { allocContigRange } from './contig.js';
 export {
   allowRetryFirst,
   FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_REMOTE,
   FAULT_FLAG_RETRY_NOWAIT,
   FAULT_FLAG_TRIED,
   FAULT_FLAG_WRITE,
@@ -36,6 +39,16 @@ export {
 export { Inode } from './filemap.js';
 export { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 export * from './gfp.js';
+export {
+  FOLL_FORCE,
+  FOLL_LONGTERM,
+  FOLL_PIN,
+  FOLL_WRITE,
+  GUP_PIN_COUNTING_BIAS,
+  getUserPage,
+  maybeDmaPinned,
+  unpinUserPage,
+} from './gup.js';
 export type { CopyPreparation, FaultOnAccessContext, FaultOnAccessOutcome, MmHooks } from './hooks.js';
 export { forEachPte } from './invariants.js';
 export {
@@ -49,10 +62,11 @@ export {
 } from './lru.js';
 export { Memblock } from './memblock.js';
 export { BYTES_PER_PAGE, Memmap, type Page } from './memmap.js';
+export { handleMmFault } from './memory.js';
 export { KernelMemoryManager, type TagStorageView } from './memory-manager.js';
 export { migratePages, type NewFolio, putbackMovablePages } from './migrate.js';
 export * from './migratetype.js';
-export type { FailureInjector, Mm } from './mm.js';
+export type { FailureInjector, Mm, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
 export {
   allocPages,

@@ -42,6 +42,8 @@ export interface TagStorageView {
   snapshot(): TagStorageSnapshot;
   owner(pfn: number): TagPageOwner;
   metrics(): Readonly<Record<string, number>>;
+  accessRemoteTags(as: MmStruct, va: VA, tags: Uint8Array, write: boolean): MaySleep<number>;
+  dumpTags(as: MmStruct, va: VA): MaySleep<Uint8Array | undefined>;
   checkInvariants(): readonly Violation[];
 }
 
@@ -203,6 +205,14 @@ export class KernelMemoryManager implements MemoryManager {
 
   accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number> {
     return accessRemoteWrite(this.mm, own(as), va, data);
+  }
+
+  accessRemoteTags(as: AddressSpace, va: VA, tags: Uint8Array, write: boolean): MaySleep<number> {
+    return this.#tagStorage.accessRemoteTags(own(as), va, tags, write);
+  }
+
+  dumpTags(as: AddressSpace, va: VA): MaySleep<Uint8Array | undefined> {
+    return this.#tagStorage.dumpTags(own(as), va);
   }
 
   virtToPhys(as: AddressSpace, va: VA): PhysicalMapping | undefined {

@@ -55,7 +55,7 @@ export function vmNormalPage(mm: Mm, pte: Pte): Page | undefined {
 
 /** vma_alloc_folio() of order 0: with what the architecture wants for this VMA (v3/11). */
 export function* vmaAllocFolio(mm: Mm, gfp: Gfp, vma: Vma): MaySleep<Page | undefined> {
-  return yield* allocPages(mm, gfp | mm.hooks.archCalcVmaGfp(vma, gfp), 0);
+  return yield* allocPages(mm, gfp | mm.hooks.archCalcVmaGfp(vma, gfp, 'vma_alloc_folio'), 0);
 }
 
 /** handle_mm_fault(): VM_FAULT_* flags; the fault lock is held, unless VM_FAULT_RETRY says it was dropped. */

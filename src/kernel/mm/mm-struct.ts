@@ -31,6 +31,8 @@ export class MmStruct implements AddressSpace {
   /** Where the last top-down search for room ended, and the largest hole it passed above it. */
   freeAreaCache: number;
   cachedHoleSize = 0;
+  /** MMF_HAS_PINNED: fork must look for pinned pages. */
+  hasPinned = false;
   /** exit_mmap ran: nothing may use it any more. */
   dead = false;
   /** Faults at one address with no progress in between, for the longest retry chain. */

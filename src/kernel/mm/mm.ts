@@ -26,6 +26,9 @@ import type { Zone } from './zone.js';
 /** Makes chosen operations fail, for fault injection; `true` fails this one. */
 export type FailureInjector = (operation: string) => boolean;
 
+/** Trace events, under Linux's names. */
+export type TraceSink = (event: string, fields: Readonly<Record<string, number | string>>) => void;
+
 export interface MmParts {
   readonly contexts: Contexts;
   readonly port: MemoryPort;
@@ -72,6 +75,9 @@ export class Mm {
   readonly asids = new AsidAllocator();
   readonly mte: boolean;
   shouldFail: FailureInjector = () => false;
+  trace: TraceSink = () => {};
+  /** CONFIG_NUMA: vma_alloc_folio() is a function; without it, a macro of its own. */
+  numa = true;
   readonly #zoneByIndex: (Zone | undefined)[] = [];
 
   constructor(parts: MmParts) {

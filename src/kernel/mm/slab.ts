@@ -8,6 +8,7 @@
 import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import type { Gfp } from './gfp.js';
+import { gfpAllowsBlocking } from './gfp.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { allocPages, allocPagesAtomic, freePages } from './page-alloc.js';
@@ -34,6 +35,7 @@ export class SlabCache {
 
   /** kmem_cache_alloc(); undefined where memory is short. */
   *alloc(gfp: Gfp): MaySleep<PA | undefined> {
+    if (gfpAllowsBlocking(gfp)) this.#mm.contexts.mightSleep(`kmem_cache_alloc(${this.name})`);
     if (this.#mm.shouldFail('slab')) return undefined;
     if (this.#partial.size === 0) {
       const page = yield* allocPages(this.#mm, gfp, 0);

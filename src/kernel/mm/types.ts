@@ -265,6 +265,14 @@ export interface MemoryManager {
   /** As copyToUser, but into mappings that are not writable (a loader filling text); never checks tags. */
   accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number>;
 
+  /**
+   * PTRACE_PEEKMTETAGS and POKEMTETAGS: one tag a byte, from the granule of `va` on. Tags transferred, or
+   * -EIO (no tags there), -EFAULT, -EBUSY (the page's tag storage cannot be had) where there were none.
+   */
+  accessRemoteTags(as: AddressSpace, va: VA, tags: Uint8Array, write: boolean): MaySleep<number>;
+  /** Tags of one page for a core dump, two a byte; undefined where there are none to write. */
+  dumpTags(as: AddressSpace, va: VA): MaySleep<Uint8Array | undefined>;
+
   /** A software walk; undefined where no valid entry maps `va`. */
   virtToPhys(as: AddressSpace, va: VA): PhysicalMapping | undefined;
   findVma(as: AddressSpace, va: VA): VmaInfo | undefined;

@@ -9,6 +9,7 @@ import { inputError } from '../../base/index.js';
 import { Mte } from '../arch/index.js';
 import type { Page } from '../mm/index.js';
 import {
+  cmaInitReservedAreas,
   freeReservedArea,
   initMemory,
   initZeroPage,
@@ -20,7 +21,7 @@ import {
 import { TagStorageHooks } from './mm-hooks.js';
 import type { BootMemoryOptions } from './options.js';
 import { findPolicy, policies } from './policies.js';
-import type { PolicyHost, Status, TagStoragePolicy } from './policy.js';
+import type { PolicyFactory, PolicyHost, Status, TagStoragePolicy } from './policy.js';
 import { OK, refuse } from './policy.js';
 import { regionsProblem } from './regions.js';
 import { TagStash } from './stash.js';
@@ -57,11 +58,13 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
   for (const region of options.tagRegions) {
     mm.memblock.reserve(pfnRange(mm, region.tagStartPfn, region.tagEndPfn));
   }
+  mm.numa = options.numa ?? true;
+  if (options.shouldFail) mm.shouldFail = options.shouldFail;
   const mte = new Mte(mm);
-  const stash = new TagStash(mm, mte);
+  const stash = factory.createStash?.(mm, mte) ?? new TagStash(mm, mte);
   const host: PolicyHost = { mm, mte, stash };
   const wanted = factory.create(host);
-  mm.hooks = new TagStorageHooks(mm, mte, stash, wanted);
+  mm.hooks = factory.createHooks?.(host, wanted) ?? new TagStorageHooks(mm, mte, stash, wanted);
   const clearTags = (page: Page) => {
     mte.clearPageTags(page);
     mte.setPageMteTagged(page);
@@ -69,24 +72,27 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
   if (!initZeroPage(mm, clearTags)) throw inputError('MEMORY', 'no memory for the kernel');
   memInit(mm);
 
-  const managed = startPolicy(options, host, wanted);
+  const managed = startPolicy(options, host, factory, wanted);
   const policy: TagStoragePolicy = managed.ok ? wanted : staticPolicy.create(host);
   if (!managed.ok) mm.hooks = new TagStorageHooks(mm, mte, stash, policy);
   return new KernelMemoryManager(
     mm,
     new TagStorageReports({
-      mm,
-      mte,
-      stash,
       policy,
       regions: options.tagRegions,
+      host,
       reason: managed.ok ? '' : managed.reason,
     }),
   );
 }
 
 /** Stages B and C; says in the log what Linux says. */
-function startPolicy(options: BootMemoryOptions, { mm, mte }: PolicyHost, policy: TagStoragePolicy): Status {
+function startPolicy(
+  options: BootMemoryOptions,
+  { mm, mte }: PolicyHost,
+  factory: PolicyFactory,
+  policy: TagStoragePolicy,
+): Status {
   const { tagRegions } = options;
   if (tagRegions.length === 0)
     return policy.name === 'static' ? OK : refuse('no tag storage in the device tree');
@@ -104,7 +110,7 @@ function startPolicy(options: BootMemoryOptions, { mm, mte }: PolicyHost, policy
     start: Math.ceil(start / mm.pageSize),
     end: Math.floor(end / mm.pageSize),
   }));
-  const problem = regionsProblem(tagRegions, memory);
+  const problem = (factory.regionsProblem ?? regionsProblem)(tagRegions, memory);
   if (problem !== undefined) return disabled(mm.log, problem);
   for (const range of options.reserved) {
     const inUse = tagRegions.some(
@@ -114,9 +120,11 @@ function startPolicy(options: BootMemoryOptions, { mm, mte }: PolicyHost, policy
     if (inUse) return disabled(mm.log, `tag storage is in use: 0x${range.base.toString(16)} is reserved`);
   }
   const registered = policy.register(tagRegions);
-  if (!registered.ok) return disabled(mm.log, registered.reason);
-  policy.activate();
+  // core_initcall: CMA knows nothing of tag storage, and activates whatever is registered by now.
+  cmaInitReservedAreas(mm);
   setupWatermarks(mm);
+  options.betweenInitcalls?.(mm);
+  if (!registered.ok) return disabled(mm.log, registered.reason);
   const enabled = policy.enable();
   if (!enabled.ok) return disabled(mm.log, enabled.reason);
   mm.log('MTE tag storage region management enabled');

@@ -3,9 +3,10 @@
  * gets its block by moving that data away, at allocation if it can be had, at the first access else.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
-import { EINVAL, immediately } from '../contexts/index.js';
+import { EBUSY, EINVAL, immediately } from '../contexts/index.js';
 import type {
   CmaArea,
+  CmaRangeVariant,
   FaultOnAccessContext,
   FaultOnAccessOutcome,
   Gfp,
@@ -15,7 +16,6 @@ import type {
   Violation,
 } from '../mm/index.js';
 import {
-  cmaActivateArea,
   cmaAlloc,
   cmaAllocRange,
   cmaHoldBack,
@@ -25,20 +25,24 @@ import {
   cmaRemoveMem,
   DMA32_LIMIT,
   PG_reserved,
+  putPage,
 } from '../mm/index.js';
 import type { TagBlock } from './blocks.js';
 import { findBlock } from './blocks.js';
-import { handleFolioFaultOnAccess } from './fault-on-access.js';
+import { handleFolioFaultOnAccess, replaceFolioWithTagged } from './fault-on-access.js';
 import type {
   Outcome,
   PlacementRequest,
   PolicyFactory,
   PolicyHost,
+  RemoteAccess,
   Status,
   TagStoragePolicy,
 } from './policy.js';
 import { OK, refuse } from './policy.js';
 import { splitRegionsAt } from './regions.js';
+import type { TagStash } from './stash.js';
+import type { BlockManager } from './tag-blocks.js';
 import { TagBlocks } from './tag-blocks.js';
 
 /** Tries of cma_alloc_range for one block. */
@@ -46,8 +50,53 @@ const CLAIM_TRIES = 3;
 /** Alignment order when a whole area is taken out again. */
 const WITHDRAW_ALIGN = 8;
 
-class CmaPolicy implements TagStoragePolicy {
-  readonly name = 'cma';
+/** What can be done otherwise: `cma-v3-posted` gives the series' own answers. */
+export interface CmaSeries {
+  readonly name: string;
+  splitRegionsAt(regions: readonly TagRegion[], boundaryPfn: number): TagRegion[] | string;
+  /** The area that would have come next was refused: forgets those registered before it. */
+  unwindRegistration(mm: Mm, registered: readonly CmaArea[]): void;
+  /** Is the zero page's block kept from the buddy at activation? */
+  readonly holdsBackZeroBlock: boolean;
+  /** Whether what cma_alloc() gave, when a whole area was asked for, means that it was not to be had. */
+  withdrawFailed(taken: Page | number): boolean;
+  createBlocks(mm: Mm, stash: TagStash, manager: BlockManager): TagBlocks;
+  readonly range?: CmaRangeVariant;
+  prepareRemoteAccess(mm: Mm, blocks: TagBlocks, page: Page, access: RemoteAccess): MaySleep<number>;
+}
+
+/** Rounds of reserving or replacing before a debugger is told that it cannot be. */
+const REMOTE_ROUNDS = 8;
+
+/** The series, repaired. */
+export const CMA_SERIES: CmaSeries = {
+  name: 'cma',
+  splitRegionsAt,
+  unwindRegistration(mm, registered) {
+    for (const area of registered) cmaRemoveMem(mm, area);
+  },
+  holdsBackZeroBlock: true,
+  withdrawFailed: (taken) => taken < 0,
+  createBlocks: (mm, stash, manager) => new TagBlocks(mm, stash, manager),
+  // Not through a fault: the entry need not be fault-on-access (PROT_NONE, execute-only).
+  *prepareRemoteAccess(mm, blocks, page, { round }) {
+    if (round >= REMOTE_ROUNDS) {
+      yield* putPage(mm, page);
+      return -EBUSY;
+    }
+    const head = mm.memmap.head(page);
+    const inTagStorage = mm.hooks.isTagStoragePage(page);
+    if (!inTagStorage && (yield* blocks.reserve(head, mm.memmap.folioOrder(head))) === 0) {
+      yield* putPage(mm, page);
+      return 0;
+    }
+    yield* replaceFolioWithTagged(mm, blocks, page);
+    return 0;
+  },
+};
+
+export class CmaPolicy implements TagStoragePolicy {
+  readonly #series: CmaSeries;
   readonly #host: PolicyHost;
   readonly #blocks: TagBlocks;
   readonly #areas = new Map<TagRegion, CmaArea>();
@@ -55,12 +104,17 @@ class CmaPolicy implements TagStoragePolicy {
   /** The zero page's block, kept from the buddy at activation. */
   #zeroBlock: TagBlock | undefined;
 
-  constructor(host: PolicyHost) {
+  constructor(host: PolicyHost, series: CmaSeries = CMA_SERIES) {
     this.#host = host;
-    this.#blocks = new TagBlocks(host.mm, host.stash, {
+    this.#series = series;
+    this.#blocks = series.createBlocks(host.mm, host.stash, {
       claim: (block) => this.#claim(block),
       release: (block) => this.#release(block),
     });
+  }
+
+  get name(): string {
+    return this.#series.name;
   }
 
   get regions(): readonly TagRegion[] {
@@ -70,7 +124,7 @@ class CmaPolicy implements TagStoragePolicy {
   /** mte_init_tag_storage() from B8 on: split at zone boundaries, register every part; all or nothing. */
   register(regions: readonly TagRegion[]): Status {
     const { mm } = this.#host;
-    const parts = splitRegionsAt(regions, DMA32_LIMIT / mm.pageSize);
+    const parts = this.#series.splitRegionsAt(regions, DMA32_LIMIT / mm.pageSize);
     if (typeof parts === 'string') return refuse(parts);
     for (const region of parts) {
       const count = region.tagEndPfn - region.tagStartPfn + 1;
@@ -78,7 +132,7 @@ class CmaPolicy implements TagStoragePolicy {
       const orderPerBit = Number.isInteger(Math.log2(b)) ? Math.log2(b) : 0;
       const area = cmaInitReservedMem(mm, region.tagStartPfn, count, orderPerBit);
       if (typeof area === 'number') {
-        for (const registered of this.#areas.values()) cmaRemoveMem(mm, registered);
+        this.#series.unwindRegistration(mm, [...this.#areas.values()]);
         this.#areas.clear();
         return refuse(cmaReason(mm, region, area));
       }
@@ -88,16 +142,11 @@ class CmaPolicy implements TagStoragePolicy {
     this.#blocks.setRegions(parts);
     // Its tags are written and it is marked tagged already: its block must never hold anything else.
     const zero = findBlock(parts, mm.memmap.pageToPfn(mm.zeroPage));
-    if (zero) {
+    if (zero && this.#series.holdsBackZeroBlock) {
       this.#zeroBlock = zero;
       cmaHoldBack(this.#areas.get(zero.region)!, zero.pfn, zero.region.blockSizePages);
     }
     return OK;
-  }
-
-  /** cma_init_reserved_areas(). */
-  activate(): void {
-    for (const area of this.#areas.values()) cmaActivateArea(this.#host.mm, area);
   }
 
   /** mte_enable_tag_storage(). */
@@ -111,7 +160,8 @@ class CmaPolicy implements TagStoragePolicy {
       return refuse('a tag storage area could not be activated');
     }
     if (this.#zeroBlock) this.#blocks.adopt(this.#zeroBlock, mm.zeroPage);
-    else mm.warn('the zero page has no tag storage block');
+    else if (mm.contexts.runToCompletion(this.#blocks.reserve(mm.zeroPage, 0)) !== 0)
+      mm.warn('the zero page has no tag storage block');
     mte.tagStorageEnabled = true;
     return OK;
   }
@@ -122,7 +172,8 @@ class CmaPolicy implements TagStoragePolicy {
     for (const area of this.#areas.values()) {
       if (area.bitmap === undefined) continue;
       const taken = mm.contexts.runToCompletion(cmaAlloc(mm, area, area.count, WITHDRAW_ALIGN));
-      if (taken < 0) mm.warn(`${area.name}: tag storage is in use as data and will be corrupted`);
+      if (this.#series.withdrawFailed(taken))
+        mm.warn(`${area.name}: tag storage is in use as data and will be corrupted`);
     }
     this.#areas.clear();
     this.#regions = [];
@@ -139,6 +190,7 @@ class CmaPolicy implements TagStoragePolicy {
       block.pfn,
       block.region.blockSizePages,
       CLAIM_TRIES,
+      this.#series.range,
     );
     if (error === 0) {
       if (fast) mm.metrics.reserveFast++;
@@ -178,6 +230,10 @@ class CmaPolicy implements TagStoragePolicy {
 
   onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
     return handleFolioFaultOnAccess(this.#host.mm, this.#blocks, this.#regions, folio, context);
+  }
+
+  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number> {
+    return this.#series.prepareRemoteAccess(this.#host.mm, this.#blocks, page, access);
   }
 
   tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined {

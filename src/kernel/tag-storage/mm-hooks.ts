@@ -22,43 +22,43 @@ import type { TagStoragePolicy } from './policy.js';
 import type { TagStash } from './stash.js';
 
 export class TagStorageHooks implements MmHooks {
-  readonly #mm: Mm;
-  readonly #mte: Mte;
-  readonly #stash: TagStash;
-  readonly #policy: TagStoragePolicy;
+  protected readonly mm: Mm;
+  protected readonly mte: Mte;
+  protected readonly stash: TagStash;
+  protected readonly policy: TagStoragePolicy;
 
   constructor(mm: Mm, mte: Mte, stash: TagStash, policy: TagStoragePolicy) {
-    this.#mm = mm;
-    this.#mte = mte;
-    this.#stash = stash;
-    this.#policy = policy;
+    this.mm = mm;
+    this.mte = mte;
+    this.stash = stash;
+    this.policy = policy;
   }
 
   *archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<boolean> {
-    this.#mm.metrics.taggedPagesAllocated += 1 << order;
-    if (!this.#mte.tagStorageEnabled) return true;
-    return (yield* this.#policy.onTaggedPage(page, order, gfp)) !== 'refused';
+    this.mm.metrics.taggedPagesAllocated += 1 << order;
+    if (!this.mte.tagStorageEnabled) return true;
+    return (yield* this.policy.onTaggedPage(page, order, gfp)) !== 'refused';
   }
 
   *archAllocPageAtomic(page: Page, order: number, gfp: Gfp): Atomic<boolean> {
-    this.#mm.metrics.taggedPagesAllocated += 1 << order;
-    if (!this.#mte.tagStorageEnabled) return true;
-    return (yield* this.#policy.onTaggedPageAtomic(page, order, gfp)) !== 'refused';
+    this.mm.metrics.taggedPagesAllocated += 1 << order;
+    if (!this.mte.tagStorageEnabled) return true;
+    return (yield* this.policy.onTaggedPageAtomic(page, order, gfp)) !== 'refused';
   }
 
   archNeedsFreePrepare(page: Page): boolean {
-    return this.#mm.memmap.test(page, PG_tag_storage_reserved) || this.#stash.size > 0;
+    return this.mm.memmap.test(page, PG_tag_storage_reserved) || this.stash.size > 0;
   }
 
   /** v3/32's condition, reserved rather than tagged; and a stash is dropped with its page in any case. */
   *archFreePagesPrepare(page: Page, order: number): Atomic<void> {
-    if (this.#mm.memmap.test(page, PG_tag_storage_reserved)) yield* this.#policy.onTaggedFree(page, order);
-    else yield* this.#stash.drop(page, order);
+    if (this.mm.memmap.test(page, PG_tag_storage_reserved)) yield* this.policy.onTaggedFree(page, order);
+    else yield* this.stash.dropUnreserved(page, order);
   }
 
   archAllocCma(gfp: Gfp): boolean {
-    if (!this.#mte.tagStorageEnabled) return true;
-    return this.#policy.mayPlaceData({
+    if (!this.mte.tagStorageEnabled) return true;
+    return this.policy.mayPlaceData({
       gfp,
       movable: (gfp & __GFP_MOVABLE) !== 0,
       tagged: (gfp & __GFP_TAGGED) !== 0,
@@ -66,58 +66,58 @@ export class TagStorageHooks implements MmHooks {
   }
 
   tagClearHighpage(page: Page): void {
-    this.#mte.tagClearHighpage(page);
+    this.mte.tagClearHighpage(page);
   }
 
-  archCalcVmaGfp(vma: Vma | undefined, _gfp: Gfp): Gfp {
+  archCalcVmaGfp(vma: Vma | undefined, _gfp: Gfp, _caller: 'vma_alloc_folio' | 'shmem'): Gfp {
     return vma !== undefined && (vma.flags & VM_MTE) !== 0 ? __GFP_TAGGED : 0;
   }
 
   needsSyncTags(pte: bigint): boolean {
-    return this.#mte.needsSyncTags(pte);
+    return this.mte.needsSyncTags(pte);
   }
 
   mteSyncTags(pte: bigint, page: Page, nr: number): Atomic<bigint> {
-    return this.#mte.mteSyncTags(pte, page, nr);
+    return this.mte.mteSyncTags(pte, page, nr);
   }
 
   syncIcacheDcache(page: Page): void {
-    this.#mte.syncIcacheDcache(page);
+    this.mte.syncIcacheDcache(page);
   }
 
   archHandleFolioFaultOnAccess(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
-    return this.#policy.onTaggedAccessWithoutStorage(folio, context);
+    return this.policy.onTaggedAccessWithoutStorage(folio, context);
   }
 
   *copyHighpagePrepare(to: Page, from: Page): MaySleep<CopyPreparation | number> {
-    if (this.#mte.pageTagStorageReserved(to)) return {};
-    if (!this.#mte.pageMteTagged(from) && !this.#stash.has(from)) return {};
-    const buffer = yield* this.#stash.allocBuffer();
-    return buffer === undefined ? -ENOMEM : { buffer };
+    if (!this.mte.tagStorageEnabled) return {};
+    const buffer = yield* this.stash.prepareCopy(to, from);
+    if (buffer === 'no-memory') return -ENOMEM;
+    return buffer === undefined ? {} : { buffer };
   }
 
   *copyHighpage(to: Page, from: Page, preparation: CopyPreparation): Atomic<number> {
-    const mm = this.#mm;
+    const mm = this.mm;
     mm.port.copy(mm.pageToPa(to), mm.pageToPa(from), mm.pageSize);
     if (!mm.mte) return 0;
-    if (!this.#mte.tagStorageEnabled) {
-      if (this.#mte.pageMteTagged(from)) {
-        this.#mte.copyPageTags(to, from);
-        this.#mte.setPageMteTagged(to);
+    if (!this.mte.tagStorageEnabled) {
+      if (this.mte.pageMteTagged(from)) {
+        this.mte.copyPageTags(to, from);
+        this.mte.setPageMteTagged(to);
       }
       return 0;
     }
-    const outcome = yield* this.#stash.copyTags(to, from, preparation.buffer as PA | undefined);
+    const outcome = yield* this.stash.copyTags(to, from, preparation.buffer as PA | undefined);
     if (outcome === 'used') preparation.buffer = undefined;
     return outcome === 'needed' ? -EAGAIN : 0;
   }
 
   *copyHighpageEnd(preparation: CopyPreparation): Atomic<void> {
-    if (preparation.buffer !== undefined) yield* this.#stash.freeBuffer(preparation.buffer as PA);
+    if (preparation.buffer !== undefined) yield* this.stash.freeBuffer(preparation.buffer as PA);
     preparation.buffer = undefined;
   }
 
   isTagStoragePage(page: Page): boolean {
-    return regionOfTagPage(this.#policy.regions, this.#mm.memmap.pageToPfn(page)) !== undefined;
+    return regionOfTagPage(this.policy.regions, this.mm.memmap.pageToPfn(page)) !== undefined;
   }
 }

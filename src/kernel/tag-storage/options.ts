@@ -4,7 +4,15 @@
  */
 
 import type { Contexts } from '../contexts/index.js';
-import type { MemoryPort, PageSize, PhysRange, TagRegion, TlbHooks } from '../mm/index.js';
+import type {
+  FailureInjector,
+  MemoryPort,
+  Mm,
+  PageSize,
+  PhysRange,
+  TagRegion,
+  TlbHooks,
+} from '../mm/index.js';
 
 export interface BootMemoryOptions {
   readonly port: MemoryPort;
@@ -26,6 +34,12 @@ export interface BootMemoryOptions {
   readonly kasanHwTags?: boolean;
   /** For experiments with small machines: a pageblock of 2^n pages; Linux's size by default. */
   readonly pageblockOrder?: number;
+  /** CONFIG_NUMA; default true. */
+  readonly numa?: boolean;
+  /** Fault injection from the first allocation on. */
+  readonly shouldFail?: FailureInjector;
+  /** Other initcalls: after CMA areas were activated, before tag storage is enabled. */
+  readonly betweenInitcalls?: (mm: Mm) => void;
   /** A kernel log line (dmesg), without time stamp or newline. */
   readonly log: (line: string) => void;
 }

@@ -13,6 +13,8 @@ import type {
   FaultOnAccessOutcome,
   Gfp,
   Mm,
+  MmHooks,
+  MmStruct,
   Page,
   TagRegion,
   Violation,
@@ -48,6 +50,16 @@ export type Outcome =
   /** The page cannot be used for a tagged allocation (v1, v2): try another. */
   | 'refused';
 
+/** An access of tags through another process's address space. */
+export interface RemoteAccess {
+  readonly as: MmStruct;
+  /** Page-aligned. */
+  readonly addr: number;
+  readonly write: boolean;
+  /** How often the page was found without its block before. */
+  readonly round: number;
+}
+
 export interface TagStoragePolicy {
   readonly name: string;
   /** The regions as managed: split at zone boundaries. Empty while nothing is managed. */
@@ -55,9 +67,7 @@ export interface TagStoragePolicy {
 
   /** mem_init(): take charge of the tag pages, all still reserved. */
   register(regions: readonly TagRegion[]): Status;
-  /** core_initcall: lend them. Nothing is tagged yet. */
-  activate(): void;
-  /** arch_initcall: all or nothing; after this pages may be tagged. */
+  /** arch_initcall, after CMA areas were activated: all or nothing; from then on pages may be tagged. */
   enable(): Status;
 
   /** May data be placed in tag storage for this request? */
@@ -71,6 +81,13 @@ export interface TagStoragePolicy {
   /** A page without its block is accessed through a tagged mapping. Drops the folio's reference always. */
   onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome>;
 
+  /**
+   * A debugger is about to access the tags of a page that has no block. Drops the caller's reference.
+   *
+   * @returns 0 to look again, or a negative errno.
+   */
+  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number>;
+
   /** Is this tag page held for tags right now, and for how many pages? */
   tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined;
   /** The policy's share of the invariants of tag-storage.md 12. */
@@ -82,4 +99,14 @@ export interface PolicyFactory {
   readonly name: string;
   readonly summary: string;
   create(host: PolicyHost): TagStoragePolicy;
+  /** Which code finds the regions: the strict one, or that of the posted series. Left out: the strict one. */
+  readonly discovery?: 'binding' | 'linux-v3';
+  /** Why regions cannot be managed; left out: the checks of regions.ts. */
+  regionsProblem?(
+    regions: readonly TagRegion[],
+    memory: readonly { readonly start: number; readonly end: number }[],
+  ): string | undefined;
+  /** Where the policy keeps tags without a block, and how it answers mm/; left out: stash.ts, mm-hooks.ts. */
+  createStash?(mm: Mm, mte: Mte): TagStash;
+  createHooks?(host: PolicyHost, policy: TagStoragePolicy): MmHooks;
 }

@@ -17,44 +17,64 @@ import { GFP_KERNEL, PG_tag_storage_reserved, SlabCache } from '../mm/index.js';
 const RESTORED = racePoint('tags restored');
 
 export class TagStash {
-  readonly #mm: Mm;
-  readonly #mte: Mte;
-  readonly #buffers: SlabCache;
-  readonly #lock: SpinLock;
+  protected readonly mm: Mm;
+  protected readonly mte: Mte;
+  protected readonly buffers: SlabCache;
+  protected readonly lock: SpinLock;
   /** Page -> buffer. */
-  readonly #byPage = new Map<Page, PA>();
+  protected readonly byPage = new Map<Page, PA>();
 
   constructor(mm: Mm, mte: Mte) {
-    this.#mm = mm;
-    this.#mte = mte;
-    this.#buffers = new SlabCache(mm, 'mte_tags', mm.pageSize / 32);
-    this.#lock = new SpinLock(mm.contexts, 'tags_by_pfn');
+    this.mm = mm;
+    this.mte = mte;
+    this.buffers = new SlabCache(mm, 'mte_tags', mm.pageSize / 32);
+    this.lock = new SpinLock(mm.contexts, 'tags_by_pfn');
   }
 
   get size(): number {
-    return this.#byPage.size;
+    return this.byPage.size;
   }
 
   has(page: Page): boolean {
-    return this.#byPage.has(page);
+    return this.byPage.has(page);
   }
 
   pages(): IterableIterator<Page> {
-    return this.#byPage.keys();
+    return this.byPage.keys();
   }
 
   /** Buffers handed out and not stored: must be 0 between operations. */
   get looseBuffers(): number {
-    return this.#buffers.inUse - this.#byPage.size;
+    return this.buffers.inUse - this.byPage.size;
+  }
+
+  /** A page's tags, wherever they are: the question that swap-out, core dumps and the like must ask. */
+  tagsOf(page: Page): Uint8Array | undefined {
+    const { port, pageSize } = this.mm;
+    const stashed = this.byPage.get(page);
+    if (stashed !== undefined) return port.readBytes(stashed, pageSize / 32);
+    return this.mte.pageMteTagged(page) ? port.readTags(this.mm.pageToPa(page), pageSize) : undefined;
+  }
+
+  /**
+   * What copyTags will want where sleeping is allowed: a buffer, where `to` has no block and there are tags
+   * to keep.
+   *
+   * @returns it, undefined where none is needed, or that memory is short.
+   */
+  *prepareCopy(to: Page, from: Page): MaySleep<PA | undefined | 'no-memory'> {
+    if (this.mte.pageTagStorageReserved(to)) return undefined;
+    if (!this.mte.pageMteTagged(from) && !this.has(from)) return undefined;
+    return (yield* this.allocBuffer()) ?? 'no-memory';
   }
 
   /** mte_allocate_tag_buf(). */
   allocBuffer(): MaySleep<PA | undefined> {
-    return this.#buffers.alloc(GFP_KERNEL);
+    return this.buffers.alloc(GFP_KERNEL);
   }
 
   freeBuffer(buffer: PA): Atomic<void> {
-    return this.#buffers.free(buffer);
+    return this.buffers.free(buffer);
   }
 
   /**
@@ -65,32 +85,28 @@ export class TagStash {
    * @returns what became of it: 'used', 'unused', or 'needed' where there was none.
    */
   *copyTags(to: Page, from: Page, spare: PA | undefined): Atomic<'used' | 'unused' | 'needed'> {
-    const { port, pageSize } = this.#mm;
+    const { port } = this.mm;
     let replaced: PA | undefined;
     let outcome: 'used' | 'unused' | 'needed' = 'unused';
-    yield* this.#lock.lockIrqsave();
-    const stashed = this.#byPage.get(from);
-    if (this.#mte.pageMteTagged(from) || stashed !== undefined) {
-      const tags =
-        stashed === undefined
-          ? port.readTags(this.#mm.pageToPa(from), pageSize)
-          : port.readBytes(stashed, pageSize / 32);
-      if (this.#mte.pageTagStorageReserved(to)) {
-        port.writeTags(this.#mm.pageToPa(to), tags);
-        this.#mte.setPageMteTagged(to);
+    yield* this.lock.lockIrqsave();
+    const tags = this.tagsOf(from);
+    if (tags !== undefined) {
+      if (this.mte.pageTagStorageReserved(to)) {
+        port.writeTags(this.mm.pageToPa(to), tags);
+        this.mte.setPageMteTagged(to);
       } else if (spare === undefined) {
         outcome = 'needed';
       } else {
         port.writeBytes(spare, tags);
-        replaced = this.#byPage.get(to);
-        this.#byPage.set(to, spare);
-        this.#mm.metrics.stashStored++;
-        this.#mm.metrics.stashPeak = Math.max(this.#mm.metrics.stashPeak, this.#byPage.size);
+        replaced = this.byPage.get(to);
+        this.byPage.set(to, spare);
+        this.mm.metrics.stashStored++;
+        this.mm.metrics.stashPeak = Math.max(this.mm.metrics.stashPeak, this.byPage.size);
         outcome = 'used';
       }
     }
-    this.#lock.unlockIrqrestore();
-    if (replaced !== undefined) yield* this.#buffers.free(replaced);
+    this.lock.unlockIrqrestore();
+    if (replaced !== undefined) yield* this.buffers.free(replaced);
     return outcome;
   }
 
@@ -99,39 +115,44 @@ export class TagStash {
    * reserved, in one critical section (tag-storage.md 6.4).
    */
   *restoreAndMarkReserved(page: Page, order: number): Atomic<void> {
-    const mm = this.#mm;
+    const mm = this.mm;
     const freed: PA[] = [];
-    yield* this.#lock.lockIrqsave();
+    yield* this.lock.lockIrqsave();
     for (let i = 0; i < 1 << order; i++) {
       const at = (page + i) as Page;
-      const buffer = this.#byPage.get(at);
+      const buffer = this.byPage.get(at);
       if (buffer !== undefined) {
         mm.port.writeTags(mm.pageToPa(at), mm.port.readBytes(buffer, mm.pageSize / 32));
         if (mm.contexts.racing) yield RESTORED;
-        this.#byPage.delete(at);
+        this.byPage.delete(at);
         freed.push(buffer);
         mm.metrics.stashRestored++;
       }
       mm.memmap.set(at, PG_tag_storage_reserved);
-      if (buffer !== undefined) this.#mte.setPageMteTagged(at);
+      if (buffer !== undefined) this.mte.setPageMteTagged(at);
     }
-    this.#lock.unlockIrqrestore();
-    for (const buffer of freed) yield* this.#buffers.free(buffer);
+    this.lock.unlockIrqrestore();
+    for (const buffer of freed) yield* this.buffers.free(buffer);
+  }
+
+  /** Pages that never had their block are being freed. */
+  dropUnreserved(page: Page, order: number): Atomic<void> {
+    return this.drop(page, order);
   }
 
   /** The pages are being freed: their next owner must not inherit tags. */
   *drop(page: Page, order: number): Atomic<void> {
-    if (this.#byPage.size === 0) return;
+    if (this.byPage.size === 0) return;
     const freed: PA[] = [];
-    yield* this.#lock.lockIrqsave();
+    yield* this.lock.lockIrqsave();
     for (let i = 0; i < 1 << order; i++) {
-      const buffer = this.#byPage.get((page + i) as Page);
+      const buffer = this.byPage.get((page + i) as Page);
       if (buffer === undefined) continue;
-      this.#byPage.delete((page + i) as Page);
+      this.byPage.delete((page + i) as Page);
       freed.push(buffer);
-      this.#mm.metrics.stashDropped++;
+      this.mm.metrics.stashDropped++;
     }
-    this.#lock.unlockIrqrestore();
-    for (const buffer of freed) yield* this.#buffers.free(buffer);
+    this.lock.unlockIrqrestore();
+    for (const buffer of freed) yield* this.buffers.free(buffer);
   }
 }

@@ -21,8 +21,6 @@ class StaticPolicy implements TagStoragePolicy {
     return OK;
   }
 
-  activate(): void {}
-
   enable(): Status {
     return OK;
   }
@@ -48,6 +46,12 @@ class StaticPolicy implements TagStoragePolicy {
     // Unreachable while the key is off; the reference must be dropped all the same.
     yield* putPage(this.#host.mm, folio);
     return { fault: 0, mapPte: true };
+  }
+
+  /** Unreachable, likewise. */
+  *prepareRemoteAccess(page: Page): MaySleep<number> {
+    yield* putPage(this.#host.mm, page);
+    return 0;
   }
 
   tagsHeldIn(): undefined {

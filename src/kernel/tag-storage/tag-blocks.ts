@@ -34,45 +34,59 @@ export interface BlockManager {
 }
 
 export class TagBlocks {
-  readonly #mm: Mm;
-  readonly #stash: TagStash;
-  readonly #manager: BlockManager;
+  protected readonly mm: Mm;
+  protected readonly stash: TagStash;
+  protected readonly manager: BlockManager;
   readonly #tagBlocksLock: Mutex;
-  readonly #xaLock: SpinLock;
+  protected readonly xaLock: SpinLock;
   /** tag_blocks_reserved: first page of each block held for tags. */
-  readonly #reserved = new Map<Page, TagBlock>();
-  #regions: readonly TagRegion[] = [];
+  protected readonly reserved = new Map<Page, TagBlock>();
+  protected regions: readonly TagRegion[] = [];
   #warnedMissing = false;
   /** Blocks that just could not be had, while a replacement looks for a page that has one. */
   #avoided: Set<Page> | undefined;
 
   constructor(mm: Mm, stash: TagStash, manager: BlockManager) {
-    this.#mm = mm;
-    this.#stash = stash;
-    this.#manager = manager;
+    this.mm = mm;
+    this.stash = stash;
+    this.manager = manager;
     this.#tagBlocksLock = new Mutex(mm.contexts, 'tag_blocks_lock');
-    this.#xaLock = new SpinLock(mm.contexts, 'tag_blocks_reserved');
+    this.xaLock = new SpinLock(mm.contexts, 'tag_blocks_reserved');
   }
 
   setRegions(regions: readonly TagRegion[]): void {
-    this.#regions = regions;
+    this.regions = regions;
   }
 
   /** First pages of the blocks held. */
   get held(): ReadonlyMap<Page, TagBlock> {
-    return this.#reserved;
+    return this.reserved;
   }
 
   /** Records a block that was held from boot (the zero page's), for `page`. */
   adopt(block: TagBlock, page: Page): void {
-    const first = this.#firstPage(block);
-    this.#reserved.set(first, block);
-    this.#mm.memmap.refcount[first]!++;
-    this.#mm.memmap.set(page, PG_tag_storage_reserved);
+    const first = this.firstPage(block);
+    this.reserved.set(first, block);
+    this.mm.memmap.refcount[first]!++;
+    this.mm.memmap.set(page, PG_tag_storage_reserved);
   }
 
-  #firstPage(block: TagBlock): Page {
-    return this.#mm.memmap.pfnToPage(block.pfn)!;
+  protected firstPage(block: TagBlock): Page {
+    return this.mm.memmap.pfnToPage(block.pfn)!;
+  }
+
+  /** The blocks of 2^order pages, each with how many of the pages it is for. */
+  protected blocksOf(page: Page, order: number): FolioBlock[] | undefined {
+    return folioBlocks(this.regions, this.mm.memmap.pageToPfn(page), order);
+  }
+
+  /** xa_store(): interrupts off, for pages are freed, and blocks dropped, from interrupts. */
+  protected *insert(block: FolioBlock): Atomic<void> {
+    const first = this.firstPage(block);
+    yield* this.xaLock.lockIrqsave();
+    this.reserved.set(first, block);
+    this.mm.memmap.refcount[first]! += block.pages;
+    this.xaLock.unlockIrqrestore();
   }
 
   /**
@@ -87,12 +101,12 @@ export class TagBlocks {
     while (found === undefined && held.length < MAX_CANDIDATES) {
       const page = yield* alloc();
       if (page === undefined) break;
-      if (this.#mm.memmap.test(page, PG_tag_storage_reserved)) found = page;
+      if (this.mm.memmap.test(page, PG_tag_storage_reserved)) found = page;
       else held.push(page);
     }
     this.#avoided = before;
     found ??= held.pop();
-    for (const page of held) yield* putPage(this.#mm, page);
+    for (const page of held) yield* putPage(this.mm, page);
     return found;
   }
 
@@ -102,10 +116,10 @@ export class TagBlocks {
    * @returns 0; -EINVAL where a page has no block; -EBUSY, -ENOMEM or -EINTR as claiming said.
    */
   *reserve(page: Page, order: number): MaySleep<number> {
-    const { memmap, contexts, metrics } = this.#mm;
+    const { memmap, contexts, metrics } = this.mm;
     contexts.mightSleep('reserve_tag_storage');
     if (memmap.test(page, PG_tag_storage_reserved)) return 0;
-    const blocks = folioBlocks(this.#regions, memmap.pageToPfn(page), order);
+    const blocks = this.blocksOf(page, order);
     if (!blocks) {
       metrics.reserveNoBlock++;
       this.#warnMissing(page);
@@ -115,7 +129,7 @@ export class TagBlocks {
     let error = 0;
     if (!memmap.test(page, PG_tag_storage_reserved)) {
       error = yield* this.#takeBlocks(blocks);
-      if (error === 0) yield* this.#stash.restoreAndMarkReserved(page, order);
+      if (error === 0) yield* this.stash.restoreAndMarkReserved(page, order);
     }
     this.#tagBlocksLock.unlock();
     if (error === -EBUSY) metrics.reserveBusy++;
@@ -125,26 +139,26 @@ export class TagBlocks {
   }
 
   *#takeBlocks(blocks: readonly FolioBlock[]): MaySleep<number> {
-    const { memmap, contexts, port, pageSize, metrics } = this.#mm;
+    const { memmap, contexts, port, pageSize, metrics } = this.mm;
     // Blocks already held get their references first, so that a concurrent last free cannot take them.
-    yield* this.#xaLock.lockIrqsave();
+    yield* this.xaLock.lockIrqsave();
     for (const block of blocks) {
-      const first = this.#firstPage(block);
-      if (this.#reserved.has(first)) memmap.refcount[first]! += block.pages;
+      const first = this.firstPage(block);
+      if (this.reserved.has(first)) memmap.refcount[first]! += block.pages;
     }
-    this.#xaLock.unlockIrqrestore();
+    this.xaLock.unlockIrqrestore();
     if (contexts.racing) yield PINNED;
     for (const block of blocks) {
-      const first = this.#firstPage(block);
-      if (this.#reserved.has(first)) continue;
-      let error = this.#avoided?.has(first) ? -EBUSY : yield* this.#manager.claim(block);
+      const first = this.firstPage(block);
+      if (this.reserved.has(first)) continue;
+      let error = this.#avoided?.has(first) ? -EBUSY : yield* this.manager.claim(block);
       if (error === -EBUSY) this.#avoided?.add(first);
       if (error === -EEXIST) {
-        this.#mm.warn(`tag block 0x${block.pfn.toString(16)} is allocated but not reserved`);
+        this.mm.warn(`tag block 0x${block.pfn.toString(16)} is allocated but not reserved`);
         error = -EBUSY;
       }
-      if (error === 0 && this.#mm.shouldFail('xa_store')) {
-        yield* this.#manager.release(block);
+      if (error === 0 && this.mm.shouldFail('xa_store')) {
+        yield* this.manager.release(block);
         error = -ENOMEM;
       }
       if (error !== 0) {
@@ -155,10 +169,7 @@ export class TagBlocks {
       const bytes = block.region.blockSizePages * pageSize;
       port.dcacheInvalPoc(PA(block.pfn * pageSize), bytes);
       metrics.dataLinesInvalidated += bytes / 64;
-      yield* this.#xaLock.lockIrqsave();
-      this.#reserved.set(first, block);
-      memmap.refcount[first]! += block.pages;
-      this.#xaLock.unlockIrqrestore();
+      yield* this.insert(block);
       if (contexts.racing) yield STORED;
     }
     return 0;
@@ -166,36 +177,36 @@ export class TagBlocks {
 
   /** Takes this folio's pages off every block that is held, and releases those left without any. */
   *#dropBlocks(blocks: readonly FolioBlock[]): Atomic<void> {
-    const { memmap } = this.#mm;
-    yield* this.#xaLock.lockIrqsave();
+    const { memmap } = this.mm;
+    yield* this.xaLock.lockIrqsave();
     for (const block of blocks) {
-      const first = this.#firstPage(block);
-      if (!this.#reserved.has(first)) continue;
+      const first = this.firstPage(block);
+      if (!this.reserved.has(first)) continue;
       memmap.refcount[first]! -= block.pages;
       if (memmap.refcount[first] === 1) {
-        this.#reserved.delete(first);
-        yield* this.#manager.release(block);
+        this.reserved.delete(first);
+        yield* this.manager.release(block);
       }
     }
-    this.#xaLock.unlockIrqrestore();
+    this.xaLock.unlockIrqrestore();
   }
 
   /** free_tag_storage(): the pages are being freed; their tag lines must not outlive them. */
   *free(page: Page, order: number): Atomic<void> {
-    const { memmap, port, pageSize, metrics } = this.#mm;
-    const blocks = folioBlocks(this.#regions, memmap.pageToPfn(page), order);
+    const { port, pageSize, metrics } = this.mm;
+    const blocks = this.blocksOf(page, order);
     if (!blocks) {
       this.#warnMissing(page);
       return;
     }
     // A dirty tag line evicted after the block is lent would overwrite data placed there.
     const bytes = pageSize * (1 << order);
-    port.dcacheInvalTagsPoc(this.#mm.pageToPa(page), bytes);
+    port.dcacheInvalTagsPoc(this.mm.pageToPa(page), bytes);
     metrics.tagLinesInvalidated += bytes / 2048;
-    yield* this.#stash.drop(page, order);
+    yield* this.stash.drop(page, order);
     for (const block of blocks) {
-      if (!this.#reserved.has(this.#firstPage(block))) {
-        this.#mm.warn(`tag block 0x${block.pfn.toString(16)} is not reserved`);
+      if (!this.reserved.has(this.firstPage(block))) {
+        this.mm.warn(`tag block 0x${block.pfn.toString(16)} is not reserved`);
       }
     }
     yield* this.#dropBlocks(blocks);
@@ -204,6 +215,6 @@ export class TagBlocks {
   #warnMissing(page: Page): void {
     if (this.#warnedMissing) return;
     this.#warnedMissing = true;
-    this.#mm.warn(`missing tag storage block for pfn 0x${this.#mm.memmap.pageToPfn(page).toString(16)}`);
+    this.mm.warn(`missing tag storage block for pfn 0x${this.mm.memmap.pageToPfn(page).toString(16)}`);
   }
 }

@@ -2,10 +2,10 @@
  * Tag storage for people: the picture page by page, and who has a page (for fault reports).
  */
 import { Pfn, VA } from '../../base/index.js';
-import type { Mte } from '../arch/index.js';
 import { ptePa, ptePresent } from '../arch/pgtable/index.js';
+import type { MaySleep } from '../contexts/index.js';
 import type {
-  Mm,
+  MmStruct,
   Page,
   TagPageOwner,
   TagRegion,
@@ -25,13 +25,11 @@ import {
 } from '../mm/index.js';
 import { regionOfTagPage } from './blocks.js';
 import { checkTagStorageInvariants } from './invariants.js';
-import type { TagStoragePolicy } from './policy.js';
-import type { TagStash } from './stash.js';
+import type { PolicyHost, TagStoragePolicy } from './policy.js';
+import { accessRemoteTags, dumpTags } from './remote-tags.js';
 
 export interface ViewParts {
-  readonly mm: Mm;
-  readonly mte: Mte;
-  readonly stash: TagStash;
+  readonly host: PolicyHost;
   readonly policy: TagStoragePolicy;
   /** As discovered, whether managed or not. */
   readonly regions: readonly TagRegion[];
@@ -47,7 +45,8 @@ export class TagStorageReports implements TagStorageView {
   }
 
   #stateOf(page: Page | undefined): number {
-    const { mm, policy } = this.#parts;
+    const { policy } = this.#parts;
+    const { mm } = this.#parts.host;
     if (page === undefined || mm.memmap.test(page, PG_reserved)) return TAG_PAGE_RESERVED;
     if (mm.memmap.test(page, PG_buddy | PG_pcp)) return TAG_PAGE_FREE;
     if (policy.tagsHeldIn(page)) return TAG_PAGE_TAGS;
@@ -56,7 +55,8 @@ export class TagStorageReports implements TagStorageView {
   }
 
   snapshot(): TagStorageSnapshot {
-    const { mm, mte, policy, regions, reason } = this.#parts;
+    const { policy, regions, reason } = this.#parts;
+    const { mm, mte } = this.#parts.host;
     const counts = [0, 0, 0, 0];
     const pictures = regions.map((region) => {
       const pages = new Uint8Array(region.tagEndPfn - region.tagStartPfn + 1);
@@ -80,7 +80,8 @@ export class TagStorageReports implements TagStorageView {
   }
 
   owner(pfn: number): TagPageOwner {
-    const { mm, policy, regions } = this.#parts;
+    const { policy, regions } = this.#parts;
+    const { mm } = this.#parts.host;
     const page = mm.memmap.pfnToPage(pfn);
     if (page === undefined || !regionOfTagPage(regions, pfn)) return { kind: 'not-tag-storage' };
     const held = policy.tagsHeldIn(page);
@@ -101,13 +102,21 @@ export class TagStorageReports implements TagStorageView {
     return { kind: 'data', pfn: Pfn(pfn), mappings };
   }
 
+  accessRemoteTags(as: MmStruct, va: VA, tags: Uint8Array, write: boolean): MaySleep<number> {
+    return accessRemoteTags(this.#parts.host, this.#parts.policy, as, va, tags, write);
+  }
+
+  dumpTags(as: MmStruct, va: VA): MaySleep<Uint8Array | undefined> {
+    return dumpTags(this.#parts.host, as, va);
+  }
+
   metrics(): Readonly<Record<string, number>> {
-    const { mm, stash } = this.#parts;
+    const { mm, stash } = this.#parts.host;
     return { ...mm.metrics, stashEntries: stash.size };
   }
 
   checkInvariants(): readonly Violation[] {
-    const { mm, mte, stash, policy } = this.#parts;
-    return checkTagStorageInvariants(mm, mte, stash, policy);
+    const { mm, mte, stash } = this.#parts.host;
+    return checkTagStorageInvariants(mm, mte, stash, this.#parts.policy);
   }
 }
