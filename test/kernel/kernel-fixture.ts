@@ -34,6 +34,8 @@ export interface FixtureOptions {
   readonly banks?: readonly PhysRange[];
   readonly regions?: readonly TagRegion[];
   readonly reserved?: readonly PhysRange[];
+  /** Called before anything touches memory; may put another memory in the port's place. */
+  readonly onPort?: (port: FakePort) => void;
 }
 
 export interface Fixture {
@@ -70,6 +72,7 @@ export function boot(options: FixtureOptions = {}): Fixture {
   ];
   const banks = options.banks ?? [{ base: PA(MEM_BASE), size: (dataPages + tagPages) * pageSize }];
   const port = new FakePort(banks, regions, pageSize);
+  options.onPort?.(port);
   const contexts = new Contexts(options.cpus ?? 1);
   const log: string[] = [];
   const tlb: string[] = [];
