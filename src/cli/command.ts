@@ -1,3 +1,5 @@
+import type { HostFolder } from '../kernel/index.js';
+
 /**
  * What a subcommand of `mtemu` is. The dispatcher renders a thrown InputError and exits 2; a command
  * never touches the process itself, so that tests run commands in-process.
@@ -10,6 +12,10 @@ export interface CommandIo {
   writeFile(path: string, data: Uint8Array | string): void;
   /** Adds to a file that this command began with writeFile: output too large to hold. */
   appendFile?(path: string, data: string): void;
+  /** Standard input: at most `count` bytes, none at its end; waits for them. Left out, it is at its end. */
+  stdin?(count: number): Uint8Array;
+  /** A folder that a guest may read. Throws InputError (CLI-READ) where it is none. */
+  folder?(path: string): HostFolder;
   readonly color: boolean;
 }
 

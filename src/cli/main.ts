@@ -2,10 +2,11 @@
 /**
  * The `mtemu` command: gives the dispatcher the process's files and streams, and exits as it says.
  */
-import { appendFileSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { inputError } from '../base/index.js';
 import type { CommandIo } from './command.js';
 import { dispatch } from './dispatch.js';
+import { hostFolder } from './host-folder.js';
 
 /** Writes everything, however small the pipe: a partial write or a full pipe is retried. */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
@@ -18,6 +19,22 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
       if (code === 'EPIPE') process.exit(fd === 1 ? 141 : 125);
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+/** What there is of standard input, waiting for the first byte. */
+function readInput(count: number): Uint8Array {
+  const buffer = new Uint8Array(count);
+  for (;;) {
+    try {
+      return buffer.subarray(0, readSync(0, buffer, 0, count, null));
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EOF') return new Uint8Array();
+      // A terminal or pipe that does not block has nothing yet.
+      if (code !== 'EAGAIN') return new Uint8Array();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
 }
@@ -46,6 +63,8 @@ const io: CommandIo = {
       throw inputError('CLI-WRITE', `cannot write ${path}: ${reason(error)}`);
     }
   },
+  stdin: readInput,
+  folder: hostFolder,
   color: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
 };
 

@@ -2,19 +2,19 @@
  * `mtemu run`: boots a machine and the mini-kernel, runs one program on them, and ends as it ended.
  */
 import { assemble } from '../assembler/index.js';
-import { formatSize, inputError, parseSize, renderDiagnostics } from '../base/index.js';
+import { formatSize, inputError, parseSize, renderDiagnostics, untagged } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
 import { type ElfFile, isElf, readElf, toElf } from '../elf/index.js';
 import { ENGINE_NAMES, type TraceStep } from '../engine/index.js';
 import {
   bootSystem,
   errnoName,
+  type HostFolder,
   type PageSize,
   type ProcessEnd,
   policies,
   type RunOutcome,
   renderTagFaultReport,
-  SIGNAL,
   type System,
   setTaggedAddrCtrl,
   type TaggedAddressControl,
@@ -80,6 +80,7 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --caches off|model           write-back data and tag caches with seeded eviction (default off)
   --seed N                     all randomness (default 0)
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
+  --root DIR                   a host folder shown read-only as the guest's / beneath its tmpfs
   --strace                     system calls, as strace prints them
   --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
   --stats                      at the end, one line of JSON with counters
@@ -92,11 +93,6 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
 Exit status: the program's own; 128+N if signal N killed it; 124 at a limit, or when a bare program can
 make no progress any more; 2 for bad input.
 `;
-
-/** Options of interfaces that have nothing behind them yet; named, never ignored. */
-const NOT_IMPLEMENTED: readonly (readonly [name: keyof typeof OPTIONS, why: string])[] = [
-  ['root', 'a host directory as the guest file system'],
-];
 
 const PAGE_SIZES: Readonly<Record<string, PageSize>> = { '4k': 4096, '16k': 16384, '64k': 65536 };
 const TCF_BITS: Readonly<Record<string, number>> = { none: 0, sync: 2, async: 4, asymm: 6 };
@@ -122,9 +118,6 @@ function run(args: string[], io: CommandIo): number {
     );
     return 0;
   }
-  for (const [name, what] of NOT_IMPLEMENTED) {
-    if (values[name] !== undefined) throw usageError(COMMAND, `--${name} (${what}) is not implemented yet`);
-  }
   const path = args[split];
   if (path === undefined) throw usageError(COMMAND, 'which program?');
   if (values['bare'] === true) return bare(values, args.slice(split), io);
@@ -142,6 +135,7 @@ function run(args: string[], io: CommandIo): number {
     elf: program.elf,
     args: guestArgs,
     env: environment(values),
+    image: program.image,
     ...(control === undefined ? {} : { control }),
   });
   if (typeof process === 'number') {
@@ -162,6 +156,7 @@ const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
   'page-size',
   'tcf',
   'env',
+  'root',
   'strace',
   'report',
   'check',
@@ -204,9 +199,15 @@ function engineName(values: ParsedOptions['values']): string {
 
 // ---- before --------------------------------------------------------------------------------------
 
-function loadProgram(path: string, io: CommandIo): { elf: ElfFile; assembled: boolean } {
+interface LoadedFile {
+  readonly elf: ElfFile;
+  readonly image: Uint8Array;
+  readonly assembled: boolean;
+}
+
+function loadProgram(path: string, io: CommandIo): LoadedFile {
   const bytes = io.readFile(path);
-  if (isElf(bytes)) return { elf: readElf(bytes, path), assembled: false };
+  if (isElf(bytes)) return { elf: readElf(bytes, path), image: bytes, assembled: false };
   if (!/\.s$/i.test(path)) {
     throw inputError('RUN-PROGRAM', 'this is neither an ELF file nor assembly source', {
       file: path,
@@ -217,7 +218,8 @@ function loadProgram(path: string, io: CommandIo): { elf: ElfFile; assembled: bo
   if (program.warnings.length > 0) {
     io.stderr(`${renderDiagnostics(program.warnings, { color: io.color })}\n`);
   }
-  return { elf: readElf(toElf(program), path), assembled: true };
+  const image = toElf(program);
+  return { elf: readElf(image, path), image, assembled: true };
 }
 
 function readLimits(values: ParsedOptions['values']) {
@@ -248,6 +250,13 @@ function startControl(values: ParsedOptions['values'], assembled: boolean): Tagg
   const control = setTaggedAddrCtrl(BigInt(CHECKED | TCF_BITS[tcf]!), true);
   if (typeof control === 'number') throw new Error('a control of our own making was refused');
   return control;
+}
+
+function guestRoot(values: ParsedOptions['values'], io: CommandIo): HostFolder | undefined {
+  const path = text(values, 'root');
+  if (path === undefined) return undefined;
+  if (io.folder === undefined) throw usageError(COMMAND, '--root needs a host that has folders');
+  return io.folder(path);
 }
 
 function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: DeviceTree; lend: boolean } {
@@ -282,6 +291,7 @@ function boot(values: ParsedOptions['values'], io: CommandIo, trace: Instruction
   const engine = engineName(values);
   const chosen = policy ?? (lend ? undefined : 'static');
   const caches = choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off';
+  const root = guestRoot(values, io);
   return bootSystem({
     tree,
     engine,
@@ -292,6 +302,8 @@ function boot(values: ParsedOptions['values'], io: CommandIo, trace: Instruction
     onIncoherence: incoherenceWarnings(io),
     ...(chosen === undefined ? {} : { policy: chosen }),
     write: (fd, bytes) => (fd === 1 ? io.stdout(bytes) : io.stderr(new TextDecoder().decode(bytes))),
+    ...(io.stdin === undefined ? {} : { input: (count: number) => io.stdin!(count) }),
+    ...(root === undefined ? {} : { root }),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
     ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
     ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
@@ -334,6 +346,9 @@ function conclude(outcome: RunOutcome, format: 'text' | 'json', io: CommandIo): 
     case 'violation':
       for (const v of outcome.violations) io.stderr(`mtemu: invariant ${v.invariant} broken: ${v.detail}\n`);
       return 125;
+    case 'stuck':
+      io.stderr('mtemu: every thread of the guest waits, and nothing in the machine can wake one\n');
+      return 124;
     case 'halted':
       io.stderr(`mtemu: the machine halted: ${outcome.message}\n`);
       return 125;
@@ -348,11 +363,10 @@ function concludeProcess(end: ProcessEnd, format: 'text' | 'json', io: CommandIo
       format === 'json' ? `${JSON.stringify(tagFaultReportToJson(report))}\n` : renderTagFaultReport(report),
     );
   } else {
-    io.stderr(
-      `mtemu: the program was killed by ${info.signal} (${info.codeName}) at 0x${info.address.toString(16)}\n`,
-    );
+    const where = info.fault ? ` at 0x${untagged(info.address).toString(16)}` : '';
+    io.stderr(`mtemu: the program was killed by ${info.signal} (${info.codeName})${where}\n`);
   }
-  return 128 + SIGNAL[info.signal];
+  return 128 + info.signo;
 }
 
 function statistics({ kernel, board }: System): Record<string, unknown> {

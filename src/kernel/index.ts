@@ -2,12 +2,13 @@
  * The mini-kernel: Linux's memory manager in miniature, tag storage policies, processes, system calls.
  *
  * Start at `system.ts` (a whole system in one call) and `kernel.ts` (how exceptions come in); `mm/` is
- * the memory manager, `tag-storage/` the policies, `mm/hooks.ts` where the two meet.
+ * the memory manager, `process/`, `fs/` and `syscalls/` what programs meet, `tag-storage/` the policies, `mm/hooks.ts` where the two meet.
  */
+export { KERNEL_ENTRY_CALL } from './boot.js';
 export { type BootLayout, readBootLayout } from './boot-layout.js';
 export * from './contexts/index.js';
+export { FileSystem, type HostEntry, type HostFolder, type InputStream } from './fs/index.js';
 export {
-  KERNEL_ENTRY_CALL,
   Kernel,
   type KernelOptions,
   type RunLimits,

@@ -14,6 +14,7 @@ export {
   sleepPoint,
   unsafeSleepInAtomic,
 } from './points.js';
+export { RunQueue, Sleeper } from './run-queue.js';
 export {
   formatSchedule,
   parseSchedule,
@@ -26,3 +27,4 @@ export {
   searchSchedules,
 } from './scheduler.js';
 export { type HeldLock, Task } from './task.js';
+export { type Waiter, WaitList, waitFor } from './wait.js';

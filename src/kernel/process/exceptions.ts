@@ -9,18 +9,15 @@
 import { untagged, type VA } from '../../base/index.js';
 import { ExceptionClass, FaultStatus } from '../../machine/index.js';
 import type { FaultAccess } from '../mm/index.js';
-import { SI_CODE, type SignalName } from './abi.js';
-import type { SignalInfo } from './process.js';
+import { type SignalInfo, signalInfo } from './siginfo.js';
 
 export type UserException =
   | { readonly kind: 'system-call' }
   | { readonly kind: 'page-fault'; readonly va: VA; readonly access: FaultAccess }
   | { readonly kind: 'tag-check-fault'; readonly va: VA; readonly write: boolean }
+  /** The instruction is UNDEFINED here or traps; Linux emulates some (MRS of ID registers). */
+  | { readonly kind: 'undefined' }
   | { readonly kind: 'signal'; readonly info: SignalInfo };
-
-export function signalInfo(signal: SignalName, codeName: keyof typeof SI_CODE, address: bigint): SignalInfo {
-  return { signal, code: SI_CODE[codeName], codeName, address };
-}
 
 /**
  * @param far FAR_EL1: the whole pointer, tag included.
@@ -37,15 +34,30 @@ export function decodeUserException(esr: bigint, far: VA, pc: VA, tagAccess: boo
       return decodeAbort(esr, far, exceptionClass === ExceptionClass.InstructionAbort, tagAccess);
     case ExceptionClass.SoftwareBreakpoint:
       return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_BRKPT', pc) };
+    case ExceptionClass.SoftwareStep:
+      return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_TRACE', pc) };
     case ExceptionClass.SPAlignment:
     case ExceptionClass.PCAlignment: {
       const address = exceptionClass === ExceptionClass.PCAlignment ? far : pc;
       return { kind: 'signal', info: signalInfo('SIGBUS', 'BUS_ADRALN', address) };
     }
+    case ExceptionClass.FPTrappedException:
+      return { kind: 'signal', info: signalInfo('SIGFPE', fpCode(esr), pc) };
+    case ExceptionClass.Uncategorized:
+    case ExceptionClass.SystemRegisterTrap:
+      return { kind: 'undefined' };
     default:
-      // Undefined instructions, trapped system registers, branch target exceptions and the rest.
+      // Branch target exceptions, PAC failures and the rest.
       return { kind: 'signal', info: signalInfo('SIGILL', 'ILL_ILLOPC', pc) };
   }
+}
+
+/** do_fpsimd_exc(). */
+function fpCode(esr: bigint) {
+  if ((esr & 1n) !== 0n) return 'FPE_FLTINV';
+  if ((esr & 2n) !== 0n) return 'FPE_FLTDIV';
+  if ((esr & 4n) !== 0n) return 'FPE_FLTOVF';
+  return (esr & 8n) !== 0n ? 'FPE_FLTUND' : 'FPE_FLTRES';
 }
 
 function decodeAbort(esr: bigint, far: VA, fetch: boolean, tagAccess: boolean): UserException {
@@ -61,7 +73,7 @@ function decodeAbort(esr: bigint, far: VA, fetch: boolean, tagAccess: boolean): 
     return { kind: 'page-fault', va: untagged(far), access: { write, exec: fetch, user: true, tagAccess } };
   }
   if (status === FaultStatus.Alignment) {
-    return { kind: 'signal', info: signalInfo('SIGBUS', 'BUS_ADRALN', untagged(far)) };
+    return { kind: 'signal', info: signalInfo('SIGBUS', 'BUS_ADRALN', far) };
   }
-  return { kind: 'signal', info: signalInfo('SIGBUS', 'BUS_ADRERR', untagged(far)) };
+  return { kind: 'signal', info: signalInfo('SIGBUS', 'BUS_ADRERR', far) };
 }

@@ -6,9 +6,9 @@
  *
  * Ref. fs/binfmt_elf.c (load_elf_binary, elf_map, set_brk, create_elf_tables) of Linux 6.x.
  */
-import { Random, VA } from '../../base/index.js';
+import { VA } from '../../base/index.js';
 import type { ElfFile } from '../../elf/index.js';
-import { ENOEXEC, ENOMEM, type MaySleep } from '../contexts/index.js';
+import { E2BIG, ENOEXEC, ENOMEM, type MaySleep } from '../contexts/index.js';
 import {
   type AddressSpace,
   MAP_ANONYMOUS,
@@ -21,6 +21,7 @@ import {
   PROT_WRITE,
 } from '../mm/index.js';
 import { AT } from './abi.js';
+import { TRAMPOLINE, trampolineAddress } from './deliver-signals.js';
 import { buildInitialStack } from './stack.js';
 
 /** RLIMIT_STACK's default. */
@@ -35,7 +36,8 @@ export interface ExecRequest {
   readonly execfn: string;
   readonly hwcap: bigint;
   readonly hwcap2: bigint;
-  readonly seed: number;
+  /** 16 bytes for AT_RANDOM. */
+  readonly random: Uint8Array;
 }
 
 export interface LoadedProgram {
@@ -44,6 +46,8 @@ export interface LoadedProgram {
   readonly sp: VA;
   /** Added to the file's addresses (static-PIE). */
   readonly bias: bigint;
+  /** The auxiliary vector as /proc/PID/auxv shows it. */
+  readonly auxv: Uint8Array;
 }
 
 /** The program's segments once placed; undefined where they do not fit user space or share a page. */
@@ -112,13 +116,34 @@ function* load(mm: MemoryManager, as: AddressSpace, request: ExecRequest): MaySl
     args: request.args,
     env: request.env,
     auxv: auxiliaryVector(mm, request, bias),
-    random: randomBytes(request.seed),
+    random: request.random,
     execfn: request.execfn,
   });
-  if (image.bytes.length > STACK_SIZE / 4) return -ENOMEM;
+  if (image.bytes.length > STACK_SIZE / 4) return -E2BIG;
   const written = yield* mm.copyToUser(as, VA(image.sp), image.bytes);
   if (written < image.bytes.length) return -ENOMEM;
-  return { mm: as, entry: VA(elf.entry + bias), sp: VA(image.sp), bias };
+  const error = yield* mapTrampoline(mm, as);
+  if (error < 0) return error;
+  return { mm: as, entry: VA(elf.entry + bias), sp: VA(image.sp), bias, auxv: image.auxv };
+}
+
+/** The page handlers return to: what Linux has in its vDSO. */
+function* mapTrampoline(mm: MemoryManager, as: AddressSpace): MaySleep<number> {
+  const address = VA(trampolineAddress(as.taskSize, mm.pageSize));
+  const at = yield* mm.mmap(as, {
+    addr: address,
+    length: mm.pageSize,
+    prot: PROT_READ | PROT_EXEC,
+    flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+    name: '[vdso]',
+  });
+  if (at < 0) return at;
+  const code = new Uint8Array(4 * TRAMPOLINE.length);
+  const view = new DataView(code.buffer);
+  TRAMPOLINE.forEach((word, i) => {
+    view.setUint32(4 * i, word, true);
+  });
+  return (yield* mm.accessRemoteWrite(as, address, code)) === code.length ? 0 : -ENOMEM;
 }
 
 function auxiliaryVector(
@@ -146,9 +171,4 @@ function auxiliaryVector(
     // sizeof(struct sigframe) with the records this CPU has: fpsimd, esr, extra.
     [AT.MINSIGSTKSZ, 4720n],
   ];
-}
-
-function randomBytes(seed: number): Uint8Array {
-  const random = new Random(seed, 'AT_RANDOM');
-  return Uint8Array.from({ length: 16 }, () => random.u32() & 0xff);
 }

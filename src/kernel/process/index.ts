@@ -1,8 +1,24 @@
-/** Processes: loading programs, user registers, MTE control, the ABI's numbers. */
+/** Processes and threads: loading programs, signals, fork and exit, user registers, MTE control, /proc. */
 export * from './abi.js';
+export * from './deliver-signals.js';
 export * from './exceptions.js';
 export * from './exec.js';
+export * from './execve.js';
+export * from './exit.js';
+export * from './futex.js';
+export * from './id-registers.js';
+export type { KernelState } from './kernel-state.js';
+export * from './life.js';
 export * from './process.js';
+export * from './process-table.js';
+export * from './procfs.js';
+export * from './send-signal.js';
+export * from './siginfo.js';
+export * from './signal-frame.js';
+export * from './signals.js';
 export * from './stack.js';
 export * from './tagged-address-control.js';
+export * from './thread.js';
+export * from './timers.js';
 export * from './user-context.js';
+export * from './user-memory.js';

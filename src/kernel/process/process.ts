@@ -1,38 +1,17 @@
 /**
- * A user process: its address space, its saved registers, its MTE control and how it ended.
+ * A user process: a thread group with its address space, open files, signal handlers and family.
  *
- * Ref. struct task_struct and struct thread_struct; user_pt_regs of arch/arm64.
+ * Ref. struct task_struct's shared parts and struct signal_struct of Linux 6.x.
  */
-import type { VA } from '../../base/index.js';
+
+import { WaitList } from '../contexts/index.js';
+import type { FileTable, FsContext } from '../fs/index.js';
 import type { AddressSpace } from '../mm/index.js';
 import type { TagFaultReport } from '../report/index.js';
-import type { SignalName } from './abi.js';
-import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
-
-/** What the CPU holds for a process while the process does not run. */
-export interface UserRegisters {
-  /** X0..X30. */
-  readonly x: BigUint64Array;
-  sp: bigint;
-  pc: bigint;
-  /** SPSR_EL1 as it returns to EL0. */
-  pstate: bigint;
-  /** TPIDR_EL0. */
-  tls: bigint;
-  /** V0..V31 (low halves at even places), FPCR, FPSR. */
-  readonly v: BigUint64Array;
-  fpcr: bigint;
-  fpsr: bigint;
-}
-
-/** siginfo of a signal that killed, as far as reports and --strace need it. */
-export interface SignalInfo {
-  readonly signal: SignalName;
-  readonly code: number;
-  readonly codeName: string;
-  /** si_addr; 0 for asynchronous tag faults. */
-  readonly address: bigint;
-}
+import type { SignalInfo } from './siginfo.js';
+import { SignalActions, SignalQueue } from './signals.js';
+import type { Thread } from './thread.js';
+import type { Timer } from './timers.js';
 
 export type ProcessEnd =
   | { readonly kind: 'exited'; readonly status: number }
@@ -41,29 +20,121 @@ export type ProcessEnd =
 /** Finds names in the program for reports: `symbol+0x10`. */
 export type Symbolizer = (address: bigint) => string | undefined;
 
+/** An address space and how many processes have it: vfork and CLONE_VM share one. */
+export interface SharedSpace {
+  readonly as: AddressSpace;
+  users: number;
+}
+
+/** The program a process runs: what execve replaces. */
+export interface Program {
+  /** argv[0] as it was started. */
+  readonly name: string;
+  /** The file's path, for /proc/PID/exe. */
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly auxv: Uint8Array;
+  readonly symbolize: Symbolizer;
+}
+
+/** setitimer(2) and timer_create(2). */
+export interface IntervalTimer {
+  timer: Timer | undefined;
+  /** Nanoseconds; 0 for a single shot. */
+  interval: bigint;
+  deadline: bigint;
+}
+
+export interface PosixTimer extends IntervalTimer {
+  readonly id: number;
+  readonly clock: number;
+  readonly signo: number;
+  readonly value: bigint;
+  /** SIGEV_THREAD_ID. */
+  readonly tid: number | undefined;
+  /** SIGEV_NONE. */
+  readonly silent: boolean;
+  overrun: number;
+}
+
+/** What a parent has not been told yet. */
+export type StateChange = 'stopped' | 'continued';
+
 export class Process {
   readonly pid: number;
-  readonly name: string;
-  readonly mm: AddressSpace;
-  readonly registers: UserRegisters;
-  readonly symbolize: Symbolizer;
-  control: TaggedAddressControl = DEFAULT_CONTROL;
-  end: ProcessEnd | undefined;
+  program: Program;
+  space: SharedSpace;
+  files: FileTable;
+  fs: FsContext;
+  actions = new SignalActions();
+  readonly pending = new SignalQueue();
+  readonly threads = new Set<Thread>();
+  /** The first thread; a group's leader may end before the others. */
+  leader: Thread | undefined;
 
-  constructor(pid: number, name: string, mm: AddressSpace, entry: VA, sp: VA, symbolize: Symbolizer) {
+  parent: Process | undefined;
+  readonly children = new Set<Process>();
+  pgid: number;
+  sid: number;
+  /** Sent to the parent at the end; 0: none. */
+  exitSignal = 0;
+  /** Who waits for children, and vfork's parent for this process. */
+  readonly childEvents = new WaitList();
+  /** exec or exit released the address space that vfork lent. */
+  releasedSpace = false;
+  readonly released = new WaitList();
+
+  /** In execve, waiting for the others to leave. */
+  execWaiter: Thread | undefined;
+
+  /** The group is ending with this: every thread leaves at its next kernel exit. */
+  groupExit: ProcessEnd | undefined;
+  /** How it ended; a zombie until the parent waits. */
+  end: ProcessEnd | undefined;
+  stopped = 0;
+  unreported: StateChange | undefined;
+  /** PR_SET_DUMPABLE. */
+  dumpable = 1;
+  /** prctl(PR_SET_PDEATHSIG). */
+  parentDeathSignal = 0;
+  noNewPrivileges = false;
+
+  readonly intervalTimers = new Map<number, IntervalTimer>();
+  readonly posixTimers = new Map<number, PosixTimer>();
+  nextTimerId = 0;
+
+  constructor(
+    pid: number,
+    program: Program,
+    space: SharedSpace,
+    files: FileTable,
+    fs: FsContext,
+    parent?: Process,
+  ) {
     this.pid = pid;
-    this.name = name;
-    this.mm = mm;
-    this.symbolize = symbolize;
-    this.registers = {
-      x: new BigUint64Array(31),
-      sp,
-      pc: entry,
-      pstate: 0n,
-      tls: 0n,
-      v: new BigUint64Array(64),
-      fpcr: 0n,
-      fpsr: 0n,
-    };
+    this.program = program;
+    this.space = space;
+    this.files = files;
+    this.fs = fs;
+    this.parent = parent;
+    this.pgid = parent?.pgid ?? pid;
+    this.sid = parent?.sid ?? pid;
   }
+
+  get name(): string {
+    return this.program.name;
+  }
+
+  get mm(): AddressSpace {
+    return this.space.as;
+  }
+
+  get symbolize(): Symbolizer {
+    return this.program.symbolize;
+  }
+}
+
+/** The status word of wait4. */
+export function waitStatus(end: ProcessEnd, dumped = false): number {
+  return end.kind === 'exited' ? (end.status & 0xff) << 8 : end.info.signo | (dumped ? 0x80 : 0);
 }

@@ -24,6 +24,8 @@ export interface StackImage {
   /** What SP starts as, and where `bytes` go. */
   readonly sp: bigint;
   readonly bytes: Uint8Array;
+  /** The auxiliary vector alone, AT_NULL included. */
+  readonly auxv: Uint8Array;
 }
 
 const encoder = new TextEncoder();
@@ -68,5 +70,7 @@ export function buildInitialStack(contents: StackContents): StackImage {
     view.setBigUint64(i * 8, BigInt.asUintN(64, word), true);
   });
   for (const chunk of chunks) bytes.set(chunk.bytes, Number(chunk.address - sp));
-  return { sp, bytes };
+  const auxvBytes = 16 * auxv.length;
+  const auxvAt = 8 * (words.length - 2 * auxv.length);
+  return { sp, bytes, auxv: bytes.slice(auxvAt, auxvAt + auxvBytes) };
 }

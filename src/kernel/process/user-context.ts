@@ -1,47 +1,155 @@
 /**
- * Moving a process's registers between the CPU and the process.
+ * Moving a thread's registers between the CPU and the thread.
  *
- * While a process is current its registers stay in the CPU across system calls and faults; they move
- * only when another process becomes current.
+ * A thread's registers stay in the CPU across system calls and faults, and after them until another
+ * thread runs: `UserCpu` knows whose they are. Who wants to see or change the registers of a thread
+ * that may be in the CPU asks `registersOf`, which brings them into the thread.
  *
- * Ref. arch/arm64/kernel/process.c (__switch_to), arch/arm64/kernel/mte.c (mte_thread_switch).
+ * Ref. arch/arm64/kernel/process.c (__switch_to), arch/arm64/kernel/fpsimd.c (there without the lazy
+ * restore per CPU), arch/arm64/kernel/mte.c (mte_thread_switch).
  */
-import type { Cpu } from '../../machine/index.js';
-import type { UserRegisters } from './process.js';
-import { resolveTcf0, type TaggedAddressControl } from './tagged-address-control.js';
+import { type Cpu, CpuLayout } from '../../machine/index.js';
+import { resolveTcf0, type TaggedAddressControl, TCF0, type Tcf0 } from './tagged-address-control.js';
+import type { Thread } from './thread.js';
 
-export function saveUserRegisters(cpu: Cpu, registers: UserRegisters): void {
-  for (let i = 0; i < 31; i++) registers.x[i] = cpu.readX(i);
-  registers.sp = cpu.spOf(0);
-  registers.pc = cpu.readRegister('elr_el1');
-  registers.pstate = cpu.readRegister('spsr_el1');
-  registers.tls = cpu.readRegister('tpidr_el0');
-  for (let i = 0; i < 32; i++) {
-    const value = cpu.readV(i);
-    registers.v[2 * i] = value;
-    registers.v[2 * i + 1] = value >> 64n;
-  }
-  registers.fpcr = cpu.readRegister('fpcr');
-  registers.fpsr = cpu.readRegister('fpsr');
+/** What the CPU holds for a thread while the thread runs. */
+export interface UserRegisters {
+  /** X0..X30. */
+  readonly x: BigUint64Array;
+  sp: bigint;
+  pc: bigint;
+  /** SPSR_EL1 as it returns to EL0. */
+  pstate: bigint;
+  /** TPIDR_EL0. */
+  tls: bigint;
+  /** V0..V31, low half first. */
+  readonly v: BigUint64Array;
+  fpcr: bigint;
+  fpsr: bigint;
 }
 
-export function loadUserRegisters(cpu: Cpu, registers: UserRegisters): void {
-  for (let i = 0; i < 31; i++) cpu.writeX(i, registers.x[i]!);
-  cpu.setSpOf(0, registers.sp);
-  cpu.writeRegister('elr_el1', registers.pc);
-  cpu.writeRegister('spsr_el1', registers.pstate);
-  cpu.writeRegister('tpidr_el0', registers.tls);
-  for (let i = 0; i < 32; i++) cpu.writeV(i, registers.v[2 * i]! | (registers.v[2 * i + 1]! << 64n));
-  cpu.writeRegister('fpcr', registers.fpcr);
-  cpu.writeRegister('fpsr', registers.fpsr);
+export function newRegisters(): UserRegisters {
+  return {
+    x: new BigUint64Array(31),
+    sp: 0n,
+    pc: 0n,
+    pstate: 0n,
+    tls: 0n,
+    v: new BigUint64Array(64),
+    fpcr: 0n,
+    fpsr: 0n,
+  };
+}
+
+export function copyRegisters(from: UserRegisters, to: UserRegisters): void {
+  to.x.set(from.x);
+  to.v.set(from.v);
+  to.sp = from.sp;
+  to.pc = from.pc;
+  to.pstate = from.pstate;
+  to.tls = from.tls;
+  to.fpcr = from.fpcr;
+  to.fpsr = from.fpsr;
 }
 
 const SCTLR_TCF0_SHIFT = 38n;
 const GCR_RRND = 1n << 16n;
 
-/** mte_update_sctlr_user and mte_update_gcr_excl: what EL0 may do with tags from now on. */
-export function loadTaggedAddressControl(cpu: Cpu, control: TaggedAddressControl): void {
-  const sctlr = cpu.readRegister('sctlr_el1') & ~(3n << SCTLR_TCF0_SHIFT);
-  cpu.writeRegister('sctlr_el1', sctlr | (BigInt(resolveTcf0(control)) << SCTLR_TCF0_SHIFT));
-  cpu.writeRegister('gcr_el1', GCR_RRND | BigInt(~control.include & 0xffff));
+export class UserCpu {
+  readonly cpu: Cpu;
+  /** /sys/devices/system/cpu/cpu0/mte_tcf_preferred. */
+  preferred: Tcf0 = TCF0.ASYNC;
+  readonly #hasFp: boolean;
+  /** Whose registers are in the CPU. */
+  #owner: Thread | undefined;
+  /** Whose tables and control the CPU was given last. */
+  #pgd = 0n;
+  #control: TaggedAddressControl | undefined;
+  #controlPreferred: Tcf0 = TCF0.ASYNC;
+
+  constructor(cpu: Cpu, hasFp: boolean) {
+    this.cpu = cpu;
+    this.#hasFp = hasFp;
+  }
+
+  owns(thread: Thread): boolean {
+    return this.#owner === thread;
+  }
+
+  /** Before EL0 runs: the CPU holds what is the thread's. */
+  enter(thread: Thread): void {
+    const { cpu } = this;
+    if (this.#owner !== thread) {
+      this.#save();
+      this.#owner = thread;
+      this.#load(thread.registers);
+    }
+    const { control } = thread;
+    if (this.#control !== control || this.#controlPreferred !== this.preferred) {
+      this.#control = control;
+      this.#controlPreferred = this.preferred;
+      // mte_update_sctlr_user and mte_update_gcr_excl.
+      const sctlr = cpu.readRegister('sctlr_el1') & ~(3n << SCTLR_TCF0_SHIFT);
+      const tcf0 = BigInt(resolveTcf0(control, this.preferred));
+      cpu.writeRegister('sctlr_el1', sctlr | (tcf0 << SCTLR_TCF0_SHIFT));
+      cpu.writeRegister('gcr_el1', GCR_RRND | BigInt(~control.include & 0xffff));
+    }
+    const { mm } = thread.process;
+    const ttbr = (BigInt(mm.asid) << 48n) | BigInt(mm.pgd);
+    if (ttbr !== this.#pgd) {
+      this.#pgd = ttbr;
+      cpu.writeRegister('ttbr0_el1', ttbr);
+    }
+  }
+
+  /** The thread's registers, brought out of the CPU if they are there; it gets them back at `enter`. */
+  registersOf(thread: Thread): UserRegisters {
+    if (this.#owner === thread) {
+      this.#save();
+      this.#owner = undefined;
+    }
+    return thread.registers;
+  }
+
+  /** X0 of a thread that is between system calls' entry and exit. */
+  setResult(thread: Thread, value: bigint): void {
+    if (this.#owner === thread) this.cpu.writeX(0, value);
+    else thread.registers.x[0] = value;
+  }
+
+  /** The thread's registers are of no more use: it has ended, or begins a new program. */
+  forget(thread: Thread): void {
+    if (this.#owner === thread) this.#owner = undefined;
+  }
+
+  #save(): void {
+    const { cpu } = this;
+    const registers = this.#owner?.registers;
+    if (registers === undefined) return;
+    const { u64 } = cpu.linear;
+    const x = (cpu.base + CpuLayout.X) / 8;
+    registers.x.set(u64.subarray(x, x + 31));
+    registers.sp = cpu.spOf(0);
+    registers.pc = cpu.readRegister('elr_el1');
+    registers.pstate = cpu.readRegister('spsr_el1');
+    registers.tls = cpu.readRegister('tpidr_el0');
+    if (!this.#hasFp) return;
+    const v = (cpu.base + CpuLayout.V) / 8;
+    registers.v.set(u64.subarray(v, v + 64));
+    registers.fpcr = cpu.readRegister('fpcr');
+    registers.fpsr = cpu.readRegister('fpsr');
+  }
+
+  #load(registers: UserRegisters): void {
+    const { cpu } = this;
+    cpu.linear.u64.set(registers.x, (cpu.base + CpuLayout.X) / 8);
+    cpu.setSpOf(0, registers.sp);
+    cpu.writeRegister('elr_el1', registers.pc);
+    cpu.writeRegister('spsr_el1', registers.pstate);
+    cpu.writeRegister('tpidr_el0', registers.tls);
+    if (!this.#hasFp) return;
+    cpu.linear.u64.set(registers.v, (cpu.base + CpuLayout.V) / 8);
+    cpu.writeRegister('fpcr', registers.fpcr);
+    cpu.writeRegister('fpsr', registers.fpsr);
+  }
 }

@@ -1,14 +1,33 @@
 /** The system call table, and how a call is looked up and described. */
+import { descriptorSyscalls } from './descriptors.js';
+import { futexSyscalls } from './futex.js';
 import { ioSyscalls } from './io.js';
 import { memorySyscalls } from './memory.js';
+import { pollSyscalls } from './poll.js';
 import { processSyscalls } from './process.js';
 import type { Syscall } from './row.js';
+import { signalSyscalls } from './signals.js';
+import { statSyscalls } from './stat.js';
+import { systemSyscalls } from './system.js';
 import { timeSyscalls } from './time.js';
+import { treeSyscalls } from './tree.js';
 
-export type { Syscall, SyscallArguments, SyscallServices } from './row.js';
-export { describeCall, describeResult, errnoName } from './strace.js';
+export { KEEP_REGISTERS, type Syscall, type SyscallArguments, type SyscallServices } from './row.js';
+export { describeCall, describeResult, errnoName, readTexts } from './strace.js';
 
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
-  [...ioSyscalls, ...processSyscalls, ...timeSyscalls, ...memorySyscalls].map((row) => [row.number, row]),
+  [
+    ...descriptorSyscalls,
+    ...futexSyscalls,
+    ...ioSyscalls,
+    ...memorySyscalls,
+    ...pollSyscalls,
+    ...processSyscalls,
+    ...signalSyscalls,
+    ...statSyscalls,
+    ...systemSyscalls,
+    ...timeSyscalls,
+    ...treeSyscalls,
+  ].map((row) => [row.number, row]),
 );

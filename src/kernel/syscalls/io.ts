@@ -1,38 +1,270 @@
 /**
- * System calls of input and output: write to the standard streams.
+ * System calls that move data through descriptors: read and write in all their forms.
+ *
+ * Ref. fs/read_write.c: what was moved before an error is the result; the error only where nothing was.
  */
-import { untagged, VA } from '../../base/index.js';
-import { EBADF, EFAULT } from '../contexts/index.js';
-import { resolveTcf0, TCF0 } from '../process/index.js';
-import { int, type Syscall } from './row.js';
+import {
+  EAGAIN,
+  EBADF,
+  EFAULT,
+  EINVAL,
+  EPIPE,
+  ESPIPE,
+  type MaySleep,
+  sleepPoint,
+} from '../contexts/index.js';
+import { letGo, O_NONBLOCK, OpenDirectory, type OpenFile, POLLIN, settle } from '../fs/index.js';
+import {
+  readSome,
+  readUser,
+  SIGNAL,
+  sendToThread,
+  sentSignal,
+  type Thread,
+  writeSome,
+  writeU64,
+} from '../process/index.js';
+import { fileOf } from './paths.js';
+import { count, int, long, offset, type Syscall, type SyscallServices } from './row.js';
 
-/** MAX_RW_COUNT: the most that one call moves. */
-const MAX_RW_COUNT = 0x7ffff000n;
 /** Copied in pieces, so that a huge count does not ask the host for a huge buffer at once. */
 const PIECE = 1 << 16;
+/** UIO_MAXIOV. */
+const MOST_VECTORS = 1024;
+
+const COND_RESCHED = sleepPoint('cond_resched');
+
+/** One stretch of user memory. */
+interface Stretch {
+  readonly address: bigint;
+  readonly bytes: number;
+}
+
+/** import_iovec(): the stretches, or a negative errno. */
+function* readVectors(
+  { mm }: SyscallServices,
+  thread: Thread,
+  address: bigint,
+  vectors: bigint,
+): MaySleep<Stretch[] | number> {
+  if (vectors > BigInt(MOST_VECTORS)) return -EINVAL;
+  const bytes = yield* readUser(mm, thread, address, 16 * Number(vectors));
+  if (bytes === undefined) return -EFAULT;
+  const view = new DataView(bytes.buffer);
+  const stretches: Stretch[] = [];
+  let room = 0x7ffff000;
+  for (let i = 0; i < Number(vectors); i++) {
+    const length = view.getBigUint64(16 * i + 8, true);
+    if (long(length) < 0n) return -EINVAL;
+    const taken = Math.min(room, count(length));
+    room -= taken;
+    stretches.push({ address: view.getBigUint64(16 * i, true), bytes: taken });
+  }
+  return stretches;
+}
+
+/** Writes one stretch; stops at a short write. */
+function* writeStretch(
+  { mm }: SyscallServices,
+  thread: Thread,
+  file: OpenFile,
+  stretch: Stretch,
+  at: number | undefined,
+): MaySleep<number> {
+  let done = 0;
+  for (;;) {
+    const piece = Math.min(PIECE, stretch.bytes - done);
+    const data = yield* readSome(mm, thread, stretch.address + BigInt(done), piece);
+    if (data.length === 0 && piece > 0) return done > 0 ? done : -EFAULT;
+    const written = yield* settle(file.write(thread, data, at === undefined ? undefined : at + done));
+    if (written < 0) {
+      if (written === -EPIPE) {
+        sendToThread(thread, sentSignal(SIGNAL.SIGPIPE, 'SI_KERNEL'));
+      }
+      return done > 0 ? done : written;
+    }
+    done += written;
+    if (written < data.length || data.length < piece || done >= stretch.bytes) return done;
+    yield COND_RESCHED;
+  }
+}
+
+function* readStretch(
+  { mm }: SyscallServices,
+  thread: Thread,
+  file: OpenFile,
+  stretch: Stretch,
+  at: number | undefined,
+): MaySleep<number> {
+  let done = 0;
+  for (;;) {
+    // What is there is taken; only the first piece waits.
+    if (done > 0 && (file.poll() & POLLIN) === 0) return done;
+    const piece = Math.min(PIECE, stretch.bytes - done);
+    const data = yield* settle(file.read(thread, piece, at === undefined ? undefined : at + done));
+    if (typeof data === 'number') return done > 0 ? done : data;
+    const written = yield* writeSome(mm, thread, stretch.address + BigInt(done), data);
+    done += written;
+    if (written < data.length) return done > 0 ? done : -EFAULT;
+    if (data.length < piece || done >= stretch.bytes) return done;
+    yield COND_RESCHED;
+  }
+}
+
+type Move = typeof readStretch;
+
+/** Several stretches, up to the first that is not moved whole. */
+function* moveAll(
+  services: SyscallServices,
+  thread: Thread,
+  file: OpenFile,
+  stretches: readonly Stretch[],
+  at: number | undefined,
+  move: Move,
+): MaySleep<number> {
+  // The file stays open while the call sleeps, whatever other threads close.
+  file.users++;
+  try {
+    let done = 0;
+    for (const stretch of stretches) {
+      if (stretch.bytes === 0 && stretches.length > 1) continue;
+      if (done > 0 && move === readStretch && (file.poll() & POLLIN) === 0) break;
+      const result = yield* move(services, thread, file, stretch, at === undefined ? undefined : at + done);
+      if (result < 0) return done > 0 ? done : result;
+      done += result;
+      if (result < stretch.bytes) break;
+    }
+    return done;
+  } finally {
+    letGo(file);
+  }
+}
+
+function positionError(file: OpenFile): number {
+  // A file without positions says so when asked where it is.
+  return file instanceof OpenDirectory || file.seek(0, 1) !== -ESPIPE ? 0 : -ESPIPE;
+}
+
+const allowed = (file: OpenFile | undefined, move: Move): file is OpenFile =>
+  file !== undefined && (move === readStretch ? file.readable : file.writable);
+
+/** read, write and their p forms. */
+function transfer(number: number, name: string, move: Move, positioned: boolean): Syscall {
+  return {
+    number,
+    name,
+    args: ['fd', 'buffer', 'unsigned', ...(positioned ? (['int'] as const) : [])],
+    *run(services, thread, [fd, buffer, bytes, position]) {
+      const file = fileOf(thread, fd);
+      if (!allowed(file, move)) return -EBADF;
+      if (long(bytes) < 0n) return -EINVAL;
+      let at: number | undefined;
+      if (positioned) {
+        at = offset(position);
+        if (at === undefined) return -EINVAL;
+        const error = positionError(file);
+        if (error !== 0) return error;
+      }
+      return yield* moveAll(services, thread, file, [{ address: buffer, bytes: count(bytes) }], at, move);
+    },
+  };
+}
+
+/** readv, writev and their p forms; the p forms of arm64 have the offset in one register. */
+function vectored(number: number, name: string, move: Move, positioned: boolean): Syscall {
+  return {
+    number,
+    name,
+    args: ['fd', 'pointer', 'unsigned', ...(positioned ? (['int'] as const) : [])],
+    *run(services, thread, [fd, vectors, length, position]) {
+      const file = fileOf(thread, fd);
+      if (!allowed(file, move)) return -EBADF;
+      const stretches = yield* readVectors(services, thread, vectors, length);
+      if (typeof stretches === 'number') return stretches;
+      let at: number | undefined;
+      if (positioned && long(position) !== -1n) {
+        at = offset(position);
+        if (at === undefined) return -EINVAL;
+        const error = positionError(file);
+        if (error !== 0) return error;
+      }
+      return yield* moveAll(services, thread, file, stretches, at, move);
+    },
+  };
+}
+
+/** sendfile(2): through the kernel, piece by piece. */
+function* sendFile(
+  services: SyscallServices,
+  thread: Thread,
+  to: OpenFile,
+  from: OpenFile,
+  position: bigint,
+  bytes: number,
+): MaySleep<number> {
+  const { mm } = services;
+  let at: number | undefined;
+  if (position !== 0n) {
+    const word = yield* readUser(mm, thread, position, 8);
+    if (word === undefined) return -EFAULT;
+    at = offset(new DataView(word.buffer).getBigUint64(0, true));
+    if (at === undefined) return -EINVAL;
+  }
+  let done = 0;
+  while (done < bytes) {
+    const data = yield* settle(
+      from.read(thread, Math.min(PIECE, bytes - done), at === undefined ? at : at + done),
+    );
+    if (typeof data === 'number') {
+      if (done === 0) return data;
+      break;
+    }
+    if (data.length === 0) break;
+    const written = yield* settle(to.write(thread, data));
+    if (written < 0) {
+      if (written === -EPIPE) sendToThread(thread, sentSignal(SIGNAL.SIGPIPE, 'SI_KERNEL'));
+      if (done === 0) return written;
+      break;
+    }
+    done += written;
+    if (written < data.length) break;
+    yield COND_RESCHED;
+  }
+  if (at !== undefined) yield* writeU64(mm, thread, position, BigInt(at + done));
+  return done;
+}
 
 export const ioSyscalls: readonly Syscall[] = [
   {
-    number: 64,
-    name: 'write',
-    args: ['fd', 'buffer', 'unsigned'],
-    *run({ mm, writeOut }, process, [fd, buffer, count]) {
-      const descriptor = int(fd);
-      if (descriptor !== 1 && descriptor !== 2) return -EBADF;
-      const wanted = Number(count > MAX_RW_COUNT ? MAX_RW_COUNT : count);
-      // The tagged address ABI: without it a pointer with a tag is no user address.
-      if (!process.control.enabled && untagged(VA(buffer)) !== VA(buffer)) return wanted === 0 ? 0 : -EFAULT;
-      // The kernel's own accesses are checked in synchronous mode only.
-      const checkTags = resolveTcf0(process.control) === TCF0.SYNC;
-      let done = 0;
-      while (done < wanted) {
-        const piece = Math.min(PIECE, wanted - done);
-        const bytes = yield* mm.copyFromUser(process.mm, VA(buffer + BigInt(done)), piece, { checkTags });
-        if (bytes.length > 0) writeOut(descriptor, bytes);
-        done += bytes.length;
-        if (bytes.length < piece) break;
-      }
-      return done === 0 && wanted > 0 ? -EFAULT : done;
+    number: 62,
+    name: 'lseek',
+    args: ['fd', 'int', 'int'],
+    run(_services, thread, [fd, position, whence]) {
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      const at = long(position);
+      if (at > BigInt(Number.MAX_SAFE_INTEGER) || at < -BigInt(Number.MAX_SAFE_INTEGER)) return -EINVAL;
+      return file.seek(Number(at), int(whence));
+    },
+  },
+  transfer(63, 'read', readStretch, false),
+  transfer(64, 'write', writeStretch, false),
+  vectored(65, 'readv', readStretch, false),
+  vectored(66, 'writev', writeStretch, false),
+  transfer(67, 'pread64', readStretch, true),
+  transfer(68, 'pwrite64', writeStretch, true),
+  vectored(69, 'preadv', readStretch, true),
+  vectored(70, 'pwritev', writeStretch, true),
+  {
+    number: 71,
+    name: 'sendfile',
+    args: ['fd', 'fd', 'pointer', 'unsigned'],
+    *run(services, thread, [out, input, position, bytes]) {
+      const to = fileOf(thread, out);
+      const from = fileOf(thread, input);
+      if (to?.writable !== true || from?.readable !== true) return -EBADF;
+      if ((to.flags & O_NONBLOCK) !== 0 && to.poll() === 0) return -EAGAIN;
+      return yield* sendFile(services, thread, to, from, position, count(bytes));
     },
   },
 ];

@@ -1,17 +1,205 @@
 /**
- * System calls of processes: exit, identity, prctl.
+ * System calls of processes: clone, execve, exit, wait, identity, prctl.
  */
-import { EINVAL } from '../contexts/index.js';
-import { getTaggedAddrCtrl, PRCTL, setTaggedAddrCtrl } from '../process/index.js';
-import { int, type Syscall } from './row.js';
+import { E2BIG, EFAULT, EINVAL, ENOENT, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
+import {
+  CLONE,
+  cloneThread,
+  endGroup,
+  execve,
+  getTaggedAddrCtrl,
+  PRCTL,
+  type Process,
+  readString,
+  readU64,
+  readUser,
+  SI_CODE,
+  setTaggedAddrCtrl,
+  type Thread,
+  WCONTINUED,
+  WEXITED,
+  WNOHANG,
+  WNOWAIT,
+  WUNTRACED,
+  waitForChild,
+  writeU32,
+  writeUser,
+  writeWords,
+} from '../process/index.js';
+import { userAt } from './paths.js';
+import { int, KEEP_REGISTERS, type Syscall, type SyscallServices, uint } from './row.js';
+
+/** MAX_ARG_STRLEN, and the sum of all strings: a quarter of the stack. */
+const MOST_STRING = 131072;
+const MOST_STRINGS = 2 * 2 ** 20;
+
+/** argv or envp: zero-terminated pointers to strings. */
+function* userStrings({ mm }: SyscallServices, thread: Thread, address: bigint): MaySleep<string[] | number> {
+  const strings: string[] = [];
+  if (address === 0n) return strings;
+  let bytes = 0;
+  for (let at = address; ; at += 8n) {
+    const pointer = yield* readU64(mm, thread, at);
+    if (pointer === undefined) return -EFAULT;
+    if (pointer === 0n) return strings;
+    const text = yield* readString(mm, thread, pointer, MOST_STRING);
+    if (typeof text === 'number') return text === -EFAULT ? -EFAULT : -E2BIG;
+    bytes += text.length + 9;
+    if (bytes > MOST_STRINGS) return -E2BIG;
+    strings.push(new TextDecoder().decode(text));
+  }
+}
+
+function* executeProgram(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  argv: bigint,
+  envp: bigint,
+): MaySleep<number> {
+  const at = yield* userAt(services, thread, dirfd, path);
+  if (typeof at === 'number') return at;
+  if (at.path === '') return -ENOENT;
+  const args = yield* userStrings(services, thread, argv);
+  if (typeof args === 'number') return args;
+  const env = yield* userStrings(services, thread, envp);
+  if (typeof env === 'number') return env;
+  // A program always has a name.
+  const request = { path: at.path, args: args.length === 0 ? [''] : args, env };
+  const error = yield* execve(services, thread, at.base, request);
+  return error === 0 ? KEEP_REGISTERS : error;
+}
+
+function* clone3(services: SyscallServices, thread: Thread, address: bigint, size: bigint): MaySleep<number> {
+  if (size < 64n) return -EINVAL;
+  if (size > 4096n) return -E2BIG;
+  const bytes = yield* readUser(services.mm, thread, address, Number(size));
+  if (bytes === undefined) return -EFAULT;
+  if (bytes.subarray(88).some((byte) => byte !== 0)) return -E2BIG;
+  const view = new DataView(bytes.buffer);
+  const word = (i: number) => view.getBigUint64(8 * i, true);
+  const flags = word(0);
+  const exitSignal = word(4);
+  const stack = word(5);
+  const stackSize = word(6);
+  if (flags >= 1n << 33n || (flags & 0xffn) !== 0n || exitSignal > 64n) return -EINVAL;
+  if ((stack === 0n) !== (stackSize === 0n)) return -EINVAL;
+  if ((flags & BigInt(CLONE.CLEAR_SIGHAND)) !== 0n) return -EINVAL;
+  return yield* cloneThread(services, thread, {
+    flags: Number(flags | exitSignal),
+    stack: stack + stackSize,
+    parentTid: word(3),
+    childTid: word(2),
+    tls: word(7),
+  });
+}
+
+function findProcess({ table }: SyscallServices, thread: Thread, pid: number): Process | undefined {
+  return pid === 0 ? thread.process : (table.get(pid) ?? table.thread(pid)?.process);
+}
+
+const PR = {
+  SET_PDEATHSIG: 1,
+  GET_PDEATHSIG: 2,
+  GET_DUMPABLE: 3,
+  SET_DUMPABLE: 4,
+  SET_NAME: 15,
+  GET_NAME: 16,
+  GET_SECCOMP: 21,
+  CAPBSET_READ: 23,
+  SET_NO_NEW_PRIVS: 38,
+  GET_NO_NEW_PRIVS: 39,
+} as const;
+
+function* prctl(
+  { mm, mte }: SyscallServices,
+  thread: Thread,
+  option: number,
+  args: readonly [bigint, bigint, bigint, bigint],
+): MaySleep<number> {
+  const [arg2, arg3, arg4, arg5] = args;
+  const { process } = thread;
+  switch (option) {
+    case PRCTL.SET_TAGGED_ADDR_CTRL: {
+      if (arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      const control = setTaggedAddrCtrl(arg2, mte);
+      if (typeof control === 'number') return control;
+      thread.control = control;
+      return 0;
+    }
+    case PRCTL.GET_TAGGED_ADDR_CTRL:
+      if (arg2 !== 0n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      return getTaggedAddrCtrl(thread.control);
+    case PR.SET_PDEATHSIG:
+      if (arg2 > 64n) return -EINVAL;
+      process.parentDeathSignal = Number(arg2);
+      return 0;
+    case PR.GET_PDEATHSIG:
+      return yield* writeU32(mm, thread, arg2, process.parentDeathSignal);
+    case PR.GET_DUMPABLE:
+      return process.dumpable;
+    case PR.SET_DUMPABLE:
+      if (arg2 > 1n) return -EINVAL;
+      process.dumpable = Number(arg2);
+      return 0;
+    case PR.SET_NAME: {
+      const name = yield* readString(mm, thread, arg2, 16);
+      if (name === -EFAULT) return -EFAULT;
+      const bytes = typeof name === 'number' ? yield* readUser(mm, thread, arg2, 15) : name;
+      thread.comm = new TextDecoder().decode(bytes ?? new Uint8Array());
+      return 0;
+    }
+    case PR.GET_NAME: {
+      const name = new Uint8Array(16);
+      name.set(new TextEncoder().encode(thread.comm).subarray(0, 15));
+      return yield* writeUser(mm, thread, arg2, name);
+    }
+    case PR.GET_SECCOMP:
+      return 0;
+    case PR.CAPBSET_READ:
+      return arg2 <= 40n ? 1 : -EINVAL;
+    case PR.SET_NO_NEW_PRIVS:
+      if (arg2 !== 1n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      process.noNewPrivileges = true;
+      return 0;
+    case PR.GET_NO_NEW_PRIVS:
+      return process.noNewPrivileges ? 1 : 0;
+    default:
+      // PR_SET_VMA (names of anonymous memory) and everything else: as a kernel built without it.
+      return -EINVAL;
+  }
+}
+
+function setGroup(services: SyscallServices, thread: Thread, pid: number, group: number): number {
+  const target = findProcess(services, thread, pid);
+  if (target === undefined || (target !== thread.process && target.parent !== thread.process)) return -ESRCH;
+  if (group < 0) return -EINVAL;
+  if (target.sid === target.pid || target.sid !== thread.process.sid) return -EPERM;
+  const pgid = group === 0 ? target.pid : group;
+  const members = services.table.group(pgid);
+  if (pgid !== target.pid && !members.some((member) => member.sid === target.sid)) return -EPERM;
+  target.pgid = pgid;
+  return 0;
+}
+
+/** struct rusage of 144 bytes: only user time is counted. */
+export function rusageBytes({ clock }: SyscallServices): Uint8Array {
+  const bytes = new Uint8Array(144);
+  const view = new DataView(bytes.buffer);
+  const us = clock.monotonic / 1000n;
+  view.setBigUint64(0, us / 1_000_000n, true);
+  view.setBigUint64(8, us % 1_000_000n, true);
+  return bytes;
+}
 
 export const processSyscalls: readonly Syscall[] = [
   {
     number: 93,
     name: 'exit',
     args: ['int'],
-    run(_services, process, [status]) {
-      process.end = { kind: 'exited', status: int(status) & 0xff };
+    run(_services, thread, [status]) {
+      thread.exiting = int(status) & 0xff;
       return 0;
     },
   },
@@ -19,39 +207,161 @@ export const processSyscalls: readonly Syscall[] = [
     number: 94,
     name: 'exit_group',
     args: ['int'],
-    run(_services, process, [status]) {
-      process.end = { kind: 'exited', status: int(status) & 0xff };
+    run(_services, { process }, [status]) {
+      endGroup(process, { kind: 'exited', status: int(status) & 0xff });
       return 0;
+    },
+  },
+  {
+    number: 95,
+    name: 'waitid',
+    args: ['int', 'int', 'pointer', 'hex', 'pointer'],
+    *run(services, thread, [type, id, info, options, usage]) {
+      const bits = int(options);
+      if ((bits & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT)) !== 0) return -EINVAL;
+      if ((bits & (WEXITED | WUNTRACED | WCONTINUED)) === 0) return -EINVAL;
+      const which = [-1, int(id), int(id) === 0 ? 0 : -int(id)][int(type)];
+      if (which === undefined || (int(type) === 1 && int(id) <= 0) || int(id) < 0) return -EINVAL;
+      const child = yield* waitForChild(services, thread, which, bits);
+      if (typeof child === 'number' && child < 0) return child;
+      if (usage !== 0n) {
+        const error = yield* writeUser(services.mm, thread, usage, rusageBytes(services));
+        if (error !== 0) return error;
+      }
+      if (info === 0n) return 0;
+      const bytes = new Uint8Array(128);
+      const view = new DataView(bytes.buffer);
+      if (typeof child !== 'number') {
+        view.setInt32(0, 17, true);
+        view.setInt32(8, SI_CODE[child.code], true);
+        view.setInt32(16, child.pid, true);
+        view.setInt32(24, child.value, true);
+      }
+      return yield* writeUser(services.mm, thread, info, bytes);
+    },
+  },
+  {
+    number: 96,
+    name: 'set_tid_address',
+    args: ['pointer'],
+    run(_services, thread, [address]) {
+      thread.clearChildTid = address;
+      return thread.tid;
+    },
+  },
+  {
+    number: 99,
+    name: 'set_robust_list',
+    args: ['pointer', 'unsigned'],
+    run(_services, thread, [head, size]) {
+      if (size !== 24n) return -EINVAL;
+      thread.robustList = head;
+      return 0;
+    },
+  },
+  {
+    number: 100,
+    name: 'get_robust_list',
+    args: ['int', 'pointer', 'pointer'],
+    *run({ mm, table }, thread, [tid, head, size]) {
+      const target = int(tid) === 0 ? thread : table.thread(int(tid));
+      if (target === undefined) return -ESRCH;
+      const error = yield* writeWords(mm, thread, size, [24n]);
+      return error === 0 ? yield* writeWords(mm, thread, head, [target.robustList]) : error;
+    },
+  },
+  {
+    number: 154,
+    name: 'setpgid',
+    args: ['int', 'int'],
+    run: (services, thread, [pid, group]) => setGroup(services, thread, int(pid), int(group)),
+  },
+  {
+    number: 155,
+    name: 'getpgid',
+    args: ['int'],
+    run: (services, thread, [pid]) => findProcess(services, thread, int(pid))?.pgid ?? -ESRCH,
+  },
+  {
+    number: 156,
+    name: 'getsid',
+    args: ['int'],
+    run: (services, thread, [pid]) => findProcess(services, thread, int(pid))?.sid ?? -ESRCH,
+  },
+  {
+    number: 157,
+    name: 'setsid',
+    args: [],
+    run({ table }, { process }) {
+      if (table.group(process.pid).length > 0) return -EPERM;
+      process.sid = process.pid;
+      process.pgid = process.pid;
+      return process.pid;
     },
   },
   {
     number: 167,
     name: 'prctl',
     args: ['int', 'hex', 'hex', 'hex', 'hex'],
-    run({ mte, controlChanged }, process, [option, arg2, arg3, arg4, arg5]) {
-      switch (int(option)) {
-        case PRCTL.SET_TAGGED_ADDR_CTRL: {
-          if (arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-          const control = setTaggedAddrCtrl(arg2, mte);
-          if (typeof control === 'number') return control;
-          process.control = control;
-          controlChanged(process);
-          return 0;
-        }
-        case PRCTL.GET_TAGGED_ADDR_CTRL:
-          if (arg2 !== 0n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-          return getTaggedAddrCtrl(process.control);
-        default:
-          return -EINVAL;
-      }
+    *run(services, thread, [option, arg2, arg3, arg4, arg5]) {
+      return yield* prctl(services, thread, int(option), [arg2, arg3, arg4, arg5]);
+    },
+  },
+  { number: 172, name: 'getpid', args: [], run: (_services, { process }) => process.pid },
+  { number: 173, name: 'getppid', args: [], run: (_services, { process }) => process.parent?.pid ?? 0 },
+  { number: 178, name: 'gettid', args: [], run: (_services, thread) => thread.tid },
+  {
+    number: 220,
+    name: 'clone',
+    args: ['hex', 'pointer', 'pointer', 'hex', 'pointer'],
+    *run(services, thread, [flags, stack, parentTid, tls, childTid]) {
+      return yield* cloneThread(services, thread, { flags: uint(flags), stack, parentTid, childTid, tls });
     },
   },
   {
-    number: 172,
-    name: 'getpid',
-    args: [],
-    run(_services, process) {
-      return process.pid;
+    number: 221,
+    name: 'execve',
+    args: ['string', 'pointer', 'pointer'],
+    *run(services, thread, [path, argv, envp]) {
+      return yield* executeProgram(services, thread, -100n, path, argv, envp);
+    },
+  },
+  {
+    number: 260,
+    name: 'wait4',
+    args: ['int', 'pointer', 'hex', 'pointer'],
+    *run(services, thread, [pid, status, options, usage]) {
+      const bits = int(options);
+      // __WALL, __WCLONE and __WNOTHREAD make no difference here.
+      if ((bits & 0x1fffffff & ~(WNOHANG | WUNTRACED | WCONTINUED)) !== 0) return -EINVAL;
+      const child = yield* waitForChild(services, thread, int(pid), (bits & 0xff) | WEXITED);
+      if (typeof child === 'number') return child;
+      if (status !== 0n) {
+        const error = yield* writeU32(services.mm, thread, status, child.status);
+        if (error !== 0) return error;
+      }
+      if (usage !== 0n) {
+        const error = yield* writeUser(services.mm, thread, usage, rusageBytes(services));
+        if (error !== 0) return error;
+      }
+      return child.pid;
+    },
+  },
+  {
+    number: 281,
+    name: 'execveat',
+    args: ['fd', 'string', 'pointer', 'pointer', 'hex'],
+    *run(services, thread, [dirfd, path, argv, envp, flags]) {
+      if (int(flags) !== 0) return -EINVAL;
+      return yield* executeProgram(services, thread, dirfd, path, argv, envp);
+    },
+  },
+  {
+    number: 435,
+    name: 'clone3',
+    args: ['pointer', 'unsigned'],
+    *run(services, thread, [address, size]) {
+      return yield* clone3(services, thread, address, size);
     },
   },
 ];

@@ -4,33 +4,28 @@
  * Ref. include/uapi/asm-generic/unistd.h (arm64 uses the generic table).
  */
 import type { MaySleep } from '../contexts/index.js';
-import type { MemoryManager } from '../mm/index.js';
-import type { Process } from '../process/index.js';
+import type { KernelState, Thread } from '../process/index.js';
 
 /** How --strace prints an argument. */
 export type ArgumentKind =
   | 'int'
   | 'unsigned'
   | 'hex'
+  | 'octal'
   | 'pointer'
   | 'fd'
   | 'prot'
   | 'map-flags'
   | 'buffer'
-  | 'clock';
+  | 'clock'
+  | 'signal'
+  /** A pointer to a string: a path, a name. */
+  | 'string';
 
-/** What the kernel's surroundings offer to system calls. */
-export interface SyscallServices {
-  readonly mm: MemoryManager;
-  /** The CPU has MTE. */
-  readonly mte: boolean;
-  /** Nanoseconds since boot. */
-  monotonicNs(): bigint;
-  /** Bytes the guest wrote to a file descriptor of the host: 1 or 2. */
-  writeOut(fd: 1 | 2, bytes: Uint8Array): void;
-  /** The control changed: the CPU's SCTLR_EL1.TCF0 and GCR_EL1 must follow before EL0 runs again. */
-  controlChanged(process: Process): void;
-}
+/** What system calls work on. */
+export type SyscallServices = KernelState;
+
+export type SyscallResult = bigint | number;
 
 export interface Syscall {
   readonly number: number;
@@ -42,12 +37,26 @@ export interface Syscall {
    */
   readonly run: (
     services: SyscallServices,
-    process: Process,
+    thread: Thread,
     args: SyscallArguments,
-  ) => MaySleep<bigint | number> | bigint | number;
+  ) => MaySleep<SyscallResult> | SyscallResult;
 }
 
 export type SyscallArguments = readonly [bigint, bigint, bigint, bigint, bigint, bigint];
 
+/** The result of a call that set all registers itself: rt_sigreturn, execve. */
+export const KEEP_REGISTERS = Number.MIN_SAFE_INTEGER;
+
 /** The low 32 bits as a C int. */
 export const int = (value: bigint): number => Number(BigInt.asIntN(32, value));
+/** The low 32 bits as an unsigned int. */
+export const uint = (value: bigint): number => Number(BigInt.asUintN(32, value));
+/** A signed 64-bit value: loff_t, ssize_t. */
+export const long = (value: bigint): bigint => BigInt.asIntN(64, value);
+/** A length as a number, cut at what one call moves at most. */
+export const count = (value: bigint): number => Number(value > 0x7ffff000n ? 0x7ffff000n : value);
+/** An offset as a number where it is one a file can have; undefined for negative and huge ones. */
+export function offset(value: bigint): number | undefined {
+  const signed = long(value);
+  return signed < 0n || signed > BigInt(Number.MAX_SAFE_INTEGER) ? undefined : Number(signed);
+}

@@ -3,6 +3,7 @@
  */
 import { hex } from '../../base/index.js';
 import * as errno from '../contexts/errno.js';
+import type { MaySleep } from '../contexts/index.js';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -19,7 +20,15 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../mm/index.js';
-import { type ArgumentKind, int, type Syscall, type SyscallArguments } from './row.js';
+import { readString, signalName, type Thread } from '../process/index.js';
+import {
+  type ArgumentKind,
+  int,
+  type Syscall,
+  type SyscallArguments,
+  type SyscallServices,
+  uint,
+} from './row.js';
 
 const PROT_NAMES = { PROT_READ, PROT_WRITE, PROT_EXEC, PROT_BTI, PROT_MTE };
 const MAP_NAMES = {
@@ -66,18 +75,60 @@ function describeArgument(kind: ArgumentKind, value: bigint): string {
       return flagNames(int(value), MAP_NAMES, '0');
     case 'clock':
       return CLOCKS[int(value)] ?? String(int(value));
+    case 'octal':
+      return `0${uint(value).toString(8)}`;
+    case 'signal':
+      return int(value) >= 1 && int(value) <= 64 ? signalName(int(value)) : String(int(value));
+    case 'string':
+      return value === 0n ? 'NULL' : hex(value);
   }
 }
 
-/** `name(args)`; an unknown number prints as strace does: `syscall_0x123(...)`. */
-export function describeCall(number: number, row: Syscall | undefined, args: SyscallArguments): string {
-  if (row === undefined) return `syscall_${hex(number)}(${args.map((a) => hex(a)).join(', ')})`;
-  return `${row.name}(${row.args.map((kind, i) => describeArgument(kind, args[i]!)).join(', ')})`;
+/** Strings are cut at this many bytes. */
+const MOST_TEXT = 64;
+
+/** The strings among a call's arguments, quoted, by position; what cannot be read stays a pointer. */
+export function* readTexts(
+  { mm }: SyscallServices,
+  thread: Thread,
+  row: Syscall | undefined,
+  args: SyscallArguments,
+): MaySleep<(string | undefined)[]> {
+  const texts: (string | undefined)[] = [];
+  for (const [i, kind] of (row?.args ?? []).entries()) {
+    if (kind !== 'string') continue;
+    const bytes = yield* readString(mm, thread, args[i]!);
+    if (typeof bytes === 'number') continue;
+    const cut = bytes.length > MOST_TEXT ? '...' : '';
+    texts[i] = `${JSON.stringify(new TextDecoder().decode(bytes.subarray(0, MOST_TEXT)))}${cut}`;
+  }
+  return texts;
 }
+
+/** `name(args)`; an unknown number prints as strace does: `syscall_0x123(...)`. */
+export function describeCall(
+  number: number,
+  row: Syscall | undefined,
+  args: SyscallArguments,
+  texts: readonly (string | undefined)[] = [],
+): string {
+  if (row === undefined) return `syscall_${hex(number)}(${args.map((a) => hex(a)).join(', ')})`;
+  const shown = row.args.map((kind, i) => texts[i] ?? describeArgument(kind, args[i]!));
+  return `${row.name}(${shown.join(', ')})`;
+}
+
+const RESTARTS: Readonly<Record<number, string>> = {
+  [errno.ERESTARTSYS]: 'ERESTARTSYS',
+  [errno.ERESTARTNOINTR]: 'ERESTARTNOINTR',
+  [errno.ERESTARTNOHAND]: 'ERESTARTNOHAND',
+  [errno.ERESTART_RESTARTBLOCK]: 'ERESTART_RESTARTBLOCK',
+};
 
 /** `= 12`, `= 0xffff...`, `= -1 ENOMEM`. */
 export function describeResult(row: Syscall | undefined, result: bigint): string {
   const signed = BigInt.asIntN(64, result);
+  const restart = RESTARTS[Number(-signed)];
+  if (restart !== undefined) return `= ? ${restart} (to be restarted)`;
   if (signed < 0n && signed >= -4095n) return `= -1 ${errnoName(Number(-signed))}`;
   const address = row?.name === 'mmap' || row?.name === 'brk';
   return `= ${address ? hex(result) : signed}`;

@@ -1,0 +1,390 @@
+/**
+ * The file system: one tree in memory, perhaps with a folder of the host beneath it, and the walk from
+ * a path to an inode.
+ *
+ * Ref. fs/namei.c (path_lookupat, may_create, vfs_rename), path_resolution(7). Every process is root,
+ * so permissions are not checked.
+ */
+import type { Random } from '../../base/index.js';
+import {
+  EBUSY,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  EPERM,
+  EXDEV,
+} from '../contexts/index.js';
+import {
+  deviceNumber,
+  O_ACCMODE,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_TMPFILE,
+  O_TRUNC,
+  O_WRONLY,
+  S_IFCHR,
+  S_IFIFO,
+} from './abi.js';
+import { type HostFolder, HostSource } from './host-tree.js';
+import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
+import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
+import { Quota } from './page-store.js';
+import { Pipe, PipeEnd } from './pipe.js';
+import { DeviceFile, HostInput, HostOutput, type InputStream, type OutputStream } from './streams.js';
+
+/** Symbolic links on one path. */
+const MOST_LINKS = 40;
+const NAME_MAX = 255;
+
+/** Where a walk ended. */
+export interface Found {
+  readonly parent: Directory;
+  /** The last component; empty for the root and for `.`, `..`. */
+  readonly name: string;
+  readonly inode: Inode | undefined;
+  /** The path ended in a slash: only a directory will do. */
+  readonly wantsDirectory: boolean;
+}
+
+export interface FileSystemOptions {
+  /** Bytes that files in memory may take. */
+  readonly quota: number;
+  readonly random: Random;
+  readonly host?: HostFolder;
+  /** Nanoseconds since 1970. */
+  readonly now: () => bigint;
+}
+
+export class FileSystem {
+  readonly root: Directory;
+  readonly quota: Quota;
+  readonly #random: Random;
+  readonly #now: () => bigint;
+  #nextInode = 1;
+
+  constructor(options: FileSystemOptions) {
+    this.quota = new Quota(options.quota);
+    this.#random = options.random;
+    this.#now = options.now;
+    const { host } = options;
+    const source =
+      host &&
+      new HostSource(
+        host,
+        '',
+        this.quota,
+        () => this.nextInode(),
+        () => this.root,
+      );
+    this.root = new Directory(this.nextInode(), 0o755, undefined, source);
+    for (const name of ['dev', 'proc', 'sys', 'tmp']) this.makeDirectoryAt(name);
+    this.#makeDevices();
+  }
+
+  nextInode(): number {
+    return this.#nextInode++;
+  }
+
+  /** A directory under the root, whatever the host's folder has there. */
+  makeDirectoryAt(name: string, source?: DirectorySource): Directory {
+    const mode = name === 'tmp' ? 0o1777 : source === undefined ? 0o755 : 0o555;
+    const directory = new Directory(this.nextInode(), mode, this.root, source, source !== undefined);
+    this.root.add(name, directory);
+    return directory;
+  }
+
+  #makeDevices(): void {
+    const dev = this.root.lookup('dev') as Directory;
+    const kinds = [
+      ['null', 'null', 3],
+      ['zero', 'zero', 5],
+      ['full', 'full', 7],
+      ['random', 'random', 8],
+      ['urandom', 'random', 9],
+    ] as const;
+    for (const [name, kind, minor] of kinds) {
+      dev.add(
+        name,
+        new SpecialFile(
+          this.nextInode(),
+          S_IFCHR | 0o666,
+          (flags, inode) => new DeviceFile(inode, flags, `/dev/${name}`, kind, this.#random),
+          deviceNumber(1, minor),
+        ),
+      );
+    }
+    dev.add('fd', new Symlink(this.nextInode(), '/proc/self/fd'));
+    for (const [name, fd] of [
+      ['stdin', 0],
+      ['stdout', 1],
+      ['stderr', 2],
+    ] as const) {
+      dev.add(name, new Symlink(this.nextInode(), `/proc/self/fd/${fd}`));
+    }
+    const shm = new Directory(this.nextInode(), 0o1777, dev);
+    dev.add('shm', shm);
+  }
+
+  /** The files behind descriptors 0, 1 and 2 of the first process. */
+  standardStreams(input: InputStream | undefined, out: OutputStream, err: OutputStream): OpenFile[] {
+    const stream = () => new SpecialFile(this.nextInode(), S_IFIFO | 0o600, () => -ENXIO);
+    return [new HostInput(stream(), input), new HostOutput(stream(), out), new HostOutput(stream(), err)];
+  }
+
+  touch(inode: Inode, which: 'modify' | 'change' | 'access' = 'modify'): void {
+    const now = this.#now();
+    if (which === 'access') inode.times.access = now;
+    else inode.times.change = now;
+    if (which === 'modify') inode.times.modify = now;
+  }
+
+  // ---- walking ---------------------------------------------------------------------------------------
+
+  /** The inode at a path, or a negative errno. */
+  lookup(base: Directory, path: string, follow = true): Inode | number {
+    const found = this.walk(base, path, follow);
+    if (typeof found === 'number') return found;
+    return found.inode ?? -ENOENT;
+  }
+
+  /**
+   * Walks a path; the last component need not exist.
+   *
+   * @param follow a symbolic link in the last place is followed too.
+   * @param self what /proc/self stands for is in the tree itself.
+   */
+  walk(base: Directory, path: string, follow: boolean): Found | number {
+    if (path === '') return -ENOENT;
+    let links = 0;
+    let at = path.startsWith('/') ? this.root : base;
+    const rest = path.split('/').filter((part) => part !== '');
+    let wantsDirectory = path.endsWith('/');
+    if (rest.length === 0) return { parent: at, name: '', inode: at, wantsDirectory };
+    for (;;) {
+      const name = rest.shift()!;
+      const last = rest.length === 0;
+      if (new TextEncoder().encode(name).length > NAME_MAX) return -ENAMETOOLONG;
+      if (name === '.' || name === '..') {
+        at = name === '.' ? at : at.parent;
+        if (last) return { parent: at.parent, name: '', inode: at, wantsDirectory };
+        continue;
+      }
+      const inode = at.lookup(name);
+      if (inode instanceof Symlink && (!last || follow || wantsDirectory)) {
+        if (++links > MOST_LINKS) return -ELOOP;
+        const { target } = inode;
+        if (target.startsWith('/')) at = this.root;
+        rest.unshift(...target.split('/').filter((part) => part !== ''));
+        if (last && target.endsWith('/')) wantsDirectory = true;
+        if (rest.length === 0) return { parent: at, name: '', inode: at, wantsDirectory };
+        if (rest.length > 4096) return -ENAMETOOLONG;
+        continue;
+      }
+      if (last) {
+        if (wantsDirectory && inode !== undefined && !(inode instanceof Directory)) return -ENOTDIR;
+        return { parent: at, name, inode, wantsDirectory };
+      }
+      if (inode === undefined) return -ENOENT;
+      if (!(inode instanceof Directory)) return -ENOTDIR;
+      at = inode;
+    }
+  }
+
+  /** The absolute path of a directory. */
+  pathOf(directory: Directory): string {
+    const parts: string[] = [];
+    for (let at = directory; at !== at.parent; at = at.parent) {
+      const name = at.parent.names().find((each) => at.parent.lookup(each) === at);
+      if (name === undefined) return '(unreachable)';
+      parts.unshift(name);
+    }
+    return `/${parts.join('/')}`;
+  }
+
+  // ---- opening ---------------------------------------------------------------------------------------
+
+  /** open(2). `mode` is that of a new file, umask applied. */
+  open(base: Directory, path: string, flags: number, mode: number): OpenFile | number {
+    const creating = (flags & O_CREAT) !== 0;
+    const exclusive = creating && (flags & O_EXCL) !== 0;
+    if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openTemporary(base, path, flags, mode);
+    const found = this.walk(base, path, !exclusive && (flags & O_NOFOLLOW) === 0);
+    if (typeof found === 'number') return found;
+    let { inode } = found;
+    let made = false;
+    if (inode === undefined) {
+      if (!creating) return -ENOENT;
+      if (found.wantsDirectory) return -EISDIR;
+      const file = this.newFile(mode);
+      const error = this.link(found, file);
+      if (error !== 0) return error;
+      inode = file;
+      made = true;
+    } else if (exclusive) {
+      return -EEXIST;
+    }
+    return this.openInode(inode, flags, this.#displayPath(found), made);
+  }
+
+  #displayPath({ parent, name }: Found): string {
+    const folder = this.pathOf(parent);
+    if (name === '') return folder;
+    return folder === '/' ? `/${name}` : `${folder}/${name}`;
+  }
+
+  #openTemporary(base: Directory, path: string, flags: number, mode: number): OpenFile | number {
+    if ((flags & O_ACCMODE) === O_RDONLY) return -EINVAL;
+    const found = this.lookup(base, path);
+    if (typeof found === 'number') return found;
+    if (!(found instanceof Directory)) return -ENOTDIR;
+    const file = this.newFile(mode);
+    file.links = 0;
+    return new RegularOpenFile(file, flags, '/tmp/(deleted)');
+  }
+
+  /** Opens what was found. */
+  openInode(inode: Inode, flags: number, path: string, made = false): OpenFile | number {
+    const kept = flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+    if ((flags & O_DIRECTORY) !== 0 && !(inode instanceof Directory)) return -ENOTDIR;
+    if ((flags & O_PATH) !== 0) return new PathFile(inode, kept, path);
+    if (inode instanceof Symlink) return -ELOOP;
+    if (inode instanceof Directory) {
+      if ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_CREAT) !== 0) return -EISDIR;
+      return new OpenDirectory(inode, kept, path);
+    }
+    if (inode instanceof RegularFile) {
+      if ((flags & O_TRUNC) !== 0 && !made && (flags & O_ACCMODE) !== O_RDONLY) {
+        inode.truncate(0);
+        this.touch(inode);
+      }
+      return new RegularOpenFile(inode, kept, path);
+    }
+    if (inode instanceof SpecialFile) {
+      return inode.open(kept, inode);
+    }
+    return -ENXIO;
+  }
+
+  newFile(mode: number): RegularFile {
+    const file = new RegularFile(this.nextInode(), mode & 0o7777, this.quota);
+    this.touch(file);
+    this.touch(file, 'access');
+    return file;
+  }
+
+  /** mkfifo(3): opening waits for nobody; O_WRONLY | O_NONBLOCK without a reader is ENXIO. */
+  newFifo(mode: number): SpecialFile {
+    const pipe = new Pipe();
+    return new SpecialFile(this.nextInode(), S_IFIFO | (mode & 0o7777), (flags, inode) => {
+      const refused = (flags & O_ACCMODE) === O_WRONLY && (flags & O_NONBLOCK) !== 0 && pipe.readers === 0;
+      return refused ? -ENXIO : new PipeEnd(inode, flags, '(fifo)', pipe);
+    });
+  }
+
+  // ---- changing the tree -----------------------------------------------------------------------------
+
+  /** A new name for an inode where a walk found none; 0 or a negative errno. */
+  link(found: Found, inode: Inode): number {
+    if (found.inode !== undefined || found.name === '') return -EEXIST;
+    if (found.parent.fixed) return -EPERM;
+    if (found.parent.links === 0) return -ENOENT;
+    found.parent.add(found.name, inode);
+    this.touch(found.parent);
+    return 0;
+  }
+
+  makeDirectory(base: Directory, path: string, mode: number): number {
+    const found = this.walk(base, path, false);
+    if (typeof found === 'number') return found;
+    const directory = new Directory(this.nextInode(), mode & 0o7777, found.parent);
+    this.touch(directory);
+    return this.link(found, directory);
+  }
+
+  unlink(base: Directory, path: string): number {
+    const found = this.walk(base, path, false);
+    if (typeof found === 'number') return found;
+    const { inode, parent, name } = found;
+    if (inode === undefined) return -ENOENT;
+    if (inode instanceof Directory) return -EISDIR;
+    if (parent.fixed) return -EPERM;
+    parent.remove(name);
+    this.#unlinked(inode);
+    this.touch(parent);
+    return 0;
+  }
+
+  #unlinked(inode: Inode): void {
+    inode.links--;
+    this.touch(inode, 'change');
+    if (inode instanceof RegularFile) inode.forgetIfUnused();
+  }
+
+  removeDirectory(base: Directory, path: string): number {
+    const found = this.walk(base, path, false);
+    if (typeof found === 'number') return found;
+    const { inode, parent, name } = found;
+    if (inode === undefined) return -ENOENT;
+    if (!(inode instanceof Directory)) return -ENOTDIR;
+    if (name === '') return path.endsWith('.') && !path.endsWith('..') ? -EINVAL : -EBUSY;
+    if (parent.fixed || inode.fixed) return -EBUSY;
+    if (!inode.empty) return -ENOTEMPTY;
+    parent.remove(name);
+    inode.links = 0;
+    this.touch(parent);
+    return 0;
+  }
+
+  /** rename(2); `noReplace` is RENAME_NOREPLACE. */
+  rename(
+    oldBase: Directory,
+    oldPath: string,
+    newBase: Directory,
+    newPath: string,
+    noReplace: boolean,
+  ): number {
+    const from = this.walk(oldBase, oldPath, false);
+    if (typeof from === 'number') return from;
+    const to = this.walk(newBase, newPath, false);
+    if (typeof to === 'number') return to;
+    const { inode } = from;
+    if (inode === undefined) return -ENOENT;
+    if (from.name === '' || to.name === '') return -EBUSY;
+    if (from.parent.fixed || to.parent.fixed) return -EXDEV;
+    if (to.inode === inode) return 0;
+    if (to.inode !== undefined && noReplace) return -EEXIST;
+    if (inode instanceof Directory) {
+      for (let at = to.parent; ; at = at.parent) {
+        if (at === inode) return -EINVAL;
+        if (at === at.parent) break;
+      }
+      if (to.inode !== undefined && !(to.inode instanceof Directory)) return -ENOTDIR;
+      if (to.inode instanceof Directory && !to.inode.empty) return -ENOTEMPTY;
+    } else if (to.inode instanceof Directory) {
+      return -EISDIR;
+    } else if (to.wantsDirectory) {
+      return -ENOTDIR;
+    }
+    if (to.inode !== undefined) {
+      to.parent.remove(to.name);
+      this.#unlinked(to.inode);
+    }
+    from.parent.remove(from.name);
+    to.parent.add(to.name, inode);
+    this.touch(from.parent);
+    this.touch(to.parent);
+    this.touch(inode, 'change');
+    return 0;
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Open files: what a descriptor stands for. Several descriptors, of several processes, may share one.
+ *
+ * Ref. struct file and struct file_operations of Linux.
+ */
+import {
+  EBADF,
+  EINVAL,
+  EISDIR,
+  ENOTDIR,
+  ENOTTY,
+  ESPIPE,
+  type MaySleep,
+  type Waiter,
+  type WaitList,
+} from '../contexts/index.js';
+import {
+  O_ACCMODE,
+  O_APPEND,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
+} from './abi.js';
+import { Directory, type Inode, MAX_FILE_SIZE, type RegularFile } from './inode.js';
+
+/** What a call that may sleep, or need not, gives. */
+export type Io<T> = MaySleep<T> | T;
+
+/** The answer, waiting for it where that is needed. */
+export function* settle<T>(io: Io<T>): MaySleep<T> {
+  return isPending(io) ? yield* io : io;
+}
+
+const isPending = <T>(io: Io<T>): io is MaySleep<T> =>
+  typeof io === 'object' && io !== null && 'next' in io && 'throw' in io;
+
+export abstract class OpenFile {
+  readonly inode: Inode;
+  /** O_* as fcntl(F_GETFL) gives them. */
+  flags: number;
+  /** For /proc/PID/fd and maps. */
+  path: string;
+  /** Descriptors and others that hold this file. */
+  users = 0;
+
+  constructor(inode: Inode, flags: number, path: string) {
+    this.inode = inode;
+    this.flags = flags;
+    this.path = path;
+  }
+
+  get readable(): boolean {
+    return (this.flags & O_PATH) === 0 && (this.flags & O_ACCMODE) !== O_WRONLY;
+  }
+
+  get writable(): boolean {
+    return (this.flags & O_PATH) === 0 && (this.flags & O_ACCMODE) !== O_RDONLY;
+  }
+
+  /** At most `count` bytes, or a negative errno. `offset`: pread; undefined: where the file is. */
+  abstract read(waiter: Waiter, count: number, offset?: number): Io<Uint8Array | number>;
+  /** Bytes written, or a negative errno. */
+  abstract write(waiter: Waiter, data: Uint8Array, offset?: number): Io<number>;
+
+  /** POLL* bits that hold now. */
+  poll(): number {
+    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+  }
+
+  /** Lists that are woken when `poll` may give more. */
+  get waitLists(): readonly WaitList[] {
+    return [];
+  }
+
+  seek(_offset: number, _whence: number): number {
+    return -ESPIPE;
+  }
+
+  /** ioctl(2): the answer's bytes for what the argument points at, or a negative errno. */
+  ioctl(_request: number): Uint8Array | number {
+    return -ENOTTY;
+  }
+
+  /** The last user is gone. */
+  release(): void {}
+}
+
+/** A regular file or another with positions. */
+export class RegularOpenFile extends OpenFile {
+  declare readonly inode: RegularFile;
+  #position = 0;
+
+  constructor(inode: RegularFile, flags: number, path: string) {
+    super(inode, flags, path);
+    inode.opens++;
+  }
+
+  read(_waiter: Waiter, count: number, offset?: number): Io<Uint8Array | number> {
+    if (!this.readable) return -EBADF;
+    const bytes = this.inode.read(offset ?? this.#position, count);
+    if (offset === undefined) this.#position += bytes.length;
+    return bytes;
+  }
+
+  write(_waiter: Waiter, data: Uint8Array, offset?: number): Io<number> {
+    if (!this.writable) return -EBADF;
+    const at = (this.flags & O_APPEND) !== 0 ? this.inode.size : (offset ?? this.#position);
+    const written = this.inode.write(at, data);
+    if (written > 0 && offset === undefined) this.#position = at + written;
+    return written;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const position = seekPosition(offset, whence, this.#position, this.inode.size);
+    if (position >= 0) this.#position = position;
+    return position;
+  }
+
+  override release(): void {
+    this.inode.opens--;
+    this.inode.forgetIfUnused();
+  }
+}
+
+/** The new position, or -EINVAL. */
+export function seekPosition(offset: number, whence: number, now: number, size: number): number {
+  const base = whence === SEEK_SET ? 0 : whence === SEEK_CUR ? now : whence === SEEK_END ? size : Number.NaN;
+  const position = base + offset;
+  return position >= 0 && position <= MAX_FILE_SIZE ? position : -EINVAL;
+}
+
+/** What getdents64 lists. */
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly inode: Inode;
+}
+
+export class OpenDirectory extends OpenFile {
+  declare readonly inode: Directory;
+  /** Taken at the first read: a directory that changes meanwhile does not shift. */
+  #listing: readonly DirectoryEntry[] | undefined;
+  position = 0;
+
+  constructor(inode: Directory, flags: number, path: string) {
+    super(inode, flags, path);
+  }
+
+  get listing(): readonly DirectoryEntry[] {
+    this.#listing ??= this.#list();
+    return this.#listing;
+  }
+
+  #list(): DirectoryEntry[] {
+    const directory = this.inode;
+    const entries: DirectoryEntry[] = [
+      { name: '.', inode: directory },
+      { name: '..', inode: directory.parent },
+    ];
+    for (const name of directory.names()) {
+      const inode = directory.lookup(name);
+      if (inode !== undefined) entries.push({ name, inode });
+    }
+    return entries;
+  }
+
+  read(): Io<Uint8Array | number> {
+    return -EISDIR;
+  }
+
+  write(): Io<number> {
+    return -EBADF;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const position = seekPosition(offset, whence, this.position, this.listing.length);
+    if (position >= 0) this.position = position;
+    if (position === 0) this.#listing = undefined;
+    return position;
+  }
+}
+
+/** O_PATH: a place in the tree, for *at calls and fstat only. */
+export class PathFile extends OpenFile {
+  read(): Io<Uint8Array | number> {
+    return -EBADF;
+  }
+
+  write(): Io<number> {
+    return -EBADF;
+  }
+
+  override seek(): number {
+    return -EBADF;
+  }
+}
+
+/** A file whose content is made when it is opened, and that may take writes: /proc and /sys. */
+export class GeneratedFile extends OpenFile {
+  readonly #content: Uint8Array;
+  readonly #store: ((text: string) => number) | undefined;
+  #position = 0;
+
+  constructor(
+    inode: Inode,
+    flags: number,
+    path: string,
+    content: Uint8Array,
+    store?: (text: string) => number,
+  ) {
+    super(inode, flags, path);
+    this.#content = content;
+    this.#store = store;
+  }
+
+  read(_waiter: Waiter, count: number, offset?: number): Io<Uint8Array | number> {
+    if (!this.readable) return -EBADF;
+    const at = offset ?? this.#position;
+    const bytes = this.#content.slice(at, at + count);
+    if (offset === undefined) this.#position += bytes.length;
+    return bytes;
+  }
+
+  write(_waiter: Waiter, data: Uint8Array): Io<number> {
+    if (!this.writable) return -EBADF;
+    if (this.#store === undefined) return -EINVAL;
+    const result = this.#store(new TextDecoder().decode(data));
+    return result < 0 ? result : data.length;
+  }
+
+  override seek(offset: number, whence: number): number {
+    const position = seekPosition(offset, whence, this.#position, this.#content.length);
+    if (position >= 0) this.#position = position;
+    return position;
+  }
+}
+
+export const asDirectory = (inode: Inode): Directory | number =>
+  inode instanceof Directory ? inode : -ENOTDIR;

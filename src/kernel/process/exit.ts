@@ -1,0 +1,175 @@
+/**
+ * Ends of threads and processes, and waiting for them.
+ *
+ * Ref. kernel/exit.c (do_exit, do_group_exit, do_wait), kernel/futex/core.c (exit_robust_list).
+ */
+import { ECHILD, EINVAL, ERESTARTSYS, type MaySleep, waitFor } from '../contexts/index.js';
+import type { KernelState } from './kernel-state.js';
+import { leaveSpace } from './life.js';
+import { type Process, type ProcessEnd, waitStatus } from './process.js';
+import { notifyParentOfEnd } from './send-signal.js';
+import { dumpsCore } from './signals.js';
+import type { Thread } from './thread.js';
+import { readU32, readU64, writeU32 } from './user-memory.js';
+
+/** ROBUST_LIST_LIMIT. */
+const ROBUST_LIST_LIMIT = 2048;
+const FUTEX_WAITERS = 0x80000000;
+const FUTEX_OWNER_DIED = 0x40000000;
+const FUTEX_TID_MASK = 0x3fffffff;
+
+/** do_exit(): the calling thread leaves. */
+export function* exitThread(state: KernelState, thread: Thread): MaySleep<void> {
+  const { process } = thread;
+  yield* releaseUserWords(state, thread);
+  thread.ended = true;
+  process.threads.delete(thread);
+  if (thread.tid !== process.pid || process.threads.size === 0) state.table.removeThread(thread);
+  state.user.forget(thread);
+  if (process.threads.size > 0) {
+    process.space.users--;
+    process.execWaiter?.sleeper.wake();
+    return;
+  }
+  const end = process.groupExit ?? { kind: 'exited', status: thread.exiting ?? 0 };
+  yield* exitProcess(state, process, end);
+}
+
+/** exit_robust_list() and mm_release(): what user space left for others to find. */
+function* releaseUserWords(state: KernelState, thread: Thread): MaySleep<void> {
+  const { mm, futexes } = state;
+  if (thread.robustList !== 0n) yield* exitRobustList(state, thread);
+  const address = thread.clearChildTid;
+  if (address !== 0n && thread.process.space.users > 1) {
+    yield* writeU32(mm, thread, address, 0);
+    futexes.wake(futexes.keyOf(thread, address), 1);
+  }
+}
+
+function* exitRobustList(state: KernelState, thread: Thread): MaySleep<void> {
+  const { mm } = state;
+  const head = thread.robustList;
+  const offset = yield* readU64(mm, thread, head + 8n);
+  const pending = yield* readU64(mm, thread, head + 16n);
+  let entry = yield* readU64(mm, thread, head);
+  if (offset === undefined || pending === undefined) return;
+  for (let n = 0; n < ROBUST_LIST_LIMIT; n++) {
+    if (entry === undefined || (entry & ~1n) === head) break;
+    const address = entry & ~1n;
+    if (address !== (pending & ~1n)) yield* ownerDied(state, thread, BigInt.asUintN(64, address + offset));
+    entry = yield* readU64(mm, thread, address);
+  }
+  if (pending !== 0n) yield* ownerDied(state, thread, BigInt.asUintN(64, (pending & ~1n) + offset));
+}
+
+/** handle_futex_death(). */
+function* ownerDied(state: KernelState, thread: Thread, address: bigint): MaySleep<void> {
+  const { mm, futexes } = state;
+  const word = address % 4n === 0n ? yield* readU32(mm, thread, address) : undefined;
+  if (word === undefined || (word & FUTEX_TID_MASK) !== thread.tid) return;
+  yield* writeU32(mm, thread, address, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+  if ((word & FUTEX_WAITERS) !== 0) futexes.wake(futexes.keyOf(thread, address), 1);
+}
+
+/** The last thread is gone: a zombie is left, or nothing where nobody asks. */
+function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): MaySleep<void> {
+  const { table, timers } = state;
+  for (const { timer } of process.intervalTimers.values()) timers.cancel(timer);
+  for (const { timer } of process.posixTimers.values()) timers.cancel(timer);
+  process.files.drop();
+  yield* leaveSpace(state, process);
+  process.end = end;
+  // Orphans go to the first process.
+  const reaper = table.get(1);
+  for (const child of process.children) {
+    child.parent = reaper === process ? undefined : reaper;
+    if (reaper !== undefined && reaper !== process) {
+      reaper.children.add(child);
+      if (child.end !== undefined) reaper.childEvents.wake();
+    } else if (child.end !== undefined) {
+      table.remove(child);
+    }
+  }
+  process.children.clear();
+  if (notifyParentOfEnd(process, end) || (process.parent === undefined && process.pid !== 1)) {
+    table.remove(process);
+  }
+}
+
+export const WNOHANG = 1;
+export const WUNTRACED = 2;
+export const WEXITED = 4;
+export const WCONTINUED = 8;
+export const WNOWAIT = 0x01000000;
+
+export interface WaitedChild {
+  readonly pid: number;
+  /** The status word of wait4. */
+  readonly status: number;
+  /** CLD_* and si_status for waitid. */
+  readonly code: 'CLD_EXITED' | 'CLD_KILLED' | 'CLD_DUMPED' | 'CLD_STOPPED' | 'CLD_CONTINUED';
+  readonly value: number;
+}
+
+/** Which children wait4 asks for: a pid, any (-1), the caller's group (0), a group (-pgid). */
+function matches(caller: Process, child: Process, which: number): boolean {
+  if (which > 0) return child.pid === which;
+  if (which === -1) return true;
+  return child.pgid === (which === 0 ? caller.pgid : -which);
+}
+
+/** A child that has something to tell; it is told once, unless WNOWAIT. */
+function collect(state: KernelState, child: Process, options: number): WaitedChild | undefined {
+  const keep = (options & WNOWAIT) !== 0;
+  const { end, pid } = child;
+  if (end !== undefined) {
+    if ((options & WEXITED) === 0) return undefined;
+    if (!keep) state.table.remove(child);
+    if (!keep) {
+      const leader = child.leader;
+      if (leader !== undefined) state.table.removeThread(leader);
+    }
+    if (end.kind === 'exited') {
+      return { pid, status: waitStatus(end), code: 'CLD_EXITED', value: end.status };
+    }
+    const { signo } = end.info;
+    const code = dumpsCore(signo) ? 'CLD_DUMPED' : 'CLD_KILLED';
+    return { pid, status: waitStatus(end), code, value: signo };
+  }
+  if (child.unreported === 'stopped' && (options & WUNTRACED) !== 0 && child.stopped !== 0) {
+    if (!keep) child.unreported = undefined;
+    return { pid, status: (child.stopped << 8) | 0x7f, code: 'CLD_STOPPED', value: child.stopped };
+  }
+  if (child.unreported === 'continued' && (options & WCONTINUED) !== 0) {
+    if (!keep) child.unreported = undefined;
+    return { pid, status: 0xffff, code: 'CLD_CONTINUED', value: 18 };
+  }
+  return undefined;
+}
+
+/** do_wait(): a child, 0 with WNOHANG where none has anything to tell, or a negative errno. */
+export function* waitForChild(
+  state: KernelState,
+  thread: Thread,
+  which: number,
+  options: number,
+): MaySleep<WaitedChild | number> {
+  if (which === -0x80000000) return -EINVAL;
+  const { process } = thread;
+  let found: WaitedChild | undefined;
+  let none = false;
+  const look = () => {
+    none = true;
+    for (const child of process.children) {
+      if (!matches(process, child, which)) continue;
+      none = false;
+      found = collect(state, child, options);
+      if (found !== undefined) return true;
+    }
+    return none || (options & WNOHANG) !== 0;
+  };
+  const done = yield* waitFor(thread, [process.childEvents], look);
+  if (!done) return -ERESTARTSYS;
+  if (found !== undefined) return found;
+  return none ? -ECHILD : 0;
+}

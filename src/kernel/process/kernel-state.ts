@@ -1,0 +1,37 @@
+/**
+ * What the process floor and the system calls work on: the kernel's parts, without the kernel.
+ */
+import type { Random } from '../../base/index.js';
+import type { Contexts, MaySleep, RunQueue } from '../contexts/index.js';
+import type { FileSystem } from '../fs/index.js';
+import type { MemoryManager } from '../mm/index.js';
+import type { Futexes } from './futex.js';
+import type { ProcessTable } from './process-table.js';
+import type { Thread } from './thread.js';
+import type { Clock, Timers } from './timers.js';
+import type { UserCpu } from './user-context.js';
+
+export interface KernelState {
+  readonly mm: MemoryManager;
+  readonly contexts: Contexts;
+  readonly runQueue: RunQueue;
+  readonly user: UserCpu;
+  readonly table: ProcessTable;
+  readonly futexes: Futexes;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly files: FileSystem;
+  /** AT_RANDOM, getrandom(2), address choices. */
+  readonly random: Random;
+  /** system_supports_mte(). */
+  readonly mte: boolean;
+  /** The CPU has FP and Advanced SIMD. */
+  readonly fp: boolean;
+  /** The CPU has BTI: handlers are entered as by an indirect call. */
+  readonly bti: boolean;
+  readonly hwcap: bigint;
+  readonly hwcap2: bigint;
+  log(line: string): void;
+  /** What a thread does from its first instruction in user space to its end. */
+  threadLife(thread: Thread): MaySleep<void>;
+}

@@ -1,0 +1,178 @@
+/**
+ * Making processes and threads: the first one, fork, vfork, clone.
+ *
+ * Ref. kernel/fork.c (copy_process), clone(2).
+ */
+import { EAGAIN, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
+import type { FileTable, FsContext } from '../fs/index.js';
+import type { LoadedProgram } from './exec.js';
+import type { KernelState } from './kernel-state.js';
+import { Process, type Program, type SharedSpace } from './process.js';
+import { MOST_THREADS } from './process-table.js';
+import { NO_ALTERNATE_STACK, Thread } from './thread.js';
+import { copyRegisters } from './user-context.js';
+import { writeU32 } from './user-memory.js';
+
+export const CLONE = {
+  CSIGNAL: 0xff,
+  VM: 0x100,
+  FS: 0x200,
+  FILES: 0x400,
+  SIGHAND: 0x800,
+  PIDFD: 0x1000,
+  PTRACE: 0x2000,
+  VFORK: 0x4000,
+  PARENT: 0x8000,
+  THREAD: 0x10000,
+  NEWNS: 0x20000,
+  SYSVSEM: 0x40000,
+  SETTLS: 0x80000,
+  PARENT_SETTID: 0x100000,
+  CHILD_CLEARTID: 0x200000,
+  DETACHED: 0x400000,
+  UNTRACED: 0x800000,
+  CHILD_SETTID: 0x1000000,
+  CLEAR_SIGHAND: 0x100000000,
+} as const;
+
+/** What clone does not do: namespaces, pidfds. */
+const REFUSED = CLONE.PIDFD | CLONE.NEWNS | 0x7c000000;
+
+export interface CloneRequest {
+  /** CLONE_* and the exit signal in the low byte. */
+  readonly flags: number;
+  /** 0: the parent's. */
+  readonly stack: bigint;
+  readonly parentTid: bigint;
+  readonly childTid: bigint;
+  readonly tls: bigint;
+}
+
+function newThread(state: KernelState, process: Process, tid: number, comm: string): Thread {
+  const task = state.contexts.newTask(`${comm}/${tid}`);
+  const thread = new Thread(tid, process, task, comm);
+  process.threads.add(thread);
+  process.leader ??= thread;
+  state.table.addThread(thread);
+  return thread;
+}
+
+export const commOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1).slice(0, 15);
+
+/** A process of a loaded program, not yet running. */
+export function firstProcess(
+  state: KernelState,
+  program: Program,
+  loaded: LoadedProgram,
+  files: FileTable,
+  fs: FsContext,
+): Process | number {
+  const pid = state.table.allocate();
+  if (pid === undefined) return -EAGAIN;
+  const process = new Process(pid, program, { as: loaded.mm, users: 1 }, files, fs);
+  state.table.add(process);
+  const thread = newThread(state, process, pid, commOf(program.path));
+  thread.registers.pc = loaded.entry;
+  thread.registers.sp = loaded.sp;
+  return process;
+}
+
+/** The checks of copy_process on flags. */
+function flagsValid(flags: number): boolean {
+  if ((flags & REFUSED) !== 0) return false;
+  if ((flags & CLONE.THREAD) !== 0 && (flags & CLONE.SIGHAND) === 0) return false;
+  return (flags & CLONE.SIGHAND) === 0 || (flags & CLONE.VM) !== 0;
+}
+
+/** clone(2): the child's tid, or a negative errno. With CLONE_VFORK it returns when the child let go. */
+export function* cloneThread(state: KernelState, parent: Thread, request: CloneRequest): MaySleep<number> {
+  const { flags } = request;
+  if (!flagsValid(flags)) return -EINVAL;
+  if (state.table.threadCount >= MOST_THREADS) return -EAGAIN;
+  const space = yield* cloneSpace(state, parent.process, flags);
+  if (typeof space === 'number') return space;
+  const tid = state.table.allocate();
+  if (tid === undefined) {
+    yield* dropSpace(state, space);
+    return -EAGAIN;
+  }
+  const child =
+    (flags & CLONE.THREAD) !== 0
+      ? newThread(state, parent.process, tid, parent.comm)
+      : newThread(state, newProcess(state, parent, tid, space, flags), tid, parent.comm);
+  inherit(state, parent, child, request);
+  if ((flags & CLONE.PARENT_SETTID) !== 0) yield* writeU32(state.mm, parent, request.parentTid, tid);
+  if ((flags & CLONE.CHILD_SETTID) !== 0) yield* writeU32(state.mm, child, request.childTid, tid);
+  if ((flags & CLONE.CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid;
+  state.runQueue.spawn(child.task, state.threadLife(child));
+  if ((flags & CLONE.VFORK) !== 0 && (flags & CLONE.THREAD) === 0) {
+    const { process } = child;
+    process.released.add(parent);
+    // Killable: only a fatal signal ends the wait before the child lets go.
+    while (!process.releasedSpace && !parent.task.fatalSignalPending) yield parent.sleeper.point;
+    process.released.remove(parent);
+  }
+  return tid;
+}
+
+function* cloneSpace(state: KernelState, parent: Process, flags: number): MaySleep<SharedSpace | number> {
+  if ((flags & CLONE.VM) !== 0) {
+    parent.space.users++;
+    return parent.space;
+  }
+  const as = yield* state.mm.cloneAddressSpace(parent.mm);
+  if (typeof as === 'number') return as === -EAGAIN ? -EAGAIN : -ENOMEM;
+  return { as, users: 1 };
+}
+
+function newProcess(
+  state: KernelState,
+  parent: Thread,
+  pid: number,
+  space: SharedSpace,
+  flags: number,
+): Process {
+  const from = parent.process;
+  let { files, fs } = from;
+  if ((flags & CLONE.FILES) !== 0) files.users++;
+  else files = files.clone();
+  if ((flags & CLONE.FS) === 0) fs = fs.clone();
+  const father = (flags & CLONE.PARENT) !== 0 ? (from.parent ?? from) : from;
+  const process = new Process(pid, from.program, space, files, fs, father);
+  process.pgid = from.pgid;
+  process.sid = from.sid;
+  process.exitSignal = (flags & CLONE.PARENT) !== 0 ? from.exitSignal : flags & CLONE.CSIGNAL;
+  process.actions = (flags & CLONE.SIGHAND) !== 0 ? from.actions : from.actions.clone();
+  process.dumpable = from.dumpable;
+  process.noNewPrivileges = from.noNewPrivileges;
+  father.children.add(process);
+  state.table.add(process);
+  return process;
+}
+
+/** copy_thread(): the child returns 0 from the same call. */
+function inherit(state: KernelState, parent: Thread, child: Thread, request: CloneRequest): void {
+  const { flags } = request;
+  copyRegisters(state.user.registersOf(parent), child.registers);
+  child.registers.x[0] = 0n;
+  if (request.stack !== 0n) child.registers.sp = request.stack;
+  if ((flags & CLONE.SETTLS) !== 0) child.registers.tls = request.tls;
+  child.control = parent.control;
+  child.blocked = parent.blocked;
+  // sas_ss_reset() unless the stack is the parent's own copy or the parent waits.
+  const sharesStack = (flags & (CLONE.VM | CLONE.VFORK)) === CLONE.VM;
+  child.alternateStack = sharesStack ? NO_ALTERNATE_STACK : parent.alternateStack;
+}
+
+/** mmput(). */
+export function* dropSpace(state: KernelState, space: SharedSpace): MaySleep<void> {
+  if (--space.users > 0) return;
+  yield* state.mm.exitMmap(space.as);
+}
+
+/** The address space of a thread that was made without its own process's: users count processes and threads. */
+export function* leaveSpace(state: KernelState, process: Process): MaySleep<void> {
+  process.releasedSpace = true;
+  process.released.wake();
+  yield* dropSpace(state, process.space);
+}

@@ -1,0 +1,140 @@
+/**
+ * Sending signals: to a process, a thread, a group; by force where a fault leaves no choice; to the
+ * parent when a child changes state.
+ *
+ * Ref. kernel/signal.c (send_signal_locked, prepare_signal, complete_signal, force_sig_info_to_task,
+ * do_notify_parent).
+ */
+import { SA, SIGNAL } from './abi.js';
+import type { Process, ProcessEnd } from './process.js';
+import { type SignalInfo, sentSignal } from './siginfo.js';
+import { DEFAULT_ACTION, dumpsCore, SIG_DFL, SIG_IGN, sigbit, stops, UNBLOCKABLE } from './signals.js';
+import type { Thread } from './thread.js';
+
+const STOP_SIGNALS =
+  sigbit(SIGNAL.SIGSTOP) | sigbit(SIGNAL.SIGTSTP) | sigbit(SIGNAL.SIGTTIN) | sigbit(SIGNAL.SIGTTOU);
+const CONT = sigbit(SIGNAL.SIGCONT);
+
+/** prepare_signal(): SIGCONT and the stop signals cancel each other. */
+function prepare(process: Process, signo: number): void {
+  if (stops(signo)) {
+    process.pending.drop(CONT);
+    for (const thread of process.threads) thread.pending.drop(CONT);
+  } else if (signo === SIGNAL.SIGCONT) {
+    process.pending.drop(STOP_SIGNALS);
+    for (const thread of process.threads) thread.pending.drop(STOP_SIGNALS);
+    if (process.stopped !== 0) {
+      process.stopped = 0;
+      process.unreported = 'continued';
+      notifyParentOfChange(process, 'CLD_CONTINUED', SIGNAL.SIGCONT);
+      wakeAll(process);
+    }
+  }
+}
+
+function wakeAll(process: Process): void {
+  for (const thread of process.threads) thread.sleeper.wake();
+}
+
+/**
+ * To a process; any of its threads that does not block the signal takes it.
+ *
+ * @returns false where the queue is full.
+ */
+export function sendToProcess(process: Process, info: SignalInfo): boolean {
+  const { signo } = info;
+  if (process.end !== undefined) return true;
+  prepare(process, signo);
+  const leader = process.leader;
+  const bit = sigbit(signo);
+  const blocked = leader !== undefined && (leader.blocked & bit) !== 0n;
+  if (!blocked && process.actions.ignores(signo) && (UNBLOCKABLE & bit) === 0n) return true;
+  if (!process.pending.add(info)) return false;
+  if (signo === SIGNAL.SIGKILL) {
+    for (const thread of process.threads) thread.task.fatalSignalPending = true;
+    wakeAll(process);
+    return true;
+  }
+  const taker =
+    leader !== undefined && !leader.ended && (leader.blocked & bit) === 0n
+      ? leader
+      : [...process.threads].find((thread) => (thread.blocked & bit) === 0n);
+  taker?.sleeper.wake();
+  return true;
+}
+
+/** To one thread (tgkill). */
+export function sendToThread(thread: Thread, info: SignalInfo): boolean {
+  const { process } = thread;
+  const bit = sigbit(info.signo);
+  if (thread.ended) return true;
+  prepare(process, info.signo);
+  const blocked = (thread.blocked & bit) !== 0n;
+  if (!blocked && process.actions.ignores(info.signo) && (UNBLOCKABLE & bit) === 0n) return true;
+  if (!thread.pending.add(info)) return false;
+  if (info.signo === SIGNAL.SIGKILL) {
+    for (const each of process.threads) each.task.fatalSignalPending = true;
+    wakeAll(process);
+  }
+  thread.sleeper.wake();
+  return true;
+}
+
+/** force_sig_info_to_task(): a fault whose signal is blocked or ignored kills. */
+export function forceSignal(thread: Thread, info: SignalInfo): void {
+  const { actions } = thread.process;
+  const action = actions.get(info.signo);
+  const bit = sigbit(info.signo);
+  const blocked = (thread.blocked & bit) !== 0n;
+  if (blocked || action.handler === SIG_IGN) {
+    actions.set(info.signo, DEFAULT_ACTION);
+    if (blocked) thread.blocked &= ~bit;
+  }
+  // What was pending already of this number says nothing of this fault.
+  thread.pending.drop(bit);
+  thread.pending.add(info);
+}
+
+/** do_group_exit(): every thread of the process leaves. */
+export function endGroup(process: Process, end: ProcessEnd): void {
+  if (process.groupExit !== undefined) return;
+  process.groupExit = end;
+  process.stopped = 0;
+  for (const thread of process.threads) {
+    thread.task.fatalSignalPending = true;
+    thread.sleeper.wake();
+  }
+}
+
+/** do_notify_parent_cldstop(). */
+export function notifyParentOfChange(
+  process: Process,
+  code: 'CLD_STOPPED' | 'CLD_CONTINUED',
+  status: number,
+): void {
+  const { parent } = process;
+  if (parent === undefined) return;
+  const action = parent.actions.get(SIGNAL.SIGCHLD);
+  if ((action.flags & SA.NOCLDSTOP) === 0 && action.handler !== SIG_IGN && action.handler !== SIG_DFL) {
+    sendToProcess(parent, sentSignal(SIGNAL.SIGCHLD, code, { pid: process.pid, uid: 0, status }));
+  }
+  parent.childEvents.wake();
+}
+
+/** do_notify_parent(): true where nobody will wait for the zombie. */
+export function notifyParentOfEnd(process: Process, end: ProcessEnd): boolean {
+  const { parent } = process;
+  if (parent === undefined) return false;
+  const action = parent.actions.get(SIGNAL.SIGCHLD);
+  const forgotten =
+    process.exitSignal === SIGNAL.SIGCHLD &&
+    (action.handler === SIG_IGN || (action.flags & SA.NOCLDWAIT) !== 0);
+  if (process.exitSignal !== 0 && !(forgotten && action.handler === SIG_IGN)) {
+    const code =
+      end.kind === 'exited' ? 'CLD_EXITED' : dumpsCore(end.info.signo) ? 'CLD_DUMPED' : 'CLD_KILLED';
+    const status = end.kind === 'exited' ? end.status : end.info.signo;
+    sendToProcess(parent, sentSignal(process.exitSignal, code, { pid: process.pid, uid: 0, status }));
+  }
+  parent.childEvents.wake();
+  return forgotten;
+}

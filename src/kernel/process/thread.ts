@@ -1,0 +1,84 @@
+/**
+ * A thread: its registers, its signals, its MTE control, and what it waits for.
+ *
+ * Ref. struct task_struct and struct thread_struct of Linux 6.x.
+ */
+import { Sleeper, type Task, type Waiter } from '../contexts/index.js';
+import type { Process } from './process.js';
+import { SignalQueue } from './signals.js';
+import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
+import { newRegisters, type UserRegisters } from './user-context.js';
+
+/** sigaltstack(2). */
+export interface AlternateStack {
+  readonly sp: bigint;
+  readonly size: bigint;
+  /** SS_DISABLE, SS_AUTODISARM. */
+  readonly flags: number;
+}
+export const SS_ONSTACK = 1;
+export const SS_DISABLE = 2;
+export const SS_AUTODISARM = 0x80000000;
+export const NO_ALTERNATE_STACK: AlternateStack = { sp: 0n, size: 0n, flags: SS_DISABLE };
+
+/** The system call a thread is in, or was in when a signal came: what restarting needs. */
+export interface SyscallInProgress {
+  readonly number: number;
+  /** X0 before the result took its place. */
+  readonly originalX0: bigint;
+}
+
+export class Thread implements Waiter {
+  /** execve gives the caller the leader's. */
+  tid: number;
+  process: Process;
+  readonly task: Task;
+  readonly sleeper: Sleeper;
+  readonly registers: UserRegisters = newRegisters();
+  control: TaggedAddressControl = DEFAULT_CONTROL;
+  /** comm: 15 bytes. */
+  comm: string;
+
+  blocked = 0n;
+  /** saved_sigmask: what sigreturn restores after sigsuspend, ppoll and pselect. */
+  savedMask: bigint | undefined;
+  readonly pending = new SignalQueue();
+  alternateStack: AlternateStack = NO_ALTERNATE_STACK;
+  /** ESR and FAR of the last fault, for the frame's esr_context and fault_address. */
+  faultEsr = 0n;
+  faultAddress = 0n;
+
+  syscall: SyscallInProgress | undefined;
+  /** When the sleep that was interrupted ends, for restart_syscall. */
+  restartDeadline: bigint | undefined;
+
+  /** set_tid_address: cleared, and a futex woken, when the thread ends. */
+  clearChildTid = 0n;
+  robustList = 0n;
+  /** Ends itself at its next way to user space, with this status word. */
+  exiting: number | undefined;
+  ended = false;
+
+  constructor(tid: number, process: Process, task: Task, comm: string) {
+    this.tid = tid;
+    this.process = process;
+    this.task = task;
+    this.comm = comm.slice(0, 15);
+    this.sleeper = new Sleeper(`thread ${tid}`);
+  }
+
+  /** Signals that would be delivered now. */
+  get deliverable(): bigint {
+    return (this.pending.set | this.process.pending.set) & ~this.blocked;
+  }
+
+  /** signal_pending(). */
+  get interrupted(): boolean {
+    return this.exiting !== undefined || this.process.groupExit !== undefined || this.deliverable !== 0n;
+  }
+
+  setBlocked(mask: bigint): void {
+    this.blocked = mask;
+    if (this.interrupted) this.sleeper.wake();
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Timers in nanoseconds of the monotonic clock, and the clock itself.
+ *
+ * The clock is the count of executed instructions plus the time that passed while nothing ran: when
+ * every thread sleeps, time goes straight to the next timer, as in a machine that waits for its timer
+ * interrupt, only at once. So two runs of one program see the same times.
+ *
+ * Ref. kernel/time/hrtimer.c.
+ */
+import type { Cpu } from '../../machine/index.js';
+import { physicalCount } from '../../machine/index.js';
+
+const NS = 1_000_000_000n;
+/** Where CLOCK_REALTIME stands at boot: 2024-01-25T16:42:00Z, in seconds. */
+export const BOOT_EPOCH = 1_706_200_920n;
+
+export class Clock {
+  readonly #cpu: Cpu;
+  #idle = 0n;
+
+  constructor(cpu: Cpu) {
+    this.#cpu = cpu;
+  }
+
+  get #frequency(): bigint {
+    return this.#cpu.readRegister('cntfrq_el0');
+  }
+
+  /** Nanoseconds since boot. */
+  get monotonic(): bigint {
+    return ((physicalCount(this.#cpu) + this.#idle) * NS) / this.#frequency;
+  }
+
+  /** Nanoseconds since 1970. */
+  get realtime(): bigint {
+    return this.monotonic + BOOT_EPOCH * NS;
+  }
+
+  /** Nothing runs until `deadline`: the virtual counter that user space reads goes on with us. */
+  idleUntil(deadline: bigint): void {
+    const ns = deadline - this.monotonic;
+    if (ns <= 0n) return;
+    this.#idle += (ns * this.#frequency + NS - 1n) / NS;
+    this.#cpu.writeRegister('cntvoff_el2', BigInt.asUintN(64, -this.#idle));
+  }
+
+  /** Instructions until `deadline`, at least 1. */
+  instructionsUntil(deadline: bigint): number {
+    const ns = deadline - this.monotonic;
+    return ns <= 0n ? 1 : Math.max(1, Number((ns * this.#frequency) / NS) + 1);
+  }
+}
+
+export interface Timer {
+  readonly deadline: bigint;
+  readonly fire: () => void;
+}
+
+/** Pending timers: a binary heap by deadline, equal ones in the order they were set. */
+export class Timers {
+  readonly #heap: { timer: Timer; order: number }[] = [];
+  readonly #live = new Set<Timer>();
+  #order = 0;
+
+  add(deadline: bigint, fire: () => void): Timer {
+    const timer: Timer = { deadline, fire };
+    this.#live.add(timer);
+    this.#heap.push({ timer, order: this.#order++ });
+    this.#up(this.#heap.length - 1);
+    return timer;
+  }
+
+  cancel(timer: Timer | undefined): void {
+    if (timer !== undefined) this.#live.delete(timer);
+  }
+
+  /** The earliest deadline. */
+  get next(): bigint | undefined {
+    for (;;) {
+      const first = this.#heap[0];
+      if (first === undefined) return undefined;
+      if (this.#live.has(first.timer)) return first.timer.deadline;
+      this.#removeFirst();
+    }
+  }
+
+  /** Fires what is due. */
+  run(now: bigint): void {
+    for (let next = this.next; next !== undefined && next <= now; next = this.next) {
+      const { timer } = this.#heap[0]!;
+      this.#removeFirst();
+      this.#live.delete(timer);
+      timer.fire();
+    }
+  }
+
+  #before(a: number, b: number): boolean {
+    const left = this.#heap[a]!;
+    const right = this.#heap[b]!;
+    if (left.timer.deadline !== right.timer.deadline) return left.timer.deadline < right.timer.deadline;
+    return left.order < right.order;
+  }
+
+  #swap(a: number, b: number): void {
+    const kept = this.#heap[a]!;
+    this.#heap[a] = this.#heap[b]!;
+    this.#heap[b] = kept;
+  }
+
+  #up(from: number): void {
+    for (let at = from; at > 0; ) {
+      const parent = (at - 1) >> 1;
+      if (!this.#before(at, parent)) return;
+      this.#swap(at, parent);
+      at = parent;
+    }
+  }
+
+  #removeFirst(): void {
+    const last = this.#heap.pop();
+    if (last === undefined || this.#heap.length === 0) return;
+    this.#heap[0] = last;
+    for (let at = 0; ; ) {
+      let least = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) {
+        if (child < this.#heap.length && this.#before(child, least)) least = child;
+      }
+      if (least === at) return;
+      this.#swap(at, least);
+      at = least;
+    }
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * System calls of descriptors: close, dup, fcntl, ioctl, pipes, event counters, memory files.
+ */
+import { EBADF, EFAULT, EINVAL, EMFILE, EPERM, type MaySleep } from '../contexts/index.js';
+import {
+  checkFlags,
+  EventCounter,
+  makePipe,
+  O_APPEND,
+  O_CLOEXEC,
+  O_DIRECT,
+  O_NOATIME,
+  O_NONBLOCK,
+  O_RDWR,
+  RegularOpenFile,
+  S_IFIFO,
+  SpecialFile,
+} from '../fs/index.js';
+import { readString, type Thread, writeUser } from '../process/index.js';
+import { fileOf } from './paths.js';
+import { int, type Syscall, type SyscallServices, uint } from './row.js';
+
+const F = {
+  DUPFD: 0,
+  GETFD: 1,
+  SETFD: 2,
+  GETFL: 3,
+  SETFL: 4,
+  GETLK: 5,
+  SETLK: 6,
+  SETLKW: 7,
+  SETOWN: 8,
+  GETOWN: 9,
+  DUPFD_CLOEXEC: 1030,
+  SETPIPE_SZ: 1031,
+  GETPIPE_SZ: 1032,
+  ADD_SEALS: 1033,
+  GET_SEALS: 1034,
+} as const;
+/** What F_SETFL can change. */
+const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+const F_UNLCK = 2;
+
+function* fcntl(
+  services: SyscallServices,
+  thread: Thread,
+  fd: number,
+  command: number,
+  arg: bigint,
+): MaySleep<number> {
+  const { files } = thread.process;
+  const file = files.get(fd);
+  if (file === undefined) return -EBADF;
+  switch (command) {
+    case F.DUPFD:
+    case F.DUPFD_CLOEXEC: {
+      const lowest = int(arg);
+      if (lowest < 0 || lowest >= files.limit) return -EINVAL;
+      return files.add(file, command === F.DUPFD_CLOEXEC, lowest);
+    }
+    case F.GETFD:
+      return files.closeOnExec(fd) === true ? 1 : 0;
+    case F.SETFD:
+      return files.setCloseOnExec(fd, (int(arg) & 1) !== 0);
+    case F.GETFL:
+      return file.flags & ~O_CLOEXEC;
+    case F.SETFL:
+      file.flags = (file.flags & ~SETTABLE) | (int(arg) & SETTABLE);
+      return 0;
+    case F.GETLK: {
+      // Nobody else holds a lock: locks are not kept.
+      const unlocked = new Uint8Array(2);
+      unlocked[0] = F_UNLCK;
+      return yield* writeUser(services.mm, thread, arg, unlocked);
+    }
+    case F.SETLK:
+    case F.SETLKW:
+    case F.SETOWN:
+      return 0;
+    case F.GETOWN:
+      return 0;
+    case F.GETPIPE_SZ:
+    case F.SETPIPE_SZ:
+      return file.inode.type === S_IFIFO ? 65536 : -EBADF;
+    case F.GET_SEALS:
+      return 0;
+    case F.ADD_SEALS:
+      return -EPERM;
+    default:
+      return -EINVAL;
+  }
+}
+
+const FIONBIO = 0x5421;
+const FIOCLEX = 0x5451;
+const FIONCLEX = 0x5450;
+
+export const descriptorSyscalls: readonly Syscall[] = [
+  {
+    number: 19,
+    name: 'eventfd2',
+    args: ['unsigned', 'hex'],
+    run({ files }, thread, [initial, flags]) {
+      const bits = int(flags);
+      const error = checkFlags(bits, O_CLOEXEC | O_NONBLOCK | 1);
+      if (error !== 0) return error;
+      const inode = new SpecialFile(files.nextInode(), 0o600, () => -EINVAL);
+      const file = new EventCounter(inode, bits & O_NONBLOCK, uint(initial), (bits & 1) !== 0);
+      return thread.process.files.add(file, (bits & O_CLOEXEC) !== 0);
+    },
+  },
+  {
+    number: 23,
+    name: 'dup',
+    args: ['fd'],
+    run(_services, thread, [fd]) {
+      const file = fileOf(thread, fd);
+      return file === undefined ? -EBADF : thread.process.files.add(file, false);
+    },
+  },
+  {
+    number: 24,
+    name: 'dup3',
+    args: ['fd', 'fd', 'hex'],
+    run(_services, thread, [from, to, flags]) {
+      const error = checkFlags(int(flags), O_CLOEXEC);
+      if (error !== 0 || int(from) === int(to)) return -EINVAL;
+      const file = fileOf(thread, from);
+      return file === undefined
+        ? -EBADF
+        : thread.process.files.put(int(to), file, (int(flags) & O_CLOEXEC) !== 0);
+    },
+  },
+  {
+    number: 25,
+    name: 'fcntl',
+    args: ['fd', 'int', 'hex'],
+    *run(services, thread, [fd, command, arg]) {
+      return yield* fcntl(services, thread, int(fd), int(command), arg);
+    },
+  },
+  {
+    number: 29,
+    name: 'ioctl',
+    args: ['fd', 'hex', 'hex'],
+    *run({ mm }, thread, [fd, request, arg]) {
+      const { files } = thread.process;
+      const file = files.get(int(fd));
+      if (file === undefined) return -EBADF;
+      const what = uint(request);
+      if (what === FIOCLEX || what === FIONCLEX) return files.setCloseOnExec(int(fd), what === FIOCLEX);
+      if (what === FIONBIO) {
+        const word = yield* mm.copyFromUser(
+          thread.process.mm,
+          arg as Parameters<typeof mm.copyFromUser>[1],
+          4,
+        );
+        if (word.length < 4) return -EFAULT;
+        const on = word.some((byte) => byte !== 0);
+        file.flags = on ? file.flags | O_NONBLOCK : file.flags & ~O_NONBLOCK;
+        return 0;
+      }
+      const answer = file.ioctl(what);
+      return typeof answer === 'number' ? answer : yield* writeUser(mm, thread, arg, answer);
+    },
+  },
+  {
+    number: 32,
+    name: 'flock',
+    args: ['fd', 'int'],
+    run(_services, thread, [fd]) {
+      return fileOf(thread, fd) === undefined ? -EBADF : 0;
+    },
+  },
+  {
+    number: 57,
+    name: 'close',
+    args: ['fd'],
+    run(_services, thread, [fd]) {
+      return thread.process.files.close(int(fd));
+    },
+  },
+  {
+    number: 59,
+    name: 'pipe2',
+    args: ['pointer', 'hex'],
+    *run({ mm, files }, thread, [address, flags]) {
+      const bits = int(flags);
+      const error = checkFlags(bits, O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+      if (error !== 0) return error;
+      const inode = new SpecialFile(files.nextInode(), S_IFIFO | 0o600, () => -EINVAL);
+      const [readEnd, writeEnd] = makePipe(inode, bits & O_NONBLOCK);
+      const table = thread.process.files;
+      const first = table.add(readEnd, (bits & O_CLOEXEC) !== 0);
+      const second = table.add(writeEnd, (bits & O_CLOEXEC) !== 0);
+      if (first < 0 || second < 0) {
+        if (first >= 0) table.close(first);
+        return -EMFILE;
+      }
+      const bytes = new Uint8Array(8);
+      const view = new DataView(bytes.buffer);
+      view.setInt32(0, first, true);
+      view.setInt32(4, second, true);
+      const failed = yield* writeUser(mm, thread, address, bytes);
+      if (failed !== 0) {
+        table.close(first);
+        table.close(second);
+      }
+      return failed;
+    },
+  },
+  {
+    number: 279,
+    name: 'memfd_create',
+    args: ['string', 'hex'],
+    *run({ mm, files }, thread, [nameAddress, flags]) {
+      const name = yield* readString(mm, thread, nameAddress, 250);
+      if (typeof name === 'number') return name === -EFAULT ? -EFAULT : -EINVAL;
+      // MFD_CLOEXEC, MFD_ALLOW_SEALING; huge pages are refused.
+      if ((uint(flags) & ~3) !== 0) return -EINVAL;
+      const inode = files.newFile(0o777);
+      inode.links = 0;
+      const file = new RegularOpenFile(inode, O_RDWR, `/memfd:${new TextDecoder().decode(name)} (deleted)`);
+      return thread.process.files.add(file, (uint(flags) & 1) !== 0);
+    },
+  },
+  {
+    number: 436,
+    name: 'close_range',
+    args: ['unsigned', 'unsigned', 'hex'],
+    run(_services, thread, [first, last, flags]) {
+      if (uint(first) > uint(last) || (uint(flags) & ~6) !== 0) return -EINVAL;
+      const { files } = thread.process;
+      for (const fd of files.numbers) {
+        if (fd < uint(first) || fd > uint(last)) continue;
+        if ((uint(flags) & 4) !== 0) files.setCloseOnExec(fd, true);
+        else files.close(fd);
+      }
+      return 0;
+    },
+  },
+];

@@ -1,0 +1,179 @@
+/**
+ * System calls that describe files: stat in its forms, access, statfs.
+ *
+ * Ref. include/uapi/asm-generic/stat.h (128 bytes), include/uapi/linux/stat.h (statx).
+ */
+import { EBADF, EINVAL, type MaySleep } from '../contexts/index.js';
+import { AT_SYMLINK_NOFOLLOW, type Inode } from '../fs/index.js';
+import { type Thread, writeUser } from '../process/index.js';
+import { fileOf, inodeAt } from './paths.js';
+import { int, type Syscall, type SyscallServices } from './row.js';
+
+const NS = 1_000_000_000n;
+/** st_dev of the one file system. */
+const DEVICE = 1;
+
+function statBytes(inode: Inode, blockSize: number): Uint8Array {
+  const bytes = new Uint8Array(128);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(DEVICE), true);
+  view.setBigUint64(8, BigInt(inode.ino), true);
+  view.setUint32(16, inode.mode, true);
+  view.setUint32(20, Math.max(0, inode.links), true);
+  view.setUint32(24, inode.uid, true);
+  view.setUint32(28, inode.gid, true);
+  view.setBigUint64(32, BigInt(inode.device), true);
+  view.setBigInt64(48, BigInt(inode.size), true);
+  view.setInt32(56, blockSize, true);
+  view.setBigInt64(64, BigInt(inode.blocks), true);
+  const times = [inode.times.access, inode.times.modify, inode.times.change];
+  times.forEach((time, i) => {
+    view.setBigInt64(72 + 16 * i, time / NS, true);
+    view.setBigUint64(80 + 16 * i, time % NS, true);
+  });
+  return bytes;
+}
+
+/** STATX_BASIC_STATS. */
+const BASIC = 0x7ff;
+
+function statxBytes(inode: Inode, blockSize: number): Uint8Array {
+  const bytes = new Uint8Array(256);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, BASIC, true);
+  view.setUint32(4, blockSize, true);
+  view.setUint32(16, Math.max(0, inode.links), true);
+  view.setUint32(20, inode.uid, true);
+  view.setUint32(24, inode.gid, true);
+  view.setUint16(28, inode.mode, true);
+  view.setBigUint64(32, BigInt(inode.ino), true);
+  view.setBigUint64(40, BigInt(inode.size), true);
+  view.setBigUint64(48, BigInt(inode.blocks), true);
+  // Access, birth (not kept), change, modify.
+  const times = [inode.times.access, 0n, inode.times.change, inode.times.modify];
+  times.forEach((time, i) => {
+    view.setBigInt64(64 + 16 * i, time / NS, true);
+    view.setUint32(72 + 16 * i, Number(time % NS), true);
+  });
+  view.setUint32(128, (inode.device >>> 8) & 0xfff, true);
+  view.setUint32(132, inode.device & 0xff, true);
+  view.setUint32(140, DEVICE, true);
+  return bytes;
+}
+
+/** struct statfs of 120 bytes: tmpfs. */
+function statfsBytes({ mm, files }: SyscallServices): Uint8Array {
+  const bytes = new Uint8Array(120);
+  const view = new DataView(bytes.buffer);
+  const words = [
+    0x01021994n, // TMPFS_MAGIC
+    BigInt(mm.pageSize),
+    BigInt(Math.floor(((mm.meminfo()['MemTotal'] ?? 0) * 512) / mm.pageSize)),
+    BigInt(Math.floor(files.quota.left / mm.pageSize)),
+    BigInt(Math.floor(files.quota.left / mm.pageSize)),
+    1n << 20n,
+    1n << 20n,
+    0n,
+    255n,
+    BigInt(mm.pageSize),
+  ];
+  words.forEach((word, i) => {
+    view.setBigUint64(8 * i, word, true);
+  });
+  return bytes;
+}
+
+function* answer(
+  services: SyscallServices,
+  thread: Thread,
+  inode: Inode | number,
+  buffer: bigint,
+): MaySleep<number> {
+  if (typeof inode === 'number') return inode;
+  return yield* writeUser(services.mm, thread, buffer, statBytes(inode, services.mm.pageSize));
+}
+
+/** access(2) as root: everything but executing what nobody may execute. */
+function* access(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  mode: number,
+  flags: number,
+): MaySleep<number> {
+  if ((mode & ~7) !== 0) return -EINVAL;
+  const inode = yield* inodeAt(services, thread, dirfd, path, flags, (flags & AT_SYMLINK_NOFOLLOW) === 0);
+  if (typeof inode === 'number') return inode;
+  const refused = (mode & 1) !== 0 && (inode.mode & 0o111) === 0;
+  return refused ? -13 : 0;
+}
+
+export const statSyscalls: readonly Syscall[] = [
+  {
+    number: 43,
+    name: 'statfs',
+    args: ['string', 'pointer'],
+    *run(services, thread, [path, buffer]) {
+      const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
+      return typeof inode === 'number'
+        ? inode
+        : yield* writeUser(services.mm, thread, buffer, statfsBytes(services));
+    },
+  },
+  {
+    number: 44,
+    name: 'fstatfs',
+    args: ['fd', 'pointer'],
+    *run(services, thread, [fd, buffer]) {
+      if (fileOf(thread, fd) === undefined) return -EBADF;
+      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services));
+    },
+  },
+  {
+    number: 48,
+    name: 'faccessat',
+    args: ['fd', 'string', 'octal'],
+    *run(services, thread, [dirfd, path, mode]) {
+      return yield* access(services, thread, dirfd, path, int(mode), 0);
+    },
+  },
+  {
+    number: 79,
+    name: 'newfstatat',
+    args: ['fd', 'string', 'pointer', 'hex'],
+    *run(services, thread, [dirfd, path, buffer, flags]) {
+      const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
+      const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
+      return yield* answer(services, thread, inode, buffer);
+    },
+  },
+  {
+    number: 80,
+    name: 'fstat',
+    args: ['fd', 'pointer'],
+    *run(services, thread, [fd, buffer]) {
+      return yield* answer(services, thread, fileOf(thread, fd)?.inode ?? -EBADF, buffer);
+    },
+  },
+  {
+    number: 291,
+    name: 'statx',
+    args: ['fd', 'string', 'hex', 'hex', 'pointer'],
+    *run(services, thread, [dirfd, path, flags, mask, buffer]) {
+      if ((int(mask) & 0x80000000) !== 0) return -EINVAL;
+      const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
+      const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
+      if (typeof inode === 'number') return inode;
+      return yield* writeUser(services.mm, thread, buffer, statxBytes(inode, services.mm.pageSize));
+    },
+  },
+  {
+    number: 439,
+    name: 'faccessat2',
+    args: ['fd', 'string', 'octal', 'hex'],
+    *run(services, thread, [dirfd, path, mode, flags]) {
+      return yield* access(services, thread, dirfd, path, int(mode), int(flags));
+    },
+  },
+];

@@ -1,0 +1,448 @@
+/**
+ * System calls of the file tree: open, directories, links, names, modes, times.
+ *
+ * Ref. fs/open.c, fs/namei.c, fs/readdir.c.
+ */
+import {
+  EBADF,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENOENT,
+  ENOTDIR,
+  EPERM,
+  ERANGE,
+  type MaySleep,
+} from '../contexts/index.js';
+import {
+  AT_EMPTY_PATH,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
+  Directory,
+  type Inode,
+  O_CLOEXEC,
+  O_LARGEFILE,
+  OpenDirectory,
+  RegularFile,
+  S_IFIFO,
+  S_IFMT,
+  S_IFREG,
+  Symlink,
+} from '../fs/index.js';
+import { DescriptorLink, readUser, type Thread, writeUser } from '../process/index.js';
+import { fileOf, inodeAt, userAt, userPath } from './paths.js';
+import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
+
+const encoder = new TextEncoder();
+
+function* open(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  flags: number,
+  mode: number,
+): MaySleep<number> {
+  const at = yield* userAt(services, thread, dirfd, path);
+  if (typeof at === 'number') return at;
+  const { files, fs } = thread.process;
+  // /proc/self/fd/N and what links to it open the descriptor's own file, which may have no path.
+  const link = descriptorLink(services, at.base, at.path);
+  const file =
+    link?.open(flags) ?? services.files.open(at.base, at.path, flags & ~O_CLOEXEC, mode & ~fs.umask & 0o7777);
+  return typeof file === 'number' ? file : files.add(file, (flags & O_CLOEXEC) !== 0);
+}
+
+function descriptorLink(
+  { files }: SyscallServices,
+  base: Directory,
+  path: string,
+): DescriptorLink | undefined {
+  let inode = files.lookup(base, path, false);
+  for (let links = 0; links < 8 && inode instanceof Symlink; links++) {
+    if (inode instanceof DescriptorLink) return inode;
+    inode = inode.target.startsWith('/') ? files.lookup(files.root, inode.target, false) : -ENOENT;
+  }
+  return undefined;
+}
+
+/** getdents64: records of 8-byte multiples. */
+function* directoryEntries(
+  { mm }: SyscallServices,
+  thread: Thread,
+  directory: OpenDirectory,
+  address: bigint,
+  room: number,
+): MaySleep<number> {
+  const records: Uint8Array[] = [];
+  let used = 0;
+  let at = directory.position;
+  for (const { name, inode } of directory.listing.slice(at)) {
+    const text = encoder.encode(name);
+    const length = (19 + text.length + 1 + 7) & ~7;
+    if (used + length > room) break;
+    const record = new Uint8Array(length);
+    const view = new DataView(record.buffer);
+    view.setBigUint64(0, BigInt(inode.ino), true);
+    view.setBigUint64(8, BigInt(++at), true);
+    view.setUint16(16, length, true);
+    record[18] = inode.type >>> 12;
+    record.set(text, 19);
+    records.push(record);
+    used += length;
+  }
+  if (records.length === 0) return directory.position < directory.listing.length ? -EINVAL : 0;
+  const all = new Uint8Array(used);
+  let to = 0;
+  for (const record of records) {
+    all.set(record, to);
+    to += record.length;
+  }
+  const error = yield* writeUser(mm, thread, address, all);
+  if (error !== 0) return error;
+  directory.position = at;
+  return used;
+}
+
+function changeMode({ files }: SyscallServices, inode: Inode, mode: number): number {
+  inode.mode = (inode.mode & S_IFMT) | (mode & 0o7777);
+  files.touch(inode, 'change');
+  return 0;
+}
+
+function changeOwner({ files }: SyscallServices, inode: Inode, uid: number, gid: number): number {
+  if (uid !== -1) inode.uid = uid >>> 0;
+  if (gid !== -1) inode.gid = gid >>> 0;
+  files.touch(inode, 'change');
+  return 0;
+}
+
+function truncate({ files }: SyscallServices, inode: Inode, length: bigint): number {
+  if (inode instanceof Directory) return -EISDIR;
+  if (!(inode instanceof RegularFile)) return -EINVAL;
+  const size = offset(length);
+  if (size === undefined) return length >> 63n === 1n ? -EINVAL : -EFBIG;
+  const error = inode.truncate(size);
+  if (error === 0) files.touch(inode);
+  return error;
+}
+
+const UTIME_NOW = 0x3fffffffn;
+const UTIME_OMIT = 0x3ffffffen;
+
+function* setTimes(
+  services: SyscallServices,
+  thread: Thread,
+  inode: Inode,
+  address: bigint,
+): MaySleep<number> {
+  const now = services.clock.realtime;
+  if (address === 0n) {
+    inode.times = { access: now, modify: now, change: now };
+    return 0;
+  }
+  const bytes = yield* readUser(services.mm, thread, address, 32);
+  if (bytes === undefined) return -14;
+  const view = new DataView(bytes.buffer);
+  const times = [inode.times.access, inode.times.modify];
+  for (const i of [0, 1]) {
+    const ns = view.getBigInt64(16 * i + 8, true);
+    if (ns === UTIME_OMIT) continue;
+    if (ns === UTIME_NOW) times[i] = now;
+    else if (ns < 0n || ns >= 1_000_000_000n) return -EINVAL;
+    else times[i] = view.getBigInt64(16 * i, true) * 1_000_000_000n + ns;
+  }
+  inode.times = { access: times[0]!, modify: times[1]!, change: now };
+  return 0;
+}
+
+function* rename(
+  services: SyscallServices,
+  thread: Thread,
+  from: readonly [bigint, bigint],
+  to: readonly [bigint, bigint],
+  flags: number,
+): MaySleep<number> {
+  // RENAME_NOREPLACE only.
+  if ((flags & ~1) !== 0) return -EINVAL;
+  const source = yield* userAt(services, thread, ...from);
+  if (typeof source === 'number') return source;
+  const target = yield* userAt(services, thread, ...to);
+  if (typeof target === 'number') return target;
+  return services.files.rename(source.base, source.path, target.base, target.path, (flags & 1) !== 0);
+}
+
+export const treeSyscalls: readonly Syscall[] = [
+  {
+    number: 17,
+    name: 'getcwd',
+    args: ['pointer', 'unsigned'],
+    *run({ mm, files }, thread, [address, size]) {
+      const path = encoder.encode(`${files.pathOf(thread.process.fs.cwd)}\0`);
+      if (size < BigInt(path.length)) return -ERANGE;
+      const error = yield* writeUser(mm, thread, address, path);
+      return error === 0 ? path.length : error;
+    },
+  },
+  {
+    number: 33,
+    name: 'mknodat',
+    args: ['fd', 'string', 'octal', 'hex'],
+    *run(services, thread, [dirfd, path, mode]) {
+      const at = yield* userAt(services, thread, dirfd, path);
+      if (typeof at === 'number') return at;
+      const found = services.files.walk(at.base, at.path, false);
+      if (typeof found === 'number') return found;
+      const permissions = uint(mode) & ~thread.process.fs.umask & 0o7777;
+      const type = uint(mode) & S_IFMT;
+      if (type === S_IFIFO) return services.files.link(found, services.files.newFifo(permissions));
+      if (type === S_IFREG || type === 0)
+        return services.files.link(found, services.files.newFile(permissions));
+      return -EPERM;
+    },
+  },
+  {
+    number: 34,
+    name: 'mkdirat',
+    args: ['fd', 'string', 'octal'],
+    *run(services, thread, [dirfd, path, mode]) {
+      const at = yield* userAt(services, thread, dirfd, path);
+      if (typeof at === 'number') return at;
+      return services.files.makeDirectory(at.base, at.path, uint(mode) & ~thread.process.fs.umask & 0o7777);
+    },
+  },
+  {
+    number: 35,
+    name: 'unlinkat',
+    args: ['fd', 'string', 'hex'],
+    *run(services, thread, [dirfd, path, flags]) {
+      if ((int(flags) & ~AT_REMOVEDIR) !== 0) return -EINVAL;
+      const at = yield* userAt(services, thread, dirfd, path);
+      if (typeof at === 'number') return at;
+      return (int(flags) & AT_REMOVEDIR) !== 0
+        ? services.files.removeDirectory(at.base, at.path)
+        : services.files.unlink(at.base, at.path);
+    },
+  },
+  {
+    number: 36,
+    name: 'symlinkat',
+    args: ['string', 'fd', 'string'],
+    *run(services, thread, [target, dirfd, path]) {
+      const text = yield* userPath(services, thread, target);
+      if (typeof text === 'number') return text;
+      if (text === '') return -ENOENT;
+      const at = yield* userAt(services, thread, dirfd, path);
+      if (typeof at === 'number') return at;
+      const found = services.files.walk(at.base, at.path, false);
+      if (typeof found === 'number') return found;
+      return services.files.link(found, new Symlink(services.files.nextInode(), text));
+    },
+  },
+  {
+    number: 37,
+    name: 'linkat',
+    args: ['fd', 'string', 'fd', 'string', 'hex'],
+    *run(services, thread, [oldDirfd, oldPath, newDirfd, newPath, flags]) {
+      const bits = int(flags);
+      if ((bits & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+      const follow = (bits & AT_SYMLINK_FOLLOW) !== 0;
+      const inode = yield* inodeAt(services, thread, oldDirfd, oldPath, bits, follow);
+      if (typeof inode === 'number') return inode;
+      const at = yield* userAt(services, thread, newDirfd, newPath);
+      if (typeof at === 'number') return at;
+      if (inode instanceof Directory) return -EPERM;
+      const found = services.files.walk(at.base, at.path, false);
+      if (typeof found === 'number') return found;
+      const error = services.files.link(found, inode);
+      if (error === 0) inode.links++;
+      return error;
+    },
+  },
+  {
+    number: 38,
+    name: 'renameat',
+    args: ['fd', 'string', 'fd', 'string'],
+    *run(services, thread, [oldDirfd, oldPath, newDirfd, newPath]) {
+      return yield* rename(services, thread, [oldDirfd, oldPath], [newDirfd, newPath], 0);
+    },
+  },
+  {
+    number: 45,
+    name: 'truncate',
+    args: ['string', 'int'],
+    *run(services, thread, [path, length]) {
+      const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
+      return typeof inode === 'number' ? inode : truncate(services, inode, length);
+    },
+  },
+  {
+    number: 46,
+    name: 'ftruncate',
+    args: ['fd', 'int'],
+    run(services, thread, [fd, length]) {
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      return file.writable ? truncate(services, file.inode, length) : -EINVAL;
+    },
+  },
+  {
+    number: 47,
+    name: 'fallocate',
+    args: ['fd', 'hex', 'int', 'int'],
+    run(services, thread, [fd, mode, from, length]) {
+      const file = fileOf(thread, fd);
+      if (file?.writable !== true) return -EBADF;
+      const start = offset(from);
+      const bytes = offset(length);
+      if (start === undefined || bytes === undefined || bytes === 0) return -EINVAL;
+      // FALLOC_FL_KEEP_SIZE changes nothing: holes are filled when they are written.
+      if (int(mode) === 1) return 0;
+      if (int(mode) !== 0 || !(file.inode instanceof RegularFile)) return -95;
+      return start + bytes > file.inode.size ? truncate(services, file.inode, from + length) : 0;
+    },
+  },
+  {
+    number: 49,
+    name: 'chdir',
+    args: ['string'],
+    *run(services, thread, [path]) {
+      const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
+      if (typeof inode === 'number') return inode;
+      if (!(inode instanceof Directory)) return -ENOTDIR;
+      thread.process.fs.cwd = inode;
+      return 0;
+    },
+  },
+  {
+    number: 50,
+    name: 'fchdir',
+    args: ['fd'],
+    run(_services, thread, [fd]) {
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      if (!(file.inode instanceof Directory)) return -ENOTDIR;
+      thread.process.fs.cwd = file.inode;
+      return 0;
+    },
+  },
+  {
+    number: 52,
+    name: 'fchmod',
+    args: ['fd', 'octal'],
+    run(services, thread, [fd, mode]) {
+      const file = fileOf(thread, fd);
+      return file === undefined ? -EBADF : changeMode(services, file.inode, uint(mode));
+    },
+  },
+  {
+    number: 53,
+    name: 'fchmodat',
+    args: ['fd', 'string', 'octal'],
+    *run(services, thread, [dirfd, path, mode]) {
+      const inode = yield* inodeAt(services, thread, dirfd, path, 0, true);
+      return typeof inode === 'number' ? inode : changeMode(services, inode, uint(mode));
+    },
+  },
+  {
+    number: 54,
+    name: 'fchownat',
+    args: ['fd', 'string', 'int', 'int', 'hex'],
+    *run(services, thread, [dirfd, path, uid, gid, flags]) {
+      const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
+      const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
+      return typeof inode === 'number' ? inode : changeOwner(services, inode, int(uid), int(gid));
+    },
+  },
+  {
+    number: 55,
+    name: 'fchown',
+    args: ['fd', 'int', 'int'],
+    run(services, thread, [fd, uid, gid]) {
+      const file = fileOf(thread, fd);
+      return file === undefined ? -EBADF : changeOwner(services, file.inode, int(uid), int(gid));
+    },
+  },
+  {
+    number: 56,
+    name: 'openat',
+    args: ['fd', 'string', 'hex', 'octal'],
+    *run(services, thread, [dirfd, path, flags, mode]) {
+      return yield* open(services, thread, dirfd, path, int(flags) & ~O_LARGEFILE, uint(mode));
+    },
+  },
+  {
+    number: 61,
+    name: 'getdents64',
+    args: ['fd', 'pointer', 'unsigned'],
+    *run(services, thread, [fd, address, room]) {
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      if (!(file instanceof OpenDirectory)) return -ENOTDIR;
+      return yield* directoryEntries(services, thread, file, address, Math.min(uint(room), 1 << 20));
+    },
+  },
+  {
+    number: 78,
+    name: 'readlinkat',
+    args: ['fd', 'string', 'pointer', 'unsigned'],
+    *run(services, thread, [dirfd, path, address, room]) {
+      if (int(room) <= 0) return -EINVAL;
+      const inode = yield* inodeAt(services, thread, dirfd, path, AT_EMPTY_PATH, false);
+      if (typeof inode === 'number') return inode;
+      if (!(inode instanceof Symlink)) return -EINVAL;
+      const text = encoder.encode(inode.target).subarray(0, int(room));
+      const error = yield* writeUser(services.mm, thread, address, text);
+      return error === 0 ? text.length : error;
+    },
+  },
+  {
+    number: 88,
+    name: 'utimensat',
+    args: ['fd', 'string', 'pointer', 'hex'],
+    *run(services, thread, [dirfd, path, times, flags]) {
+      if (path === 0n) {
+        const file = fileOf(thread, dirfd);
+        return file === undefined ? -EBADF : yield* setTimes(services, thread, file.inode, times);
+      }
+      const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
+      const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
+      return typeof inode === 'number' ? inode : yield* setTimes(services, thread, inode, times);
+    },
+  },
+  {
+    number: 166,
+    name: 'umask',
+    args: ['octal'],
+    run(_services, thread, [mask]) {
+      const { fs } = thread.process;
+      const before = fs.umask;
+      fs.umask = uint(mask) & 0o777;
+      return before;
+    },
+  },
+  {
+    number: 276,
+    name: 'renameat2',
+    args: ['fd', 'string', 'fd', 'string', 'hex'],
+    *run(services, thread, [oldDirfd, oldPath, newDirfd, newPath, flags]) {
+      return yield* rename(services, thread, [oldDirfd, oldPath], [newDirfd, newPath], int(flags));
+    },
+  },
+  ...(['sync', 'fsync', 'fdatasync'] as const).map(
+    (name, i): Syscall => ({
+      number: 81 + i,
+      name,
+      args: i === 0 ? [] : ['fd'],
+      // Nothing is kept anywhere but in memory.
+      run: (_services, thread, [fd]) => (i > 0 && fileOf(thread, fd) === undefined ? -EBADF : 0),
+    }),
+  ),
+  {
+    number: 223,
+    name: 'fadvise64',
+    args: ['fd', 'int', 'int', 'int'],
+    run: (_services, thread, [fd]) => (fileOf(thread, fd) === undefined ? -EBADF : 0),
+  },
+];
