@@ -362,7 +362,7 @@ describe('AT', () => {
       mrs x2, par_el1
       svc #0`;
     runUnder(machine, text, { el: 1 });
-    expect(machine.cpu.readX(1)).toBe((0xf0n << 56n) | BigInt(DATA) | (1n << 11n));
+    expect(machine.cpu.readX(1)).toBe((0xf0n << 56n) | BigInt(DATA) | (1n << 9n) | (1n << 11n));
     expect(machine.cpu.readX(2)).toBe(1n | (0x0fn << 1n) | (1n << 11n));
   });
 });

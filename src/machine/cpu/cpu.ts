@@ -23,8 +23,16 @@ import { Mmu, type RegimeConfig, regimeOf, TRANSLATION_CELLS } from '../mmu/inde
 import type { StopReason } from '../stop.js';
 import type { Supervisor } from '../supervisor.js';
 import type { CpuEnvironment } from './environment.js';
-import { ExceptionClass, GuestException, LOWER_CLASSES, undefinedInstruction } from './exception.js';
+import {
+  ExceptionClass,
+  GuestException,
+  ISS_CM,
+  ISS_S1PTW,
+  LOWER_CLASSES,
+  undefinedInstruction,
+} from './exception.js';
 import { anythingPending, InterruptLine, type PendingInterrupt, pendingInterrupt } from './interrupts.js';
+import { loadStoreSyndrome } from './load-store-syndrome.js';
 import { MemoryAccess } from './memory-access.js';
 import { PointerAuthentication } from './pointer-authentication.js';
 import { Pstate } from './pstate.js';
@@ -281,6 +289,11 @@ export class Cpu {
     return this.cells.bit(SCR_EL3, SCR.NS) || this.cells.bit(SCR_EL3, SCR.EEL2);
   }
 
+  /** The levels below EL3 are in Non-secure state. */
+  get isNonSecure(): boolean {
+    return !this.environment.hasEl3 || this.cells.bit(SCR_EL3, SCR.NS);
+  }
+
   hcrBit(bit: number): boolean {
     return this.el2Enabled && this.cells.bit(HCR_EL2, bit);
   }
@@ -446,7 +459,7 @@ export class Cpu {
     let ec = exception.exceptionClass;
     if (target === from && LOWER_CLASSES.has(ec)) ec++;
     // Every A64 instruction is 32 bits: IL is 1.
-    const esr = BigInt(ec * 2 ** 26 + 2 ** 25 + exception.iss);
+    const esr = BigInt(ec * 2 ** 26 + 2 ** 25 + this.#issOf(exception, target));
     this.cells.set(ESR_OF[target]!, esr);
     const again = pc === this.#vector;
     if (!again) this.lastException = { ec, esr, pc, far: exception.vaddress ?? 0n };
@@ -462,6 +475,16 @@ export class Cpu {
     this.#storm = 0;
     this.stop ??= { kind: 'request' };
     return false;
+  }
+
+  /** The syndrome; a stage 2 abort of an access that EL2 might emulate describes it. */
+  #issOf({ exceptionClass, iss, ipaddress }: GuestException, target: 1 | 2 | 3): number {
+    const describes =
+      target === 2 &&
+      ipaddress !== undefined &&
+      exceptionClass === ExceptionClass.DataAbort &&
+      (iss & (ISS_S1PTW | ISS_CM)) === 0;
+    return describes ? iss | loadStoreSyndrome(this.instruction) : iss;
   }
 
   /** An interrupt or SError: `offset` 0x80 IRQ, 0x100 FIQ, 0x180 SError; `syndrome` goes to ESR for SError. */

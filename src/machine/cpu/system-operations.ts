@@ -134,7 +134,8 @@ function translate(cpu: Cpu, name: string, va: bigint): void {
   } else {
     const page = BigInt(result.pa - (result.pa % 4096));
     const shareability = result.type === 'device' ? 2 : result.shareability;
-    par = page | (BigInt(shareability) << 7n) | (1n << 11n) | (BigInt(result.attributes) << 56n);
+    const nonSecure = form.regime !== 'el3' && cpu.isNonSecure ? 1n << 9n : 0n;
+    par = page | (BigInt(shareability) << 7n) | nonSecure | (1n << 11n) | (BigInt(result.attributes) << 56n);
   }
   cpu.cells.set(PAR_EL1, par);
 }
