@@ -48,13 +48,26 @@ export function structureElement(count: number): OperandKind<Shape> {
   };
 }
 
-/** Takes `[<Xn|SP>]` in front of a post-index. */
+/** Takes `[<Xn|SP>]`, the whole operand or what stands in front of a post-index. */
 function takeBase(cursor: OperandCursor): number | Mismatch {
   const memory = takeMemory(cursor);
   if (memory instanceof Mismatch) return memory;
   if (memory.offset !== undefined || memory.writeback) return new Mismatch(memory.span, 'expected [base]');
   return memory.base.number;
 }
+
+/** `[<Xn|SP>]`, without any offset. */
+export const memPlain: OperandKind<'reg'> = {
+  shape: 'reg',
+  syntax: '[<Xn|SP>]',
+  fields: ['Rn'],
+  decode: (f) => baseSlot(f['Rn']!),
+  print: (f) => `[${gprName(f['Rn']!, 64, 'sp')}]`,
+  parse(cursor) {
+    const Rn = takeBase(cursor);
+    return Rn instanceof Mismatch ? Rn : { Rn };
+  },
+};
 
 /** `[<Xn|SP>], #<bytes>`: the bytes follow from the operands to the left. */
 export function memPostBytes(bytesOf: (f: Fields) => number): OperandKind<'reg'> {

@@ -60,7 +60,7 @@ function placeInRegisters({ count, register, element, interleaved }: Layout, j: 
 function load<T extends Words>(b: Builder<T>, l: Layout, memory: readonly T['q'][], first: T['vreg']): void {
   for (let r = 0; r < l.count; r++) {
     const value = gathered(b, `ld ${l.name} ${r}`, memory, (k) =>
-      k < l.register ? placeInMemory(l, r, k) : 0,
+      k < l.register ? placeInMemory(l, r, k) : -1,
     );
     b.writeV(l.register === 16 ? 128 : 64, b.nextV(first, r), value);
   }
@@ -73,7 +73,7 @@ function store<T extends Words>(b: Builder<T>, l: Layout, first: T['vreg']): T['
   const total = l.count * l.register;
   return Array.from({ length: Math.ceil(total / 16) }, (_, v) =>
     gathered(b, `st ${l.name} ${v}`, registers, (i) =>
-      16 * v + i < total ? placeInRegisters(l, 16 * v + i) : 0,
+      16 * v + i < total ? placeInRegisters(l, 16 * v + i) : -1,
     ),
   );
 }

@@ -8,8 +8,7 @@
  * Ref. DDI 0487, C7.2 "LD2 (multiple structures)" and its kin; J1.3 Mem.
  */
 import type { Access, Builder, Words } from '../builder.js';
-import { memBase } from '../operands/memory-register.js';
-import { memPostBytes, memPostRegister } from '../operands/simd-structures.js';
+import { memPlain, memPostBytes, memPostRegister } from '../operands/simd-structures.js';
 import type { Fields, OperandKind } from '../row.js';
 import { plainAccess } from './load-store-semantics.js';
 import { pattern, zeros } from './simd-common.js';
@@ -28,7 +27,7 @@ export function structureMemory(
   mode: StructureMode,
   bytesOf: (f: Fields) => number,
 ): OperandKind<'reg'> | OperandKind<{ base: 'reg'; index: 'reg' }> {
-  if (mode === 'plain') return memBase('Rn');
+  if (mode === 'plain') return memPlain;
   return mode === 'immediate' ? memPostBytes(bytesOf) : memPostRegister;
 }
 
@@ -66,8 +65,8 @@ export function structureAddress<T extends Words>(
 }
 
 /**
- * Sixteen bytes out of up to four vectors: byte i is byte `from(i)` of them all in a row. The sources are
- * named; `name` is the pattern's.
+ * Sixteen bytes out of up to four vectors: byte i is byte `from(i)` of them all in a row, or any where
+ * that is negative. The sources are named; `name` is the pattern's.
  */
 export function gathered<T extends Words>(
   b: Builder<T>,
@@ -77,7 +76,9 @@ export function gathered<T extends Words>(
 ): T['q'] {
   const wanted = pattern(name, from);
   const first = wanted[0]!;
-  if (first % 16 === 0 && wanted.every((byte, i) => byte === first + i)) return sources[first / 16]!;
+  if (first % 16 === 0 && wanted.every((byte, i) => byte < 0 || byte === first + i)) {
+    return sources[first / 16]!;
+  }
   const pairs: T['q'][] = [];
   for (let at = 0; at < sources.length; at += 2) {
     const inPair = pattern(`${name}/${at}`, (i) => {
