@@ -27,6 +27,46 @@ function command(args: string[], files: Readonly<Record<string, string>> = {}) {
   return { status, out };
 }
 
+interface StructureVector {
+  readonly id: number;
+  readonly code: readonly string[];
+  readonly in: {
+    readonly x?: Readonly<Record<string, string>>;
+    readonly sp?: string;
+    readonly tags?: readonly (readonly [address: string, digits: string])[];
+  };
+  readonly out: { readonly exc?: unknown; readonly tfsr_el1?: string; readonly tfsre0_el1?: string };
+}
+
+const vectorOf = (cases: readonly string[], id: number): StructureVector =>
+  JSON.parse(cases.find((line) => line.startsWith(`{"id":${id},`))!) as StructureVector;
+
+/**
+ * A structure load or store of more than 32 bytes that QEMU 10.0 let pass: the helper that checks tags is
+ * told the size in five bits (target/arm/internals.h, MTEDESC.SIZEM1; older and newer versions have more), so
+ * that of 48 bytes it looks at 16. The architecture checks every byte (DDI 0487, D10.4), and so do we.
+ */
+function checkedInPartByQemu({ code, in: given, out }: StructureVector): boolean {
+  const word = Number.parseInt(code[0]!, 16);
+  const isMultiple = (word & 0xbf20_0000) >>> 0 === 0x0c00_0000;
+  if (!isMultiple || out.exc !== undefined || (out.tfsr_el1 ?? out.tfsre0_el1) !== undefined) return false;
+  const registers = [4, 0, 4, 0, 3, 0, 3, 1, 2, 0, 2][(word >>> 12) & 15] ?? 0;
+  const bytes = registers * ((word >>> 30) & 1 ? 16 : 8);
+  const rn = (word >>> 5) & 31;
+  const pointer = BigInt(`0x${rn === 31 ? (given.sp ?? '41003f00') : (given.x?.[rn] ?? '0')}`);
+  const address = Number(pointer & 0xffff_ffffn);
+  const mismatch = (at: number) => {
+    for (const [base, digits] of given.tags ?? []) {
+      const digit = digits[Math.floor((at - Number.parseInt(base, 16)) / 16)];
+      if (digit !== undefined) return BigInt(`0x${digit}`) !== ((pointer >> 56n) & 15n);
+    }
+    return ((pointer >> 56n) & 15n) !== 0n;
+  };
+  const looked = ((bytes - 1) & 31) + 1;
+  const all = Array.from({ length: bytes }, (_, i) => address + i);
+  return bytes > 32 && all.some(mismatch) && !all.slice(0, looked).some(mismatch);
+}
+
 describe('conformance', () => {
   it('holds for a sample of every integer, memory, tag and system class', () => {
     const result = runVectors([{ name: SAMPLE, lines: lines(SAMPLE) }]);
@@ -45,6 +85,16 @@ describe('conformance', () => {
     expect(result.failures.slice(0, 5)).toEqual([]);
     expect(result).toMatchObject({ failed: 0, unsupported: 0 });
     expect(result.total).toBeGreaterThan(9000);
+  });
+
+  it.skipIf(!existsSync(VECTORS))('holds for floating point and SIMD [needs ../shared/vectors]', () => {
+    const cases = ['fp', 'simd', 'vldst', 'crypto'].flatMap((c) => lines(join(VECTORS, `${c}.jsonl`)));
+    const result = runVectors(cases);
+    const unexplained = result.failures.filter(({ id }) => !checkedInPartByQemu(vectorOf(cases, id)));
+    expect(unexplained.slice(0, 5)).toEqual([]);
+    expect(result.unsupported).toBe(0);
+    expect(result.passed).toBeGreaterThan(2000);
+    expect(result.failures.length).toBeLessThan(10);
   });
 
   it('notices every kind of difference', () => {
