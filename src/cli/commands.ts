@@ -6,6 +6,7 @@ import { conformCommand } from './conform.js';
 import { demoCommand } from './demo.js';
 import { disasmCommand } from './disasm.js';
 import { dtcCommand } from './dtc.js';
+import { fuzzCommand } from './fuzz.js';
 import { isaCommand } from './isa.js';
 import { runCommand } from './run.js';
 import { tagStorageCommand } from './tag-storage.js';
@@ -19,5 +20,6 @@ export const COMMANDS: readonly Command[] = [
   tagStorageCommand,
   isaCommand,
   conformCommand,
+  fuzzCommand,
   benchCommand,
 ];

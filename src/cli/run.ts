@@ -76,7 +76,8 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
                                serial line and semihosting are standard output
   --el 1|2|3                   exception level of a bare program (default 1)
   --tcf none|sync|async|asymm  tag checks from the start (default: sync for .s, none for ELF)
-  --engine evaluate|auto       execution engine
+  --engine evaluate|interpret|auto
+                               execution engine (all give the same results; default auto)
   --caches off|model           write-back data and tag caches with seeded eviction (default off)
   --seed N                     all randomness (default 0)
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
@@ -364,7 +365,8 @@ function concludeProcess(end: ProcessEnd, format: 'text' | 'json', io: CommandIo
     );
   } else {
     const where = info.fault ? ` at 0x${untagged(info.address).toString(16)}` : '';
-    io.stderr(`mtemu: the program was killed by ${info.signal} (${info.codeName})${where}\n`);
+    const reason = info.reason === undefined ? '' : `: ${info.reason}`;
+    io.stderr(`mtemu: the program was killed by ${info.signal} (${info.codeName})${where}${reason}\n`);
   }
   return 128 + info.signo;
 }

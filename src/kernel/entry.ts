@@ -4,7 +4,7 @@
  * Ref. arch/arm64/kernel/{entry-common,syscall,traps}.c, arch/arm64/mm/fault.c.
  */
 
-import { footprintOf } from '../../isa/index.js';
+import { explainUndefined, footprintOf } from '../../isa/index.js';
 import { untagged, VA } from '../base/index.js';
 import { ExceptionClass, type Machine } from '../machine/index.js';
 import {
@@ -111,7 +111,8 @@ export class UserEntry {
       }
       case 'undefined':
         if (!this.#emulated(thread, pc)) {
-          this.#force(thread, signalInfo('SIGILL', 'ILL_ILLOPC', pc), esr, pc);
+          const info = signalInfo('SIGILL', 'ILL_ILLOPC', pc);
+          this.#force(thread, { ...info, reason: this.#whyUndefined(thread.process, pc) }, esr, pc);
         }
         return;
       case 'signal':
@@ -172,6 +173,13 @@ export class UserEntry {
     if (Number(esr >> 26n) !== ExceptionClass.DataAbort) return false;
     const word = this.#wordAt(process, pc);
     return word !== undefined && footprintOf(word)?.tags === true;
+  }
+
+  #whyUndefined(process: Process, pc: VA): string {
+    const word = this.#wordAt(process, pc);
+    if (word === undefined) return 'the instruction cannot be read';
+    const features: ReadonlySet<string> = this.#machine.features;
+    return explainUndefined(word, { hasFeature: (feature) => features.has(feature), el: 0 });
   }
 
   #wordAt(process: Process, pc: VA): number | undefined {

@@ -42,6 +42,7 @@ describe('exit status', () => {
       ['        mov x0, #0\n        ldr x0, [x0]\n', 139, 'SIGSEGV (SEGV_MAPERR) at 0x0'],
       ['        adr x0, .\n        str x0, [x0]\n', 139, 'SIGSEGV (SEGV_ACCERR) at 0x'],
       ['        udf #0\n', 132, 'SIGILL'],
+      ['        ldgm x0, [x1]\n', 132, "'ldgm x0, [x1]' (0xd9e00020)"],
       ['        brk #1\n', 133, 'SIGTRAP'],
       [
         '        mov x0, sp\n        add x0, x0, #1\n        mov sp, x0\n        ldr x1, [sp]\n',

@@ -28,6 +28,8 @@ export interface SignalInfo {
   readonly raw?: Uint8Array;
   /** Made only if the signal kills. */
   readonly report?: () => TagFaultReport;
+  /** Why, in words that si_code has no room for: `it needs FEAT_SVE, which this machine has not`. */
+  readonly reason?: string;
 }
 
 const CODE_NAMES: readonly SignalCodeName[] = ['SI_USER', 'SI_KERNEL', 'SI_QUEUE', 'SI_TIMER', 'SI_TKILL'];
