@@ -24,6 +24,8 @@ export interface Frame {
   readonly topMask: Code;
   readonly half: Code;
   readonly checks: Code;
+  /** Counts a tag check that passed. */
+  countTagCheck(): Code;
   /** i32: fuel left when the instruction is done. */
   readonly fuel: number;
   local(type: ValueType): number;
@@ -49,21 +51,23 @@ export const LoopLocal = {
   tlb: 6,
   checks: 7,
   entry: 8,
-  page: 9,
-  target: 10,
-  dataContext: 11,
-  fetchContext: 12,
-  topMask: 13,
-  half: 14,
+  /** Tag checks that passed in the loop itself. */
+  tagChecks: 9,
+  page: 10,
+  target: 11,
+  dataContext: 12,
+  fetchContext: 13,
+  topMask: 14,
+  half: 15,
 } as const;
 
 export const LOOP_LOCALS: readonly ValueType[] = [
-  ...new Array<ValueType>(7).fill(ValueType.i32),
+  ...new Array<ValueType>(8).fill(ValueType.i32),
   ...new Array<ValueType>(6).fill(ValueType.i64),
 ];
 /** Temporaries of the loop: this many i32, then as many i64. */
-export const LOOP_TEMPORARIES = 8;
-const FIRST_I32 = 15;
+export const LOOP_TEMPORARIES = 16;
+const FIRST_I32 = 16;
 const FIRST_I64 = FIRST_I32 + LOOP_TEMPORARIES;
 
 export const NEXT = new Label('next');
@@ -111,6 +115,10 @@ export class LoopFrame implements Frame {
     return [local.set(LoopLocal.target, target), local.set(LoopLocal.btype, btype), br(JUMP)];
   }
 
+  countTagCheck(): Code {
+    return local.set(LoopLocal.tagChecks, i32.add(local.get(LoopLocal.tagChecks), i32.const(1)));
+  }
+
   /** On to the instruction that follows. */
   static advance(): Code {
     const next = i32.add(local.get(LoopLocal.record), i32.const(RECORD_BYTES));
@@ -133,6 +141,11 @@ export class FunctionFrame implements Frame {
   readonly half = cellI64(this.cpu, Cell.HALF);
   readonly checks = cellI32(this.cpu, Cell.CHECKS);
   readonly locals: ValueType[] = [];
+
+  countTagCheck(): Code {
+    const sum = i32.add(cellI32(this.cpu, Cell.TAG_CHECKS), i32.const(1));
+    return i32.store(local.get(this.cpu), sum, STATE + Cell.TAG_CHECKS);
+  }
 
   get guarded(): Code {
     throw new Unsupported('a branch outside the loop');

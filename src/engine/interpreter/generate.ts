@@ -51,6 +51,7 @@ const HOT: ReadonlySet<Row['class']> = new Set([
   'data-processing-register',
   'branch',
   'load-store',
+  'mte',
   'system',
 ]);
 
@@ -109,6 +110,11 @@ function exit(reason: number, pc: Code): Code {
   return [
     i64.store(cpu, pc, STATE + Cell.PC),
     i32.store(cpu, get(LoopLocal.fuel), STATE + Cell.FUEL),
+    i32.store(
+      cpu,
+      i32.add(get(LoopLocal.tagChecks), cellI32(LoopLocal.cpu, Cell.TAG_CHECKS)),
+      STATE + Cell.TAG_CHECKS,
+    ),
     giveBack(i32.const(reason)),
   ];
 }

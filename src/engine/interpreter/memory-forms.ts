@@ -67,12 +67,6 @@ export class MemoryFormBuilder extends FormBuilder {
     return this.frame.failIf(i32.and(i32.xor(nibble, tag), i32.const(15)));
   }
 
-  #countTagCheck(): Code {
-    const cpu = local.get(this.frame.cpu);
-    const sum = i32.add(i32.load(cpu, STATE + Cell.TAG_CHECKS), i32.const(1));
-    return i32.store(cpu, sum, STATE + Cell.TAG_CHECKS);
-  }
-
   /** The check of `bytes` bytes, which are in one page. `split`: elements may cross granules. */
   #checkTags(probe: Probe, bytes: number, elements: number, aligned: boolean): void {
     const addend = this.frame.local(ValueType.i32);
@@ -84,7 +78,7 @@ export class MemoryFormBuilder extends FormBuilder {
     const check: Code = [
       this.#compareTag(probe, low, addend),
       maybeCrosses ? when(crosses, this.#compareTag(probe, last, addend)) : [],
-      this.#countTagCheck(),
+      this.frame.countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
     const found = local.set(addend, i32.load(local.get(probe.entry), TABLE[probe.table] + TAG_ADDEND));
@@ -379,6 +373,7 @@ export class MemoryFormBuilder extends FormBuilder {
 
   /** IRG. Ref. TagUnit.random. */
   randomTag(exclude: Value): Value {
+    this.isRare = true;
     const cpu = local.get(this.frame.cpu);
     const excluded = this.keep32(i32.or(i32.and(exclude.low(), i32.const(0xffff)), this.#exclude()));
     const tag = this.keep32(i32.const(0));
