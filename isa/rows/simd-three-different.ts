@@ -7,15 +7,7 @@
  * Ref. DDI 0487, C4.1 "Advanced SIMD three different", "Advanced SIMD scalar three different".
  */
 import type { Builder, LaneSize, Words } from '../builder.js';
-import {
-  BYTES_Q,
-  DOUBLES_Q,
-  LANES_BHS,
-  LANES_HS,
-  scalar,
-  WIDE_BHS,
-  WIDE_HS,
-} from '../operands/simd-arrangements.js';
+import { BYTES_Q, LANES_BHS, LANES_HS, scalar, WIDE_BHS, WIDE_HS } from '../operands/simd-arrangements.js';
 import { only, V } from '../operands/vector-registers.js';
 import { defineRow, type Row } from '../row.js';
 import { type Bits, constant, halfNames, narrowOf, writeHalf } from './simd-common.js';
@@ -242,24 +234,6 @@ export const rows: readonly Row[] = [
         out = b.setLane(16, out, b.imm(lane), b.getLane(64, one, b.imm(0)));
       }
       b.writeV(128, rd, out);
-    },
-  }),
-  defineRow({
-    ...shared,
-    id: 'PMULL_asimddiff_d',
-    name: halfNames('pmull'),
-    pattern: '0 Q 0 01110 11 1 Rm:5 1110 00 Rn:5 Rd:5',
-    class: 'crypto',
-    feature: 'FEAT_PMULL',
-    statics: ['Q'],
-    summary: 'Polynomial multiply long of doublewords',
-    arm: 'C7.2 PMULL, PMULL2',
-    operands: { rd: V('Rd', only('1q')), rn: V('Rn', DOUBLES_Q), rm: V('Rm', DOUBLES_Q) },
-    execute: (b, { rd, rn, rm }, { Q }) => {
-      b.checkFPAdvSIMDEnabled();
-      const n = b.getLane(64, b.readV(128, rn), b.imm(Q));
-      const m = b.getLane(64, b.readV(128, rm), b.imm(Q));
-      b.writeV(128, rd, b.polynomialProduct(n, m));
     },
   }),
 ];
