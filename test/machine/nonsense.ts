@@ -8,13 +8,15 @@ import {
   type Cpu,
   createMachine,
   type Machine,
+  type MachineConfig,
   Pl011,
   TagControllerDevice,
 } from '../../src/machine/index.js';
 import { CODE, DATA, DRAM, Tables } from './support.js';
 
 /** The machine of a seed: EL2 and EL3 there or not. */
-export function nonsenseMachine(seed: number): Machine {
+/** `more` adds to or replaces what the seed decides. */
+export function nonsenseMachine(seed: number, more: Partial<MachineConfig> = {}): Machine {
   return createMachine({
     banks: [
       { base: DRAM, size: 0x1000000 },
@@ -39,6 +41,7 @@ export function nonsenseMachine(seed: number): Machine {
         interleave: seed % 2 ? 2 : 1,
       },
     ],
+    ...more,
   });
 }
 

@@ -200,7 +200,10 @@ export const COMPUTED: Readonly<Record<string, ComputedRegister>> = {
   // OSLM = 10: the OS lock is implemented; its state is the cell of OSLSR. Locked out of reset it is not here.
   oslsr_el1: { read: (cpu, _row, cell) => 8n | (cpu.cells.get(cell) & 2n) },
   oslar_el1: {
-    write: always((cpu, value) => cpu.cells.set(cellOf('oslsr_el1'), (value & 1n) << 1n)),
+    write: always((cpu, value) => {
+      cpu.cells.set(cellOf('oslsr_el1'), (value & 1n) << 1n);
+      cpu.cellWritten(cellOf('oslsr_el1'));
+    }),
   },
   dbgclaimset_el1: {
     read: () => 0xffn,

@@ -22,6 +22,7 @@ import type { MemorySystem } from '../memory/memory-system.js';
 import { Mmu, type RegimeConfig, regimeOf, TRANSLATION_CELLS } from '../mmu/index.js';
 import type { StopReason } from '../stop.js';
 import type { Supervisor } from '../supervisor.js';
+import { DEBUG_CELLS, DebugUnit } from './debug.js';
 import type { CpuEnvironment } from './environment.js';
 import {
   ExceptionClass,
@@ -85,6 +86,7 @@ export class Cpu {
   readonly tags: TagUnit;
   readonly pac: PointerAuthentication;
   readonly access: MemoryAccess;
+  readonly debug: DebugUnit;
   readonly system: SystemAccess;
   supervisor: Supervisor | undefined;
 
@@ -176,6 +178,8 @@ export class Cpu {
     this.tags = new TagUnit(this);
     this.pac = new PointerAuthentication(this);
     this.access = new MemoryAccess(this);
+    this.debug = new DebugUnit(this);
+    this.mmu.isPageWatched = (low, high) => this.debug.isPageWatched(low, high);
     this.system = new SystemAccess(this);
     this.refreshContext();
   }
@@ -309,6 +313,7 @@ export class Cpu {
     if (translation) this.mmu.configurationChanged();
     if (translation || CONTEXT_CELLS.has(cell)) this.refreshContext();
     if (TIMER_CELLS.has(cell)) this.attention();
+    if (DEBUG_CELLS.has(cell)) this.debug.registersChanged();
   }
 
   /** AArch64.AllocationTagAccessIsEnabled. */
@@ -354,7 +359,7 @@ export class Cpu {
     this.nAA = cells.bit(sctlr, SCTLR.nAA);
     this.spChecked = cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA);
     this.fpTrap = this.#fpTrapTarget();
-    if (anythingPending(this)) this.attention();
+    if (anythingPending(this) || this.debug?.isOn === true) this.attention();
   }
 
   // ---- asynchronous events -------------------------------------------------------------------------
@@ -399,10 +404,19 @@ export class Cpu {
    */
   service(): void {
     const next = this.pollTimers();
-    this.deadline = this.steps + next;
+    this.deadline = this.steps + (this.debug.isOn ? 1 : next);
+    const step = this.debug.pendingStep();
+    if (step !== undefined) {
+      this.takeException(step, this.pc);
+      return;
+    }
     const taken = pendingInterrupt(this);
-    if (taken === undefined) return;
-    this.takeInterrupt(taken);
+    if (taken !== undefined) {
+      this.takeInterrupt(taken);
+      return;
+    }
+    const breakpoint = this.debug.isOn ? this.debug.beforeInstruction() : undefined;
+    if (breakpoint !== undefined) this.takeException(breakpoint, this.pc);
   }
 
   takeInterrupt({ kind, isVirtual, target, offset }: PendingInterrupt): void {
@@ -446,6 +460,7 @@ export class Cpu {
     let target: 1 | 2 | 3 = el === 0 ? 1 : el;
     if (exception.target !== undefined && exception.target > target) target = exception.target;
     if (el === 0 && target === 1 && this.hcrBit(HCR.TGE)) target = 2;
+    if (exception.exceptionClass === ExceptionClass.SoftwareBreakpoint && el < 2) target = this.debug.target;
     return target;
   }
 
@@ -454,6 +469,7 @@ export class Cpu {
    * Gives true if execution goes on at the vector, false if a supervisor handles it (see supervisor.ts).
    */
   takeException(exception: GuestException, pc: bigint): boolean {
+    if (!exception.returnsToNext) this.debug.stepNotDone();
     const target = this.#targetOf(exception);
     const from = this.pstate.el;
     let ec = exception.exceptionClass;
@@ -538,7 +554,9 @@ export class Cpu {
     const spsr = cells.get(SPSR_OF[el]!);
     const elr = link ?? this.exceptionLink;
     const target = this.#returnTarget(spsr, el);
+    const step = target === undefined ? 0 : this.#debugStep(el, target, spsr);
     this.nzcv = pstate.restore(spsr);
+    pstate.ss = step;
     if (target === undefined) {
       pstate.il = 1;
       pstate.btype = 0;
@@ -551,6 +569,10 @@ export class Cpu {
     this.event = true;
     this.refreshContext();
     this.pc = this.branchAddress(elr);
+  }
+
+  #debugStep(from: ExceptionLevel, to: ExceptionLevel, spsr: bigint): number {
+    return this.debug.stepAfterReturn(from, (this.pstate.daif & 8) !== 0, to, spsr);
   }
 
   #returnTarget(spsr: bigint, from: ExceptionLevel): ExceptionLevel | undefined {

@@ -288,6 +288,10 @@ export class MemoryAccess {
         this.#piece(next, bytes - room, false, access, kind, reportWrite, alsoWrite);
       }
     }
+    const cpu = this.#cpu;
+    const user = cpu.isUser || (access.unprivileged === true && cpu.userContext !== cpu.dataContext);
+    const isStore = kind === TlbKind.write;
+    cpu.debug.checkAccess(va, bytes * count, !isStore, isStore || alsoWrite, user);
   }
 
   #piece(
@@ -559,6 +563,7 @@ export class MemoryAccess {
     // A second fill may have replaced the first entry only if it is the same slot, which it is not.
     const taggedFirst = this.#isTagged(first);
     if (zeroData) {
+      this.#cpu.debug.checkAccess(va, granules * GRANULE, false, true, this.#cpu.isUser);
       this.#requireBacked(va, pa);
       this.#zero(pa, GRANULE, this.#isCacheable(first));
     }
@@ -587,6 +592,7 @@ export class MemoryAccess {
     const entry = this.#translate(va, TlbKind.write);
     const pa = this.#physical(va, entry);
     this.#requireBacked(va, pa);
+    this.#cpu.debug.checkAccess(va, GRANULE, false, true, this.#cpu.isUser);
     const cacheable = this.#isCacheable(entry);
     this.#memory.store(pa, 8, first, cacheable);
     this.#memory.store(pa + 8, 8, second, cacheable);
@@ -626,6 +632,7 @@ export class MemoryAccess {
     const pa = this.#physical(at, entry);
     if (zero) {
       if (!this.#memory.isBacked(pa, 64)) throw this.#externalAbort(va, true);
+      this.#cpu.debug.checkAccess(at, 64, false, true, this.#cpu.isUser);
       this.#zero(pa, 64, this.#isCacheable(entry));
     }
     if (tag !== undefined && this.#isTagged(entry)) {

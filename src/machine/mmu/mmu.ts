@@ -105,6 +105,8 @@ export class Mmu {
   }
 
   onContextsChanged: () => void = () => {};
+  /** Whether the page of a virtual address (in halves) has a watchpoint. */
+  isPageWatched: (low: number, high: number) => boolean = () => false;
 
   /** Drops translations of [VA, VA + bytes) in every context. */
   flushRange(va: bigint, bytes: number): void {
@@ -157,6 +159,8 @@ export class Mmu {
       const isWrite = kind === TlbKind.write;
       // Stores to decoded instructions must be seen, those that change them as tags too.
       if (isWrite && memory.dram.isCodeWatched(page)) host = -1;
+      // So must accesses to watched bytes.
+      if (kind !== TlbKind.fetch && this.isPageWatched(low, high)) host = -1;
       if (result.tagged && kind !== TlbKind.fetch) {
         const tagByte = memory.controller.tagByteOf(page);
         if (isWrite && tagByte >= 0 && memory.dram.isCodeWatched(tagByte)) host = -1;
