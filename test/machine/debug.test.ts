@@ -30,7 +30,8 @@ describe('a bare debugger', () => {
     expect(asText(runImage(image(PROGRAM)))).toBe(EXPECTED);
   });
 
-  it.skipIf(qemuVersion === 0)('does the same on QEMU [needs qemu-system-aarch64]', () => {
+  // Older versions report another address of an access that begins before the watched bytes.
+  it.skipIf(qemuVersion < 8)('does the same on QEMU [needs qemu-system-aarch64 8]', () => {
     expect(runOnQemu(image(PROGRAM))).toBe(EXPECTED);
   });
 });
