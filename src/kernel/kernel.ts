@@ -214,6 +214,7 @@ export class Kernel implements Supervisor {
       futexes: new Futexes(),
       timers: new Timers(),
       files: new FileSystem({
+        mm,
         quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
         random: new Random(options.seed ?? 0, '/dev/random'),
         now: () => clock.realtime,
@@ -301,9 +302,7 @@ export class Kernel implements Supervisor {
     }
     const last = parts.at(-1)!;
     if (at.lookup(last) === undefined) {
-      const file = files.newFile(0o755);
-      file.write(0, image);
-      at.add(last, file);
+      at.add(last, files.hostFile(0o755, path, image));
     }
     return path;
   }

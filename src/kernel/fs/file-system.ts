@@ -19,7 +19,9 @@ import {
   ENXIO,
   EPERM,
   EXDEV,
+  type MaySleep,
 } from '../contexts/index.js';
+import type { MemoryManager } from '../mm/index.js';
 import {
   deviceNumber,
   O_ACCMODE,
@@ -36,10 +38,10 @@ import {
   S_IFCHR,
   S_IFIFO,
 } from './abi.js';
+import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
 import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
-import { Quota } from './page-store.js';
 import { Pipe, PipeEnd } from './pipe.js';
 import { DeviceFile, HostInput, HostOutput, type InputStream, type OutputStream } from './streams.js';
 
@@ -58,6 +60,7 @@ export interface Found {
 }
 
 export interface FileSystemOptions {
+  readonly mm: MemoryManager;
   /** Bytes that files in memory may take. */
   readonly quota: number;
   readonly random: Random;
@@ -68,13 +71,13 @@ export interface FileSystemOptions {
 
 export class FileSystem {
   readonly root: Directory;
-  readonly quota: Quota;
+  readonly store: FileStore;
   readonly #random: Random;
   readonly #now: () => bigint;
   #nextInode = 1;
 
   constructor(options: FileSystemOptions) {
-    this.quota = new Quota(options.quota);
+    this.store = new FileStore(options.mm, options.quota);
     this.#random = options.random;
     this.#now = options.now;
     const { host } = options;
@@ -83,7 +86,7 @@ export class FileSystem {
       new HostSource(
         host,
         '',
-        this.quota,
+        this.store,
         () => this.nextInode(),
         () => this.root,
       );
@@ -215,7 +218,7 @@ export class FileSystem {
   // ---- opening ---------------------------------------------------------------------------------------
 
   /** open(2). `mode` is that of a new file, umask applied. */
-  open(base: Directory, path: string, flags: number, mode: number): OpenFile | number {
+  *open(base: Directory, path: string, flags: number, mode: number): MaySleep<OpenFile | number> {
     const creating = (flags & O_CREAT) !== 0;
     const exclusive = creating && (flags & O_EXCL) !== 0;
     if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openTemporary(base, path, flags, mode);
@@ -226,7 +229,7 @@ export class FileSystem {
     if (inode === undefined) {
       if (!creating) return -ENOENT;
       if (found.wantsDirectory) return -EISDIR;
-      const file = this.newFile(mode);
+      const file = this.newFile(mode, this.#displayPath(found));
       const error = this.link(found, file);
       if (error !== 0) return error;
       inode = file;
@@ -234,7 +237,7 @@ export class FileSystem {
     } else if (exclusive) {
       return -EEXIST;
     }
-    return this.openInode(inode, flags, this.#displayPath(found), made);
+    return yield* this.openInode(inode, flags, this.#displayPath(found), made);
   }
 
   #displayPath({ parent, name }: Found): string {
@@ -248,13 +251,13 @@ export class FileSystem {
     const found = this.lookup(base, path);
     if (typeof found === 'number') return found;
     if (!(found instanceof Directory)) return -ENOTDIR;
-    const file = this.newFile(mode);
+    const file = this.newFile(mode, '/tmp/#1 (deleted)');
     file.links = 0;
-    return new RegularOpenFile(file, flags, '/tmp/(deleted)');
+    return new RegularOpenFile(file, flags, '/tmp/#1 (deleted)');
   }
 
   /** Opens what was found. */
-  openInode(inode: Inode, flags: number, path: string, made = false): OpenFile | number {
+  *openInode(inode: Inode, flags: number, path: string, made = false): MaySleep<OpenFile | number> {
     const kept = flags & ~(O_CREAT | O_EXCL | O_TRUNC);
     if ((flags & O_DIRECTORY) !== 0 && !(inode instanceof Directory)) return -ENOTDIR;
     if ((flags & O_PATH) !== 0) return new PathFile(inode, kept, path);
@@ -265,7 +268,7 @@ export class FileSystem {
     }
     if (inode instanceof RegularFile) {
       if ((flags & O_TRUNC) !== 0 && !made && (flags & O_ACCMODE) !== O_RDONLY) {
-        inode.truncate(0);
+        yield* inode.truncate(0);
         this.touch(inode);
       }
       return new RegularOpenFile(inode, kept, path);
@@ -276,10 +279,18 @@ export class FileSystem {
     return -ENXIO;
   }
 
-  newFile(mode: number): RegularFile {
-    const file = new RegularFile(this.nextInode(), mode & 0o7777, this.quota);
+  newFile(mode: number, name: string): RegularFile {
+    const file = new RegularFile(this.nextInode(), mode & 0o7777, this.store, name);
     this.touch(file);
     this.touch(file, 'access');
+    return file;
+  }
+
+  /** A file whose content is the host's until it is written. */
+  hostFile(mode: number, name: string, content: Uint8Array): RegularFile {
+    const host = { size: content.length, load: () => content };
+    const file = new RegularFile(this.nextInode(), mode & 0o7777, this.store, name, host);
+    this.touch(file);
     return file;
   }
 

@@ -4,9 +4,10 @@
  * Names are handed to the host one component at a time, and a symbolic link of the host becomes one of
  * the guest, which resolves it inside its own tree: nothing outside the folder can be reached.
  */
+
+import type { FileStore } from './file-store.js';
 import type { DirectorySource, Inode } from './inode.js';
 import { Directory, RegularFile, Symlink } from './inode.js';
-import type { Quota } from './page-store.js';
 
 export interface HostEntry {
   readonly kind: 'file' | 'directory' | 'symlink';
@@ -30,20 +31,20 @@ export interface HostFolder {
 export class HostSource implements DirectorySource {
   readonly #folder: HostFolder;
   readonly #path: string;
-  readonly #quota: Quota;
+  readonly #store: FileStore;
   readonly #nextInode: () => number;
   readonly #owner: () => Directory;
 
   constructor(
     folder: HostFolder,
     path: string,
-    quota: Quota,
+    store: FileStore,
     nextInode: () => number,
     owner: () => Directory,
   ) {
     this.#folder = folder;
     this.#path = path;
-    this.#quota = quota;
+    this.#store = store;
     this.#nextInode = nextInode;
     this.#owner = owner;
   }
@@ -70,12 +71,12 @@ export class HostSource implements DirectorySource {
           ino,
           entry.mode,
           this.#owner(),
-          new HostSource(this.#folder, path, this.#quota, this.#nextInode, () => directory),
+          new HostSource(this.#folder, path, this.#store, this.#nextInode, () => directory),
         );
         return directory;
       }
       case 'file':
-        return new RegularFile(ino, entry.mode, this.#quota, {
+        return new RegularFile(ino, entry.mode, this.#store, `/${path}`, {
           size: entry.size,
           load: () => this.#folder.read(path),
         });

@@ -1,10 +1,10 @@
 /** Files: the tree in memory, open files, descriptors, pipes, the host's streams. */
 export * from './abi.js';
+export * from './file-store.js';
 export * from './file-system.js';
 export * from './file-table.js';
 export type { HostEntry, HostFolder } from './host-tree.js';
 export * from './inode.js';
 export * from './open-file.js';
-export * from './page-store.js';
 export * from './pipe.js';
 export * from './streams.js';

@@ -4,13 +4,16 @@
  * A directory or file may stand for one of the host that is read when it is first needed; from then on
  * it is the guest's own, and nothing is ever written back.
  */
-import { EFBIG, EINVAL, ENOSPC } from '../contexts/index.js';
+import { EFBIG, EINVAL, ENOSPC, type MaySleep } from '../contexts/index.js';
+import type { MappableFile } from '../mm/index.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
+import type { FileStore } from './file-store.js';
 import type { OpenFile } from './open-file.js';
-import { PageStore, type Quota } from './page-store.js';
 
 /** The largest offset a file may reach: 2^43 - 1 keeps sums exact. */
 export const MAX_FILE_SIZE = 2 ** 43 - 1;
+/** Bytes of a host's file copied at once. */
+const COPY_PIECE = 1 << 16;
 
 export abstract class Inode {
   readonly ino: number;
@@ -43,66 +46,97 @@ export abstract class Inode {
   }
 }
 
+/** The content of a file of the host, before it is the guest's own. */
+export interface HostContent {
+  readonly size: number;
+  readonly load: () => Uint8Array;
+}
+
 export class RegularFile extends Inode {
-  readonly store: PageStore;
+  readonly #store: FileStore;
+  #file: MappableFile;
+  /** Still the host's: pages are read from there and nothing is written. */
+  #fromHost: boolean;
   /** Open files: without a name and without these the content is given back. */
   opens = 0;
-  /** The content of a file of the host comes at first use. */
-  #load: (() => Uint8Array) | undefined;
-  readonly #hostSize: number;
 
-  constructor(
-    ino: number,
-    permissions: number,
-    quota: Quota,
-    host?: { readonly size: number; readonly load: () => Uint8Array },
-  ) {
+  constructor(ino: number, permissions: number, store: FileStore, name: string, host?: HostContent) {
     super(ino, S_IFREG | permissions);
-    this.store = new PageStore(quota);
-    this.#load = host?.load;
-    this.#hostSize = host?.size ?? 0;
-  }
-
-  #loaded(): PageStore {
-    const load = this.#load;
-    if (load !== undefined) {
-      this.#load = undefined;
-      this.store.write(0, load());
-    }
-    return this.store;
+    this.#store = store;
+    this.#fromHost = host !== undefined;
+    let loaded: Uint8Array | undefined;
+    this.#file = store.newFile(
+      host === undefined
+        ? { name, size: 0 }
+        : {
+            name,
+            size: host.size,
+            read(offset, length) {
+              loaded ??= host.load();
+              return loaded.subarray(offset, offset + length);
+            },
+          },
+    );
   }
 
   override get size(): number {
-    return this.#load === undefined ? this.store.size : this.#hostSize;
+    return this.#file.size;
   }
 
   override get blocks(): number {
-    return Math.ceil((this.#load === undefined ? this.store.allocated : this.#hostSize) / 512);
+    return this.#fromHost ? Math.ceil(this.size / 512) : this.#file.cachedPages * 8;
   }
 
-  read(offset: number, count: number): Uint8Array {
-    return this.#loaded().read(offset, count);
+  /** For mmap; `write` is a shared mapping that may be written. */
+  *mappable(write: boolean): MaySleep<MappableFile> {
+    if (write) yield* this.#makeOwn();
+    return this.#file;
+  }
+
+  /** The host's file becomes one of memory, with the same bytes. */
+  *#makeOwn(): MaySleep<void> {
+    if (!this.#fromHost) return;
+    const from = this.#file;
+    const own = this.#store.newFile({ name: from.name, size: 0 });
+    for (let at = 0; at < from.size; at += COPY_PIECE) {
+      const data = yield* this.#store.read(from, at, COPY_PIECE);
+      if (data.length === 0 || (yield* this.#store.write(own, at, data)) < data.length) break;
+    }
+    if (!this.#fromHost) {
+      this.#store.discard(own);
+      return;
+    }
+    this.#file = own;
+    this.#fromHost = false;
+    this.#store.discard(from);
+  }
+
+  read(offset: number, count: number): MaySleep<Uint8Array> {
+    return this.#store.read(this.#file, offset, count);
   }
 
   /** Bytes written, or -EFBIG or -ENOSPC. */
-  write(offset: number, data: Uint8Array): number {
+  *write(offset: number, data: Uint8Array): MaySleep<number> {
     if (offset + data.length > MAX_FILE_SIZE) return -EFBIG;
-    const written = this.#loaded().write(offset, data);
-    return written === 0 && data.length > 0 ? -ENOSPC : written;
+    if (data.length === 0) return 0;
+    yield* this.#makeOwn();
+    const written = yield* this.#store.write(this.#file, offset, data);
+    return written === 0 ? -ENOSPC : written;
+  }
+
+  *truncate(size: number): MaySleep<number> {
+    if (size < 0) return -EINVAL;
+    if (size > MAX_FILE_SIZE) return -EFBIG;
+    yield* this.#makeOwn();
+    return yield* this.#store.truncate(this.#file, size);
   }
 
   /** The last name or the last open file went away. */
   forgetIfUnused(): void {
     if (this.links > 0 || this.opens > 0) return;
-    this.#load = undefined;
-    this.store.truncate(0);
-  }
-
-  truncate(size: number): number {
-    if (size < 0) return -EINVAL;
-    if (size > MAX_FILE_SIZE) return -EFBIG;
-    this.#loaded().truncate(size);
-    return 0;
+    this.#store.discard(this.#file);
+    this.#file = this.#store.newFile({ name: this.#file.name, size: 0 });
+    this.#fromHost = false;
   }
 }
 

@@ -102,17 +102,17 @@ export class RegularOpenFile extends OpenFile {
     inode.opens++;
   }
 
-  read(_waiter: Waiter, count: number, offset?: number): Io<Uint8Array | number> {
+  *read(_waiter: Waiter, count: number, offset?: number): MaySleep<Uint8Array | number> {
     if (!this.readable) return -EBADF;
-    const bytes = this.inode.read(offset ?? this.#position, count);
+    const bytes = yield* this.inode.read(offset ?? this.#position, count);
     if (offset === undefined) this.#position += bytes.length;
     return bytes;
   }
 
-  write(_waiter: Waiter, data: Uint8Array, offset?: number): Io<number> {
+  *write(_waiter: Waiter, data: Uint8Array, offset?: number): MaySleep<number> {
     if (!this.writable) return -EBADF;
     const at = (this.flags & O_APPEND) !== 0 ? this.inode.size : (offset ?? this.#position);
-    const written = this.inode.write(at, data);
+    const written = yield* this.inode.write(at, data);
     if (written > 0 && offset === undefined) this.#position = at + written;
     return written;
   }

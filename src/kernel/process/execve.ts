@@ -55,15 +55,15 @@ interface Resolved {
 }
 
 /** The ELF file that a path means, through interpreters of scripts; or a negative errno. */
-function resolve(state: KernelState, base: Directory, request: ExecveRequest): Resolved | number {
+function* resolve(state: KernelState, base: Directory, request: ExecveRequest): MaySleep<Resolved | number> {
   let { path, args } = request;
   for (let depth = 0; depth <= MOST_INTERPRETERS; depth++) {
     const inode = state.files.lookup(base, path);
     if (typeof inode === 'number') return inode;
     if (!(inode instanceof RegularFile) || (inode.mode & 0o111) === 0) return -EACCES;
-    const head = inode.read(0, SCRIPT_LINE);
+    const head = yield* inode.read(0, SCRIPT_LINE);
     if (isElf(head)) {
-      const elf = parse(inode, path);
+      const elf = yield* parse(inode, path);
       return elf === undefined ? -ENOEXEC : { elf, path, args };
     }
     if (head[0] !== 0x23 || head[1] !== 0x21) return -ENOEXEC;
@@ -78,13 +78,13 @@ function resolve(state: KernelState, base: Directory, request: ExecveRequest): R
   return -ELOOP;
 }
 
-function parse(inode: RegularFile, path: string): ElfFile | undefined {
+function* parse(inode: RegularFile, path: string): MaySleep<ElfFile | undefined> {
   const known = PARSED.get(inode);
   const modified = inode.times.modify;
   if (known !== undefined && known.modified === modified && known.size === inode.size) return known.elf;
   if (inode.size > MOST_BYTES) return undefined;
   try {
-    const elf = readElf(inode.read(0, inode.size), path);
+    const elf = readElf(yield* inode.read(0, inode.size), path);
     PARSED.set(inode, { modified, size: inode.size, elf });
     return elf;
   } catch (thrown) {
@@ -101,7 +101,7 @@ export function* execve(
   request: ExecveRequest,
 ): MaySleep<number> {
   const { process } = thread;
-  const resolved = resolve(state, base, request);
+  const resolved = yield* resolve(state, base, request);
   if (typeof resolved === 'number') return resolved;
   const { elf, path, args } = resolved;
   if (process.execWaiter !== undefined) return -EAGAIN;

@@ -218,9 +218,10 @@ export const descriptorSyscalls: readonly Syscall[] = [
       if (typeof name === 'number') return name === -EFAULT ? -EFAULT : -EINVAL;
       // MFD_CLOEXEC, MFD_ALLOW_SEALING; huge pages are refused.
       if ((uint(flags) & ~3) !== 0) return -EINVAL;
-      const inode = files.newFile(0o777);
+      const path = `/memfd:${new TextDecoder().decode(name)} (deleted)`;
+      const inode = files.newFile(0o777, path);
       inode.links = 0;
-      const file = new RegularOpenFile(inode, O_RDWR, `/memfd:${new TextDecoder().decode(name)} (deleted)`);
+      const file = new RegularOpenFile(inode, O_RDWR, path);
       return thread.process.files.add(file, (uint(flags) & 1) !== 0);
     },
   },

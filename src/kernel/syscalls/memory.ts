@@ -2,20 +2,10 @@
  * System calls of memory: mmap and its relatives.
  *
  * The memory manager does the work; here arguments are brought into its terms and what Linux checks
- * before mm/ is checked. A private mapping of a file is anonymous memory that is filled from the file
- * when it is made; shared mappings need a page cache that memory management does not have yet.
+ * before mm/ is checked.
  */
 import { VA } from '../../base/index.js';
-import {
-  EACCES,
-  EBADF,
-  EINVAL,
-  ENODEV,
-  ENOMEM,
-  EOPNOTSUPP,
-  EOVERFLOW,
-  type MaySleep,
-} from '../contexts/index.js';
+import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, type MaySleep } from '../contexts/index.js';
 import { DeviceFile, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
 import { type Thread, writeUser } from '../process/index.js';
@@ -24,8 +14,8 @@ import { int, type Syscall, type SyscallServices } from './row.js';
 /** MAP_SHARED_VALIDATE is MAP_SHARED with flags checked. */
 const MAP_TYPE = 0xf;
 const MAP_SHARED_VALIDATE = 3;
-/** Bytes of a file copied into its mapping at once. */
-const PIECE = 1 << 16;
+/** One past the last byte of any file that can be mapped. */
+const MAX_OFFSET = 1n << 52n;
 
 /** A length that a double holds exactly; longer ones cannot be mapped anyway. */
 function length(value: bigint): number | undefined {
@@ -42,60 +32,33 @@ interface FileMapping {
 
 /** mmap of a file. */
 function* mapFile(
-  services: SyscallServices,
+  { mm }: SyscallServices,
   thread: Thread,
   file: OpenFile,
   request: FileMapping,
 ): MaySleep<number> {
-  const { mm } = services;
   const { prot, flags, size } = request;
   const type = flags & MAP_TYPE;
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE;
   if (!shared && type !== MAP_PRIVATE) return -EINVAL;
   if (!file.readable) return -EACCES;
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
-  const zero = file instanceof DeviceFile && file.path === '/dev/zero';
-  if (!(file.inode instanceof RegularFile) && !zero) return -ENODEV;
-  if ((prot & PROT_MTE) !== 0 && zero) return -EINVAL;
-  if (request.offset + BigInt(size) > 1n << 52n) return -EOVERFLOW;
-  if (shared) {
-    services.log('mmap: shared mappings of files are not implemented');
-    return -EOPNOTSUPP;
+  if (request.offset + BigInt(size) > MAX_OFFSET) return -EOVERFLOW;
+  const where = { addr: VA(request.address), length: size, prot };
+  if (file.inode instanceof RegularFile) {
+    return yield* mm.mmap(thread.process.mm, {
+      ...where,
+      flags: shared ? (flags & ~MAP_TYPE) | MAP_SHARED : flags,
+      file: yield* file.inode.mappable(shared && file.writable),
+      offset: Number(request.offset),
+      readOnlyFile: !file.writable,
+      name: file.path,
+    });
   }
-  const start = yield* mm.mmap(thread.process.mm, {
-    addr: VA(request.address),
-    length: size,
-    prot,
-    flags: flags | MAP_ANONYMOUS,
-    name: file.path,
-  });
-  if (start < 0 || zero) return start;
-  const error = yield* fill(services, thread, file.inode as RegularFile, start, size, Number(request.offset));
-  if (error === 0) return start;
-  yield* mm.munmap(thread.process.mm, VA(BigInt(start)), size);
-  return error;
-}
-
-/** The file's bytes, where it has any; what lies beyond its end stays zero. */
-function* fill(
-  { mm }: SyscallServices,
-  thread: Thread,
-  inode: RegularFile,
-  start: number,
-  size: number,
-  offset: number,
-): MaySleep<number> {
-  const bytes = Math.min(size, Math.max(0, inode.size - offset));
-  for (let done = 0; done < bytes; done += PIECE) {
-    const data = inode.read(offset + done, Math.min(PIECE, bytes - done));
-    // A mapping nobody may access cannot be filled, and need not be until mprotect: it stays zero.
-    const written = yield* mm.accessRemoteWrite(thread.process.mm, VA(BigInt(start + done)), data);
-    if (written < data.length) {
-      const vma = mm.findVma(thread.process.mm, VA(BigInt(start + done)));
-      return vma !== undefined && !vma.read && !vma.write && !vma.exec ? 0 : -ENOMEM;
-    }
-  }
-  return 0;
+  // /dev/zero is anonymous memory under another name, but takes no tags.
+  if (!(file instanceof DeviceFile) || file.path !== '/dev/zero') return -ENODEV;
+  if ((prot & PROT_MTE) !== 0) return -EINVAL;
+  return yield* mm.mmap(thread.process.mm, { ...where, flags: flags | MAP_ANONYMOUS, name: file.path });
 }
 
 export const memorySyscalls: readonly Syscall[] = [

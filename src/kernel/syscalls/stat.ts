@@ -69,8 +69,8 @@ function statfsBytes({ mm, files }: SyscallServices): Uint8Array {
     0x01021994n, // TMPFS_MAGIC
     BigInt(mm.pageSize),
     BigInt(Math.floor(((mm.meminfo()['MemTotal'] ?? 0) * 512) / mm.pageSize)),
-    BigInt(Math.floor(files.quota.left / mm.pageSize)),
-    BigInt(Math.floor(files.quota.left / mm.pageSize)),
+    BigInt(Math.floor(files.store.left / mm.pageSize)),
+    BigInt(Math.floor(files.store.left / mm.pageSize)),
     1n << 20n,
     1n << 20n,
     0n,

@@ -50,7 +50,8 @@ function* open(
   // /proc/self/fd/N and what links to it open the descriptor's own file, which may have no path.
   const link = descriptorLink(services, at.base, at.path);
   const file =
-    link?.open(flags) ?? services.files.open(at.base, at.path, flags & ~O_CLOEXEC, mode & ~fs.umask & 0o7777);
+    link?.open(flags) ??
+    (yield* services.files.open(at.base, at.path, flags & ~O_CLOEXEC, mode & ~fs.umask & 0o7777));
   return typeof file === 'number' ? file : files.add(file, (flags & O_CLOEXEC) !== 0);
 }
 
@@ -118,12 +119,12 @@ function changeOwner({ files }: SyscallServices, inode: Inode, uid: number, gid:
   return 0;
 }
 
-function truncate({ files }: SyscallServices, inode: Inode, length: bigint): number {
+function* truncate({ files }: SyscallServices, inode: Inode, length: bigint): MaySleep<number> {
   if (inode instanceof Directory) return -EISDIR;
   if (!(inode instanceof RegularFile)) return -EINVAL;
   const size = offset(length);
   if (size === undefined) return length >> 63n === 1n ? -EINVAL : -EFBIG;
-  const error = inode.truncate(size);
+  const error = yield* inode.truncate(size);
   if (error === 0) files.touch(inode);
   return error;
 }
@@ -198,7 +199,7 @@ export const treeSyscalls: readonly Syscall[] = [
       const type = uint(mode) & S_IFMT;
       if (type === S_IFIFO) return services.files.link(found, services.files.newFifo(permissions));
       if (type === S_IFREG || type === 0)
-        return services.files.link(found, services.files.newFile(permissions));
+        return services.files.link(found, services.files.newFile(permissions, at.path));
       return -EPERM;
     },
   },
@@ -274,24 +275,24 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['string', 'int'],
     *run(services, thread, [path, length]) {
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
-      return typeof inode === 'number' ? inode : truncate(services, inode, length);
+      return typeof inode === 'number' ? inode : yield* truncate(services, inode, length);
     },
   },
   {
     number: 46,
     name: 'ftruncate',
     args: ['fd', 'int'],
-    run(services, thread, [fd, length]) {
+    *run(services, thread, [fd, length]) {
       const file = fileOf(thread, fd);
       if (file === undefined) return -EBADF;
-      return file.writable ? truncate(services, file.inode, length) : -EINVAL;
+      return file.writable ? yield* truncate(services, file.inode, length) : -EINVAL;
     },
   },
   {
     number: 47,
     name: 'fallocate',
     args: ['fd', 'hex', 'int', 'int'],
-    run(services, thread, [fd, mode, from, length]) {
+    *run(services, thread, [fd, mode, from, length]) {
       const file = fileOf(thread, fd);
       if (file?.writable !== true) return -EBADF;
       const start = offset(from);
@@ -300,7 +301,7 @@ export const treeSyscalls: readonly Syscall[] = [
       // FALLOC_FL_KEEP_SIZE changes nothing: holes are filled when they are written.
       if (int(mode) === 1) return 0;
       if (int(mode) !== 0 || !(file.inode instanceof RegularFile)) return -95;
-      return start + bytes > file.inode.size ? truncate(services, file.inode, from + length) : 0;
+      return start + bytes > file.inode.size ? yield* truncate(services, file.inode, from + length) : 0;
     },
   },
   {
