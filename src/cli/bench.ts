@@ -21,6 +21,7 @@ import { ENGINE_NAMES } from '../engine/index.js';
 import { bootSystem } from '../kernel/index.js';
 import { allocationRate } from '../lab/index.js';
 import { defaultTree } from '../machine/index.js';
+import { measureTools, type ToolMeasurement } from './bench-tools.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.js';
 
@@ -34,7 +35,8 @@ const OPTIONS = {
 const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
 
 Measures instructions, page faults and allocations a second, and prints the ratio of times to
-qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu).
+qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); then the assembler and the
+device tree compiler beside GNU as and dtc.
 `;
 
 interface Workload {
@@ -53,15 +55,15 @@ const WORKLOADS: readonly Workload[] = [
     name: 'arithmetic and branches',
     source: alu,
     unit: 'number',
-    amounts: [100, 4000],
-    rivalAmounts: [100, 400_000],
+    amounts: [1000, 60_000],
+    rivalAmounts: [1000, 400_000],
     args: [],
   },
   {
     name: 'copy by 8, untagged',
     source: copy,
     unit: '64 KiB',
-    amounts: [1, 30],
+    amounts: [10, 1200],
     rivalAmounts: [1, 20_000],
     args: [],
   },
@@ -69,7 +71,7 @@ const WORKLOADS: readonly Workload[] = [
     name: 'copy by 8, tag-checked',
     source: copy,
     unit: '64 KiB',
-    amounts: [1, 30],
+    amounts: [10, 1200],
     rivalAmounts: [1, 2000],
     args: ['tagged'],
   },
@@ -77,7 +79,7 @@ const WORKLOADS: readonly Workload[] = [
     name: 'page faults',
     source: faults,
     unit: 'fault',
-    amounts: [256, 8192],
+    amounts: [256, 30_000],
     rivalAmounts: [256, 60_000],
     args: [],
   },
@@ -85,7 +87,7 @@ const WORKLOADS: readonly Workload[] = [
     name: 'page faults, PROT_MTE',
     source: faults,
     unit: 'fault',
-    amounts: [256, 8192],
+    amounts: [256, 30_000],
     rivalAmounts: [256, 60_000],
     args: ['tagged'],
   },
@@ -119,9 +121,13 @@ export const benchCommand: Command = {
         instructionsPerSecond: undefined,
         ratio: undefined,
       });
-      if (values['json'] === true)
-        io.stdout(`${JSON.stringify({ engine, rival: rival?.version, results })}\n`);
-      else print(results, engine, rival, io);
+      const tools = measureTools(folder);
+      if (values['json'] === true) {
+        io.stdout(`${JSON.stringify({ engine, rival: rival?.version, results, tools })}\n`);
+      } else {
+        print(results, engine, rival, io);
+        printTools(tools, io);
+      }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -221,5 +227,16 @@ function print(
     const mips = r.instructionsPerSecond === undefined ? '' : (r.instructionsPerSecond / 1e6).toFixed(2);
     const ratio = r.ratio === undefined ? '-' : r.ratio.toPrecision(3);
     io.stdout(`${r.name.padEnd(28)}${units.padStart(24)}${mips.padStart(18)}${ratio.padStart(10)}\n`);
+  }
+}
+
+function printTools(tools: readonly ToolMeasurement[], io: CommandIo): void {
+  io.stdout("\nratio = time / rival's time; growth = time a line at this size / at a quarter of it\n\n");
+  for (const t of tools) {
+    const what = `${t.name}, ${t.lines.toLocaleString('en')} lines`;
+    const ratio = t.ratio === undefined ? '-' : `${t.ratio.toPrecision(3)} to ${t.rival}`;
+    io.stdout(
+      `${what.padEnd(44)}${t.seconds.toFixed(2).padStart(6)} s   ratio ${ratio}, growth ${t.growth.toFixed(2)}\n`,
+    );
   }
 }
