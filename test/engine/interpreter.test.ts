@@ -204,6 +204,26 @@ describe('code that changes', () => {
     expect(what === 'fill' ? classOf(cpu) : Number(cpu.readX(0))).toBe(what === 'fill' ? 0 : 16);
   });
 
+  it('is seen in the second instruction of two that run as one', () => {
+    const { machine, cpu } = mappedMachine();
+    load(machine, 'mov x0, #5\n1: subs x0, x0, #1\n b.ne 1b\n svc #0');
+    for (const [limit, place] of [
+      [1, 4],
+      [2, 8],
+      [3, 4],
+      [4, 8],
+    ] as const) {
+      runAt(machine, limit);
+      expect(cpu.pc).toBe(BigInt(CODE + place));
+    }
+    const { engine } = runAt(machine);
+    expect([classOf(cpu), cpu.readX(0)]).toEqual([SVC, 0n]);
+    // b.ne becomes b.eq: out after one round.
+    machine.memory.write32(PA(CODE + 8), machine.memory.read32(PA(CODE + 8)) & ~1);
+    runAt(machine, 1000, engine);
+    expect([classOf(cpu), cpu.readX(0)]).toEqual([SVC, 4n]);
+  });
+
   it('is seen when a page table entry leads elsewhere', () => {
     const { machine, cpu, tables } = mappedMachine();
     load(machine, 'mov x0, #1\n svc #0');

@@ -99,13 +99,20 @@ export class CodePages {
     const host = this.#machine.dram.hostForRead(pa) >>> 2;
     const first = offset >>> 2;
     const end = Math.min(INSTRUCTIONS, first + DECODE_AHEAD);
+    const isDecoded = (i: number) =>
+      i >= 0 && (words[(records + i * RECORD_BYTES) >>> 2]! & 0xffff) !== Handler.undecoded;
+    let before = isDecoded(first - 1) ? this.#templates.get(words[host + first - 1]!) : undefined;
     for (let i = first; i < end; i++) {
-      const at = records + i * RECORD_BYTES;
-      if ((words[at >>> 2]! & 0xffff) !== Handler.undecoded) break;
       const template = this.#templates.get(words[host + i]!);
-      this.#place(template, records, i * 4, cpuDistance(cpu.index));
-      this.decoded++;
-      if (template.endsBlock) break;
+      const known = isDecoded(i);
+      if (!known) {
+        this.#place(template, records, i * 4, cpuDistance(cpu.index));
+        this.decoded++;
+      }
+      const pair = before === undefined ? undefined : this.#templates.pair(before, template);
+      if (pair !== undefined) this.#linear.view.setUint16(records + (i - 1) * RECORD_BYTES, pair, true);
+      if (known || template.endsBlock) break;
+      before = template;
     }
   }
 
@@ -146,7 +153,9 @@ export class CodePages {
     const words = this.#linear.i32;
     for (const records of page.records) {
       if (records === 0) continue;
-      for (let i = from >>> 2; i * 4 < to; i++) words[(records + i * RECORD_BYTES) >>> 2] = Handler.undecoded;
+      // The instruction before may be one handler with the first.
+      for (let i = Math.max(0, (from >>> 2) - 1); i * 4 < to; i++)
+        words[(records + i * RECORD_BYTES) >>> 2] = Handler.undecoded;
     }
   }
 

@@ -39,7 +39,19 @@ import {
   NEXT,
   SLOW,
 } from './frame.js';
-import { Cell, Exit, FIRST_FORM, GUARDED, Handler, INDIRECT, NO_RECORDS, Outcome, STATE } from './layout.js';
+import {
+  Cell,
+  Exit,
+  FIRST_FORM,
+  GUARDED,
+  Handler,
+  INDIRECT,
+  NO_RECORDS,
+  Outcome,
+  RECORD_BYTES,
+  STATE,
+} from './layout.js';
+import { PAIRS } from './pairs.js';
 
 export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 } as const;
 export const RUN_EXPORT = 'run';
@@ -58,6 +70,7 @@ const HOT: ReadonlySet<Row['class']> = new Set([
 const TYPE_FORM: readonly [readonly ValueType[], readonly ValueType[]] = [FORM_PARAMS, [ValueType.i32]];
 
 interface HandlerCode {
+  /** Keys of its forms; a pair has one, of both. */
   readonly keys: string[];
   /** Code in the switch; undefined for rare forms. */
   readonly inline: Code | undefined;
@@ -98,6 +111,37 @@ function handlersOf(forms: ReadonlyMap<string, Decoded>): HandlerCode[] {
   }
   // Those in the switch first: their numbers are the switch's.
   return [...known.values()].sort((a, b) => Number(a.inline === undefined) - Number(b.inline === undefined));
+}
+
+/** The key under which the handler of a pair is found. */
+export const pairKey = (first: number, second: number): string => `${first}+${second}`;
+
+/**
+ * Handlers of pairs: the first's code, a step of the record and of the fuel, the second's code. Where
+ * either gives up, the record is the one's, whose own function goes on; without fuel the loop ends at the
+ * second's record.
+ */
+function pairsOf(handlers: readonly HandlerCode[]): HandlerCode[] {
+  const numbers = new Map(handlers.flatMap((h, i) => h.keys.map((key) => [key, FIRST_FORM + i])));
+  const pairs = new Map<string, HandlerCode>();
+  for (const [a, b] of PAIRS) {
+    const [first, second] = [numbers.get(a), numbers.get(b)];
+    if (first === undefined || second === undefined) continue;
+    const inline = [first, second].map((number) => handlers[number - FIRST_FORM]!.inline);
+    if (inline[0] === undefined || inline[1] === undefined) continue;
+    const key = pairKey(first, second);
+    const own = handlers[first - FIRST_FORM]!.function;
+    pairs.set(key, { keys: [key], inline: [inline[0], stepInPair(), inline[1]], function: own });
+  }
+  return [...pairs.values()];
+}
+
+function stepInPair(): Code {
+  return [
+    local.set(LoopLocal.record, i32.add(get(LoopLocal.record), i32.const(RECORD_BYTES))),
+    when(i32.eqz(get(LoopLocal.fuel)), br(NEXT)),
+    local.set(LoopLocal.fuel, i32.sub(get(LoopLocal.fuel), i32.const(1))),
+  ];
 }
 
 // ---- the loop --------------------------------------------------------------------------------------
@@ -229,7 +273,11 @@ export interface GeneratedInterpreter {
 
 export function generateInterpreter(): GeneratedInterpreter {
   const { forms, missing } = allForms();
-  const handlers = handlersOf(forms);
+  const single = handlersOf(forms);
+  const hotSingle = single.filter((h) => h.inline !== undefined);
+  // Rare handlers have numbers behind those of the switch, pairs included.
+  const pairs = pairsOf(single);
+  const handlers = [...hotSingle, ...pairs, ...single.slice(hotSingle.length)];
   const module = new ModuleWriter();
   module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
   const formType = module.type(...TYPE_FORM);

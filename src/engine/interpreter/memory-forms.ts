@@ -534,6 +534,7 @@ export class MemoryFormBuilder extends FormBuilder {
   /** Gives up where a tag store is not one of bytes in memory. */
   #tagStore(va: number, granules: 1 | 2): { probe: Probe; addend: number } {
     const { frame } = this;
+    if (this.asked.includes(true)) this.isRare = true;
     this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
     this.emit(frame.failIf(i32.eq(this.cell32(Cell.TAG_WRITERS), i32.const(1))));
     if (granules === 2) {

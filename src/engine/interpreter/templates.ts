@@ -16,6 +16,7 @@ import { CpuLayout, cellOf, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js'
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
 import { anyFormOf, discriminator, isForm } from './forms.js';
+import { pairKey } from './generate.js';
 import { Handler, RECORD_BYTES } from './layout.js';
 
 /** A part of the record that depends on the place. */
@@ -89,6 +90,11 @@ export class Templates {
   }
 
   /** `word`: unsigned 32 bits. */
+  /** The handler that does both of two instructions that follow one another, or undefined. */
+  pair(first: Template, second: Template): number | undefined {
+    return this.#handlers.get(pairKey(first.words[0]! & 0xffff, second.words[0]! & 0xffff));
+  }
+
   get(word: number): Template {
     const known = this.#words.get(word);
     if (known !== undefined) return known;

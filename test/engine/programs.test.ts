@@ -1,0 +1,60 @@
+/**
+ * Whole programs under the mini-kernel, evaluator and interpreter in lock-step: registers, system
+ * registers and counts after every stretch, all of memory now and then and at the end.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { assemble } from '../../src/assembler/index.js';
+import { type ElfFile, readElf, toElf } from '../../src/elf/index.js';
+import { type LockstepSide, lockstep } from '../../src/engine/index.js';
+import { bootSystem, setTaggedAddrCtrl } from '../../src/kernel/index.js';
+import { shippedTree } from '../../src/machine/index.js';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+/** ENABLE and every tag but 0, with TCF in bits 2:1. */
+const CHECKED = 1n | (0xfffen << 3n);
+
+function program(path: string): ElfFile {
+  if (path.endsWith('.elf')) return readElf(readFileSync(ROOT + path), path);
+  const folder = ROOT + path.replace(/[^/]*$/, '');
+  const text = readFileSync(ROOT + path, 'utf8');
+  const include = (name: string) => ({ name, text: readFileSync(folder + name, 'utf8') });
+  return readElf(toElf(assemble({ name: path, text }, { include })), path);
+}
+
+function side(elf: ElfFile, args: readonly string[], engine: string, tcf: bigint): LockstepSide {
+  const { board, kernel } = bootSystem({ tree: shippedTree('default'), engine, write: () => {} });
+  const control = setTaggedAddrCtrl(CHECKED | (tcf << 1n), true);
+  if (typeof control === 'number') throw new Error('control');
+  const process = kernel.spawn({ elf, args: ['program', ...args], control });
+  if (typeof process === 'number') throw new Error('spawn');
+  return {
+    machine: board.machine,
+    runTo(steps) {
+      const outcome = kernel.run(process, { maxSteps: steps });
+      expect(outcome.kind).toMatch(/^(limit|ended)$/);
+      return outcome.kind === 'limit';
+    },
+  };
+}
+
+describe('programs in lock-step', () => {
+  it.each([
+    ['firmware/bench/alu.s', ['100'], 1n, 997],
+    ['firmware/bench/copy.s', ['2'], 1n, 1013],
+    ['firmware/bench/faults.s', ['40'], 2n, 31],
+    ['firmware/examples/hello.s', [], 1n, 1],
+    ['firmware/examples/overflow.s', [], 1n, 7],
+    ['firmware/examples/use-after-free.s', [], 2n, 7],
+    ['firmware/programs/reuse.elf', [], 0n, 4999],
+  ] as const)('%s %j, TCF %i', (path, args, tcf, every) => {
+    const elf = program(path);
+    const result = lockstep(() => [side(elf, args, 'evaluate', tcf), side(elf, args, 'interpret', tcf)], {
+      every,
+      memoryEvery: 200,
+      limit: 300_000,
+    });
+    expect(result.differences).toEqual([]);
+    expect(result.steps).toBeGreaterThan(400);
+  });
+});
