@@ -9,6 +9,7 @@ import { dtcCommand } from './dtc.js';
 import { fuzzCommand } from './fuzz.js';
 import { isaCommand } from './isa.js';
 import { runCommand } from './run.js';
+import { scenarioCommand } from './scenario.js';
 import { tagStorageCommand } from './tag-storage.js';
 
 export const COMMANDS: readonly Command[] = [
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   dtcCommand,
   tagStorageCommand,
   isaCommand,
+  scenarioCommand,
   conformCommand,
   fuzzCommand,
   benchCommand,

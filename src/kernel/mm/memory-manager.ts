@@ -33,7 +33,7 @@ import type {
   VmaInfo,
 } from './types.js';
 import { MAP_POPULATE } from './types.js';
-import { accessRemoteWrite, copyFromUser, copyToUser, virtToPhys } from './uaccess.js';
+import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_WRITE } from './vma.js';
 
@@ -217,6 +217,17 @@ export class KernelMemoryManager implements MemoryManager {
 
   virtToPhys(as: AddressSpace, va: VA): PhysicalMapping | undefined {
     return virtToPhys(this.mm, own(as), va);
+  }
+
+  /** Beside virtToPhys: also where the entry is no mapping for the hardware. */
+  residentPfn(as: AddressSpace, va: VA): number | undefined {
+    return residentPfn(this.mm, own(as), va);
+  }
+
+  /** The last-level entry as it stands in memory; for experiments. */
+  readPte(as: AddressSpace, va: VA): bigint | undefined {
+    const addr = userAddress(own(as), va);
+    return addr === undefined ? undefined : walk(this.mm, own(as), addr);
   }
 
   findVma(as: AddressSpace, va: VA): VmaInfo | undefined {

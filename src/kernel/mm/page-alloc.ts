@@ -195,7 +195,14 @@ function findPages(mm: Mm, gfp: Gfp, order: number): Page | undefined {
   if (page !== undefined || !gfpAllowsBlocking(gfp)) return page;
   mm.events.allocstall++;
   drainAllPages(mm);
-  return getPageFromFreelist(mm, gfp, order, slow);
+  const last = getPageFromFreelist(mm, gfp, order, slow);
+  if (last === undefined) noteFailure(mm, gfp);
+  return last;
+}
+
+function noteFailure(mm: Mm, gfp: Gfp): void {
+  if (gfpMigratetype(gfp) === MIGRATE_MOVABLE) return;
+  if (mm.zones.some((zone) => zone.freeCmaPages > 0)) mm.metrics.unmovableFailedWithFreeTagStorage++;
 }
 
 /** check_new_pages(): a page that is still in use must not be handed out. */

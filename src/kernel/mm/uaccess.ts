@@ -27,6 +27,7 @@ import type { Pte } from './pgtable.js';
 import {
   pteNone,
   ptePa,
+  ptePresent,
   pteSpecial,
   pteTagged,
   pteUserExec,
@@ -68,6 +69,13 @@ export function virtToPhys(mm: Mm, as: MmStruct, va: VA): PhysicalMapping | unde
     exec: pteUserExec(pte),
     tagged: pteTagged(pte),
   };
+}
+
+/** The page frame behind an entry that is present for Linux, PROT_NONE and fault-on-access included. */
+export function residentPfn(mm: Mm, as: MmStruct, va: VA): number | undefined {
+  const addr = userAddress(as, va);
+  const pte = addr === undefined || as.dead ? undefined : walk(mm, as, addr);
+  return pte === undefined || !ptePresent(pte) ? undefined : Math.floor(ptePa(pte) / mm.pageSize);
 }
 
 /** The entry that allows the access, faulting until there is one; undefined where there cannot be. */

@@ -54,6 +54,8 @@ export class Metrics {
   longestRetryChain = 0;
   taggedPagesAllocated = 0;
   atomicRefused = 0;
+  /** Requests that no movable memory would do for, failed while pages of CMA areas were free. */
+  unmovableFailedWithFreeTagStorage = 0;
   dataLinesInvalidated = 0;
   tagLinesInvalidated = 0;
   stashPeak = 0;

@@ -125,6 +125,7 @@ export class TagBlocks {
       this.#warnMissing(page);
       return -EINVAL;
     }
+    if (this.mm.shouldFail('reserve_tag_storage')) return -EBUSY;
     yield* this.#tagBlocksLock.lock();
     let error = 0;
     if (!memmap.test(page, PG_tag_storage_reserved)) {

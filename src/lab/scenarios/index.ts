@@ -1,0 +1,38 @@
+/**
+ * The scenarios of tag-storage.md section 10: bugs and races of the series, each a small story with what a
+ * correct kernel does.
+ */
+import { BOOTING } from './booting.js';
+import { BUILDING } from './building.js';
+import { COPIES } from './copies.js';
+import { DEBUGGING } from './debugging.js';
+import { RACES } from './races.js';
+import { RESERVING } from './reserving.js';
+import type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
+import { WAITING } from './waiting.js';
+
+export type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
+export { Broken } from './world.js';
+
+/** R1, R2, ..., F1, F2, ... */
+const inOrder = (a: { readonly id: string }, b: { readonly id: string }): number =>
+  a.id[0] === b.id[0] ? Number(a.id.slice(1)) - Number(b.id.slice(1)) : a.id[0] === 'R' ? -1 : 1;
+
+const ALL: readonly Scenario[] = [
+  ...RESERVING,
+  ...RACES,
+  ...COPIES,
+  ...DEBUGGING,
+  ...BOOTING,
+  ...BUILDING,
+].sort(inOrder);
+
+/** Those that can be run. */
+export const scenarios = (): readonly Scenario[] => ALL;
+
+/** Those that cannot, with the reason. */
+export const waitingScenarios = (): readonly Waiting[] => [...WAITING].sort(inOrder);
+
+export const findScenario = (id: string): Scenario | undefined => ALL.find((scenario) => scenario.id === id);
+
+export const runScenario = (scenario: Scenario, options: RunOptions): Verdict => scenario.run(options);

@@ -1,0 +1,21 @@
+/** Items of tag-storage.md section 10 that cannot be told, each with what it waits for. */
+import type { Waiting } from './scenario.js';
+
+export const WAITING: readonly Waiting[] = [
+  { id: 'R8', title: 'collapse into a huge page copies under RCU', waitsFor: 'khugepaged' },
+  { id: 'R11', title: 'a stub has the wrong parameter type', waitsFor: 'nothing: the compiler proves it' },
+  { id: 'R20', title: 'a memslot with a device mapping, before and after', waitsFor: 'KVM' },
+  { id: 'R21', title: 'KVM frees a page that was reserved and never tagged', waitsFor: 'KVM' },
+  { id: 'F8', title: 'a page with stashed tags is swapped out and in', waitsFor: 'swap' },
+  { id: 'F13', title: 'the huge zero page in a tagged mapping', waitsFor: 'transparent huge pages' },
+  { id: 'F14', title: 'a memslot over a VM_PFNMAP mapping', waitsFor: 'KVM' },
+  { id: 'F15', title: 'two memslots in one mapping, one is deleted', waitsFor: 'KVM' },
+  { id: 'F16', title: 'hibernate and resume', waitsFor: 'hibernation' },
+  { id: 'F24', title: 'NUMA hint faults on a PTE-mapped large folio', waitsFor: 'transparent huge pages' },
+  { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
+  { id: 'F28', title: 'write() to tmpfs with huge pages on', waitsFor: 'huge pages of tmpfs' },
+  { id: 'F29', title: 'swap-in of a tagged page through the swap cache', waitsFor: 'swap' },
+  { id: 'F32', title: 'two equal pages with stashed tags', waitsFor: 'KSM' },
+  { id: 'F33', title: 'built in but off, tagged mappings collapse', waitsFor: 'khugepaged' },
+  { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
+];
