@@ -155,3 +155,16 @@ describe('mtemu run --bare', () => {
     expect(await mtemu(['run', '--bare', 'p.elf'], { 'p.elf': elsewhere })).toMatchObject({ status: 2 });
   });
 });
+
+describe('mtemu run --caches model', () => {
+  it('gives the results of a machine without caches, and no warning', async () => {
+    for (const file of ['firmware/examples/hello.s', 'firmware/examples/use-after-free.s']) {
+      const run = (caches: string) => mtemu(['run', '--seed', '2', '--check', '--caches', caches, file]);
+      const { status, stdout, stderr } = await run('model');
+      expect({ status, stdout, stderr }).toEqual(
+        await run('off').then((off) => ({ status: off.status, stdout: off.stdout, stderr: off.stderr })),
+      );
+      expect(stderr).not.toContain('warning');
+    }
+  });
+});

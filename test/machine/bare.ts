@@ -24,6 +24,8 @@ import {
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const BASE = 0x4008_0000;
+/** For programs that start at EL3: QEMU has its device tree in the first MiB then. */
+export const EL3_BASE = 0x4020_0000;
 const DEFAULT_TREE = shippedTree('default');
 
 export interface BareOutcome {
@@ -41,12 +43,12 @@ export interface BareRun extends BoardOptions, ConductLimits {
 /** A file of the repository. */
 export const repositoryText = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** Flat image at 0x40080000; `.include` takes files of test/machine/programs, then of firmware/examples. */
-export function assembleBare(text: string, name = 'test.s'): Uint8Array {
+/** Flat image for 0x40080000 or `base`; `.include` takes files of test/machine/programs, then of firmware/examples. */
+export function assembleBare(text: string, name = 'test.s', base = BASE): Uint8Array {
   const program = assemble(
     { name, text },
     {
-      textBase: VA(BigInt(BASE)),
+      textBase: VA(BigInt(base)),
       include: (path) => {
         const file = path.split('/').at(-1)!;
         const folder = ['test/machine/programs', 'firmware/examples'].find((f) =>
@@ -56,11 +58,12 @@ export function assembleBare(text: string, name = 'test.s'): Uint8Array {
       },
     },
   );
-  return toFlat(program, VA(BigInt(BASE)));
+  return toFlat(program, VA(BigInt(base)));
 }
 
-/** Runs a flat image with firmware before it. */
+/** Runs a flat image, made for its level's place, with firmware before it. */
 export function runImage(image: Uint8Array, run: BareRun = {}): BareOutcome {
+  const base = run.level === 3 ? EL3_BASE : BASE;
   const { tree, level, maxSteps = 2_000_000, expired, onIncoherence, ...options } = run;
   let output = '';
   let entered = false;
@@ -69,7 +72,7 @@ export function runImage(image: Uint8Array, run: BareRun = {}): BareOutcome {
   };
   const board = bootBare(
     tree ?? DEFAULT_TREE,
-    { segments: [{ address: BASE, bytes: image }], entry: BASE, level: level ?? 1 },
+    { segments: [{ address: base, bytes: image }], entry: base, level: level ?? 1 },
     { onSerial: put, onSemihostingOutput: put, ...options },
   );
   board.machine.memory.onIncoherence = onIncoherence;
@@ -81,7 +84,8 @@ export function runImage(image: Uint8Array, run: BareRun = {}): BareOutcome {
   return { end, output, board };
 }
 
-export const runText = (text: string, run: BareRun = {}): BareOutcome => runImage(assembleBare(text), run);
+export const runText = (text: string, run: BareRun = {}): BareOutcome =>
+  runImage(assembleBare(text, 'test.s', run.level === 3 ? EL3_BASE : BASE), run);
 
 // ---- qemu ----------------------------------------------------------------------------------------
 
@@ -93,12 +97,13 @@ export const qemuVersion: number = (() => {
   return status === 0 ? Number(/version (\d+)/.exec(stdout)?.[1] ?? 0) : 0;
 })();
 
-/** What a bare image prints and exits with on QEMU's virt board. */
-export function runOnQemu(
-  image: Uint8Array,
-  machine = 'virt,gic-version=3',
-  cpus = 1,
-): BareOutcome['output'] {
+const device = (what: string) => ['-device', `loader,${what}`];
+
+/**
+ * What a bare image prints and exits with on QEMU's virt board; with `secure=on` it starts at EL3, which
+ * QEMU's own boot protocol for kernels never does.
+ */
+export function runOnQemu(image: Uint8Array, machine = 'virt,gic-version=3', cpus = 1): string {
   const directory = mkdtempSync(join(tmpdir(), 'mtemu-bare-'));
   try {
     const path = join(directory, 'image.bin');
@@ -108,7 +113,10 @@ export function runOnQemu(
       [
         ...['-machine', machine, '-cpu', 'max', '-smp', String(cpus), '-m', '512', '-display', 'none'],
         ...['-semihosting-config', 'enable=on,target=native', '-serial', 'stdio', '-monitor', 'none'],
-        ...['-net', 'none', '-kernel', path],
+        ...['-net', 'none'],
+        ...(machine.includes('secure=on')
+          ? [...device(`file=${path},addr=${EL3_BASE},force-raw=on`), ...device(`addr=${EL3_BASE},cpu-num=0`)]
+          : ['-kernel', path]),
       ],
       { encoding: 'latin1', timeout: 20_000, input: '' },
     );
