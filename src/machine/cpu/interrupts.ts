@@ -43,11 +43,10 @@ const KINDS: readonly Kind[] = [
 
 const SCR_EL3 = cellOf('scr_el3');
 const HCR_EL2 = cellOf('hcr_el2');
-const VIRTUAL_PENDING = (1n << BigInt(HCR.VF)) | (1n << BigInt(HCR.VI)) | (1n << BigInt(HCR.VSE));
-
 /** True if anything is pending, masked or not. */
 export function anythingPending(cpu: Cpu): boolean {
-  return cpu.interruptLines !== 0 || (cpu.el2Enabled && (cpu.cells.get(HCR_EL2) & VIRTUAL_PENDING) !== 0n);
+  // VF, VI and VSE are neighbours.
+  return cpu.interruptLines !== 0 || (cpu.el2Enabled && cpu.cells.field(HCR_EL2, HCR.VSE, HCR.VF) !== 0);
 }
 
 /** The level a physical interrupt goes to. */
