@@ -4,6 +4,7 @@
  * Ref. kernel/exit.c (do_exit, do_group_exit, do_wait), kernel/futex/core.c (exit_robust_list).
  */
 import { ECHILD, EINVAL, ERESTARTSYS, type MaySleep, waitFor } from '../contexts/index.js';
+import { SIGNAL } from './abi.js';
 import type { KernelState } from './kernel-state.js';
 import { leaveSpace } from './life.js';
 import { type Process, type ProcessEnd, waitStatus } from './process.js';
@@ -84,6 +85,8 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   const reaper = table.get(1);
   for (const child of process.children) {
     child.parent = reaper === process ? undefined : reaper;
+    // reparent_leader(): nobody slays the first process by the signal a child ends with.
+    child.exitSignal = SIGNAL.SIGCHLD;
     if (reaper !== undefined && reaper !== process) {
       reaper.children.add(child);
       if (child.end !== undefined) reaper.childEvents.wake();

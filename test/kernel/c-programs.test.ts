@@ -1,0 +1,86 @@
+/**
+ * Static glibc programs: what they print is in the file beside the source, is what qemu-aarch64 prints
+ * where it can run them, and does not change with policy, engine, caches or little memory.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { mtemu } from '../cli/in-process.js';
+
+const FOLDER = new URL('./c-programs/', import.meta.url).pathname;
+const PROGRAMS = readdirSync(FOLDER)
+  .filter((name) => name.endsWith('.c'))
+  .map((name) => name.slice(0, -2));
+
+const GCC = 'aarch64-linux-gnu-gcc';
+const works = (tool: string) => spawnSync(tool, ['--version']).status === 0;
+/** A cross compiler with a static C library. */
+const gcc =
+  works(GCC) &&
+  spawnSync(GCC, ['-static', '-x', 'c', '-', '-o', '/dev/null'], { input: 'int main(){return 0;}' })
+    .status === 0;
+const qemu = ['qemu-aarch64', 'qemu-aarch64-static'].find(works);
+
+/** Lines where qemu-user is not Linux: si_code of an undefined instruction; it cannot execve a guest program. */
+const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
+/** Programs that qemu-user 7.2 does not bring to their end. */
+const NOT_FOR_QEMU = ['threads'];
+
+const ENDS: Readonly<Record<string, number>> = { stdio: 3, signals: 143, threads: 0, processes: 9, files: 0 };
+
+const images: Record<string, Uint8Array> = {};
+let folder = '';
+
+describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () => {
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mtemu-c-'));
+    for (const name of PROGRAMS) {
+      const args = ['-O2', '-static', '-pthread', '-w', '-o', join(folder, name), join(FOLDER, `${name}.c`)];
+      const built = spawnSync(GCC, args, { encoding: 'utf8' });
+      expect(built.stderr).toBe('');
+      images[name] = readFileSync(join(folder, name));
+    }
+  }, 60_000);
+
+  const run = (name: string, ...options: string[]) => mtemu(['run', ...options, name], images);
+
+  it.each(PROGRAMS)('%s prints what it should', async (name) => {
+    const outcome = await run(name);
+    await expect(outcome.stdout).toMatchFileSnapshot(`./c-programs/${name}.txt`);
+    expect(outcome.status).toBe(ENDS[name]);
+  });
+
+  it.each(PROGRAMS)(
+    '%s: the same with little memory, lent tag storage and checked invariants',
+    async (name) => {
+      const outcome = await run(name, '--memory', '64M', '--tag-storage', 'cma', '--check', '--seed', '7');
+      expect(outcome.stdout).toBe(readFileSync(join(FOLDER, `${name}.txt`), 'utf8'));
+      expect(outcome.status).toBe(ENDS[name]);
+    },
+    60_000,
+  );
+
+  it('are the same run for the same seed', async () => {
+    const trace = async (seed: string) => (await run('threads', '--seed', seed, '--strace')).stderr;
+    const first = await trace('1');
+    expect(await trace('1')).toBe(first);
+    expect(await trace('2')).not.toBe(first);
+  });
+
+  it.skipIf(qemu === undefined).each(PROGRAMS.filter((name) => !NOT_FOR_QEMU.includes(name)))(
+    '%s prints the same on qemu-aarch64 [needs qemu-user]',
+    (name) => {
+      const theirs = spawnSync(qemu!, [join(folder, name)], { encoding: 'utf8', argv0: qemu!, cwd: folder });
+      const comparable = (text: string) =>
+        text
+          .replaceAll(join(folder, name), name)
+          .split('\n')
+          .filter((line) => !QEMU_DIFFERS.test(line));
+      const ours = readFileSync(join(FOLDER, `${name}.txt`), 'utf8');
+      expect(comparable(theirs.stdout)).toEqual(comparable(ours));
+    },
+    30_000,
+  );
+});
