@@ -11,7 +11,7 @@ const HELP = `mtemu conform FILE.jsonl... [--engine E] [--only CLASS] [--json]
 Runs conformance vectors: sets the state each describes, executes its instructions, compares registers,
 flags, memory, tags and exceptions with what two independent oracles got.
 
-      --engine E    evaluate or auto; interpret and translate are not implemented yet
+      --engine E    evaluate, interpret or auto (the default); translate is not implemented
       --only CLASS  a family (mte) or a class (mte/irg)
       --json        one object on stdout
 
