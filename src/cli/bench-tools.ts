@@ -3,10 +3,10 @@
  * are installed, and how the time grows with the size of the input.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assemble } from '../assembler/index.js';
-import { compileDts } from '../devicetree/index.js';
+import { compileDts, printDts, readDtb } from '../devicetree/index.js';
 
 export interface ToolMeasurement {
   readonly name: string;
@@ -104,9 +104,54 @@ function measureTool(
   };
 }
 
+/** How many of the largest real trees are compiled. */
+const LARGEST = 20;
+
+/** The largest blobs below `root`, decompiled: `MTEMU_REAL_DTBS` names a folder of them. */
+function largestRealTrees(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.dtb'))
+    .map((name) => ({ name, size: statSync(join(root, name)).size }))
+    .sort((a, b) => b.size - a.size)
+    .slice(0, LARGEST)
+    .map(({ name }) => printDts(readDtb(readFileSync(join(root, name)), name)));
+}
+
+function measureRealTrees(root: string, folder: string): ToolMeasurement {
+  const sources = largestRealTrees(root);
+  const own = (texts: readonly string[]) => {
+    for (const [i, text] of texts.entries()) compileDts({ name: `${i}.dts`, text }, {});
+  };
+  const quarter = sources.filter((_, i) => i % 4 === 0);
+  own(quarter);
+  const small = timed(() => own(quarter));
+  const seconds = timed(() => own(sources));
+  const length = (texts: readonly string[]) => texts.reduce((sum, text) => sum + text.split('\n').length, 0);
+  let theirs: number | undefined;
+  if (spawnSync('dtc', ['--version']).status === 0) {
+    theirs = timed(() => {
+      for (const text of sources) {
+        const file = join(folder, 'real.dts');
+        writeFileSync(file, text);
+        spawnSync('dtc', ['-q', '-O', 'dtb', '-o', '/dev/null', file]);
+      }
+    });
+  }
+  return {
+    name: `compile the ${sources.length} largest real trees`,
+    lines: length(sources),
+    seconds,
+    rival: theirs === undefined ? undefined : 'dtc',
+    ratio: theirs === undefined ? undefined : seconds / theirs,
+    growth: seconds / length(sources) / (small / length(quarter)),
+  };
+}
+
 /** Measures both tools; files go to `folder`. */
 export function measureTools(folder: string): ToolMeasurement[] {
+  const real = process.env['MTEMU_REAL_DTBS'];
   return [
+    ...(real === undefined ? [] : [measureRealTrees(real, folder)]),
     measureTool(
       'assemble',
       100_000,

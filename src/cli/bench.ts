@@ -36,7 +36,7 @@ const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
 
 Measures instructions, page faults and allocations a second, and prints the ratio of times to
 qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); then the assembler and the
-device tree compiler beside GNU as and dtc.
+device tree compiler beside GNU as and dtc (MTEMU_REAL_DTBS=DIR: the largest real trees in it, too).
 `;
 
 interface Workload {
