@@ -211,7 +211,7 @@ export class Kernel implements Supervisor {
       runQueue: new RunQueue(contexts),
       user: new UserCpu(cpu, fp),
       table: new ProcessTable(),
-      futexes: new Futexes(),
+      futexes: new Futexes(mm),
       timers: new Timers(),
       files: new FileSystem({
         mm,

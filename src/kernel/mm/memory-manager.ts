@@ -288,5 +288,8 @@ function vmaInfo(vma: Vma): VmaInfo {
     shared: (vma.flags & VM_MAYSHARE) !== 0,
     mte: (vma.flags & VM_MTE) !== 0,
     name: vma.name,
+    ...(vma.file === undefined
+      ? {}
+      : { backing: { file: vma.file.id, offset: vma.pgoff * vma.mm.pageSize } }),
   };
 }

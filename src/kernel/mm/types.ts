@@ -139,6 +139,8 @@ export interface VmaInfo {
   /** VM_MTE: `mt` in VmFlags. */
   readonly mte: boolean;
   readonly name: string;
+  /** What it maps, shared anonymous memory included: the file's id, and bytes into it of `start`. */
+  readonly backing?: { readonly file: number; readonly offset: number };
 }
 
 /** A walk's result for one page. */

@@ -1,12 +1,13 @@
 /**
  * Futexes: threads that sleep on a word of user memory.
  *
- * A word is named by its address space and address: memory shared between processes by other means
- * than CLONE_VM does not exist yet.
+ * A word is named by its address space and address, or in shared memory by its file and offset.
  *
  * Ref. kernel/futex/{waitwake,requeue}.c.
  */
+import { untagged, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { MemoryManager } from '../mm/index.js';
 import type { Thread } from './thread.js';
 
 interface FutexWaiter {
@@ -21,8 +22,23 @@ export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
 export class Futexes {
   readonly #queues = new Map<string, Set<FutexWaiter>>();
 
-  keyOf(thread: Thread, address: bigint): string {
-    return `${thread.process.mm.id}:${address.toString(16)}`;
+  readonly #mm: MemoryManager;
+
+  constructor(mm: MemoryManager) {
+    this.#mm = mm;
+  }
+
+  /** get_futex_key(): `shared` where the caller did not promise that only this process uses the word. */
+  keyOf(thread: Thread, address: bigint, shared = true): string {
+    const as = thread.process.mm;
+    const va = untagged(VA(address));
+    if (shared) {
+      const vma = this.#mm.findVma(as, va);
+      if (vma?.shared === true && vma.backing !== undefined) {
+        return `file ${vma.backing.file}:${BigInt(vma.backing.offset) + va - vma.start}`;
+      }
+    }
+    return `${as.id}:${va.toString(16)}`;
   }
 
   #enqueue(waiter: FutexWaiter): void {

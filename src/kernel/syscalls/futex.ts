@@ -17,15 +17,16 @@ const OP = {
   WAIT_BITSET: 9,
   WAKE_BITSET: 10,
 } as const;
+const PRIVATE_FLAG = 128;
 const CLOCK_REALTIME = 256;
-const COMMAND = ~(128 | CLOCK_REALTIME);
+const COMMAND = ~(PRIVATE_FLAG | CLOCK_REALTIME);
 
 function* wait(
   services: SyscallServices,
   thread: Thread,
   [address, , expected, timeout, , bits]: SyscallArguments,
   absolute: boolean,
-  realtime: boolean,
+  operation: number,
 ): MaySleep<number> {
   const { mm, clock, timers, futexes } = services;
   const bitset = absolute ? uint(bits) : FUTEX_BITSET_MATCH_ANY;
@@ -36,7 +37,7 @@ function* wait(
     if (typeof time === 'number') return time;
     // FUTEX_WAIT's time is relative, FUTEX_WAIT_BITSET's is a time of one of two clocks.
     if (!absolute) deadline = clock.monotonic + time;
-    else deadline = realtime ? time - (clock.realtime - clock.monotonic) : time;
+    else deadline = (operation & CLOCK_REALTIME) !== 0 ? time - (clock.realtime - clock.monotonic) : time;
   }
   if (address % 4n !== 0n) return -EINVAL;
   const word = yield* readU32(mm, thread, address);
@@ -44,7 +45,8 @@ function* wait(
   if (word !== uint(expected)) return -EAGAIN;
   const timer = deadline === undefined ? undefined : timers.add(deadline, () => thread.sleeper.wake());
   const expired = () => deadline !== undefined && clock.monotonic >= deadline;
-  const ended = yield* futexes.wait(thread, futexes.keyOf(thread, address), bitset, expired);
+  const key = futexes.keyOf(thread, address, (operation & PRIVATE_FLAG) === 0);
+  const ended = yield* futexes.wait(thread, key, bitset, expired);
   timers.cancel(timer);
   if (ended === 'woken') return 0;
   return ended === 'timeout' ? -ETIMEDOUT : -ERESTARTSYS;
@@ -77,16 +79,16 @@ function* futex(services: SyscallServices, thread: Thread, args: SyscallArgument
   const { mm, futexes } = services;
   const [address, operation, value, value2, address2, value3] = args;
   const command = int(operation) & COMMAND;
-  const realtime = (int(operation) & CLOCK_REALTIME) !== 0;
-  const key = () => futexes.keyOf(thread, address);
-  const key2 = () => futexes.keyOf(thread, address2);
+  const shared = (int(operation) & PRIVATE_FLAG) === 0;
+  const key = () => futexes.keyOf(thread, address, shared);
+  const key2 = () => futexes.keyOf(thread, address2, shared);
   // A negative count is none; what wakes nobody still wakes one (as Linux has it for 0).
   const counted = (n: bigint) => Math.max(0, int(n));
   if (command !== OP.WAIT && command !== OP.WAIT_BITSET && address % 4n !== 0n) return -EINVAL;
   switch (command) {
     case OP.WAIT:
     case OP.WAIT_BITSET:
-      return yield* wait(services, thread, args, command === OP.WAIT_BITSET, realtime);
+      return yield* wait(services, thread, args, command === OP.WAIT_BITSET, int(operation));
     case OP.WAKE:
       return futexes.wake(key(), Math.max(1, counted(value)));
     case OP.WAKE_BITSET:

@@ -1,6 +1,7 @@
 // fork, wait, pipes, exec of itself, process groups, shared and private memory across fork.
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -36,6 +37,17 @@ int main(int argc, char **argv) {
   }
   printf("waited %d\n", waitpid(pid, &status, 0) == pid);
   printf("status %x private %d shared %d\n", status, private_word, *shared);
+
+  sem_t *semaphore = (sem_t *)(shared + 16);
+  sem_init(semaphore, 1, 0);
+  pid = fork();
+  if (pid == 0) {
+    usleep(1000);
+    sem_post(semaphore);
+    _exit(0);
+  }
+  printf("shared semaphore %d\n", sem_wait(semaphore));
+  waitpid(pid, &status, 0);
 
   pid = fork();
   if (pid == 0) abort();
