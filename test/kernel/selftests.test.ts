@@ -1,0 +1,125 @@
+/**
+ * The kernel's own selftests of arm64: mte, signal, tags, abi.
+ *
+ * MTEMU_KERNEL_SELFTESTS names tools/testing/selftests of a kernel source tree (CI takes it from Debian's
+ * package `linux-source-6.1`); the programs are built here, outside the repository.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { mtemu } from '../cli/in-process.js';
+
+const SELFTESTS = process.env['MTEMU_KERNEL_SELFTESTS'];
+const GCC = 'aarch64-linux-gnu-gcc';
+const gcc = spawnSync(GCC, ['--version']).status === 0;
+
+/** Programs that count with "ok" lines, and how many there are on the reference. */
+const COUNTED: Readonly<Record<string, number>> = {
+  'mte/check_buffer_fill': 20,
+  'mte/check_child_memory': 12,
+  'mte/check_mmap_options': 22,
+  'mte/check_prctl': 5,
+  'mte/check_tags_inclusion': 4,
+  'mte/check_user_mem': 64,
+  'abi/hwcap': 28,
+  'abi/syscall-abi': 2,
+};
+
+/** Signal tests that need no SVE or SME. */
+const SIGNAL_TESTS =
+  SELFTESTS === undefined
+    ? []
+    : readdirSync(join(SELFTESTS, 'arm64/signal/testcases'))
+        .filter((name) => /^(fake_sigreturn|mangle_pstate).*\.c$/.test(name) && !/_s[mv]e_/.test(name))
+        .map((name) => name.slice(0, -2));
+
+let folder = '';
+
+/** The uapi headers that the tests want newer than the C library's. */
+function copyHeaders(source: string): string {
+  const include = join(folder, 'include');
+  mkdirSync(join(include, 'asm'), { recursive: true });
+  for (const name of ['hwcap.h', 'sigcontext.h', 'ptrace.h', 'sve_context.h']) {
+    const text = readFileSync(join(source, '../../../arch/arm64/include/uapi/asm', name), 'utf8');
+    writeFileSync(join(include, 'asm', name), text.replaceAll('__user', ''));
+  }
+  return include;
+}
+
+function build(name: string, sources: readonly string[], ...options: string[]): Uint8Array {
+  const at = join(SELFTESTS!, 'arm64', name.split('/')[0]!);
+  const out = join(folder, name.replace('/', '_'));
+  const include = ['-I..', '-I../..', '-I.', `-I${join(folder, 'include')}`];
+  const flags = ['-static', '-O2', '-std=gnu99', '-D_GNU_SOURCE', '-w', ...include, ...options];
+  const built = spawnSync(GCC, [...flags, ...sources, '-o', out], { cwd: at, encoding: 'utf8' });
+  expect(built.stderr).toBe('');
+  return readFileSync(out);
+}
+
+function image(name: string): Uint8Array {
+  const [group, program] = name.split('/') as [string, string];
+  if (group === 'mte') {
+    const sources = [`${program}.c`, 'mte_common_util.c', 'mte_helper.S'];
+    return build(name, sources, '-pthread', '-march=armv8.5-a+memtag');
+  }
+  if (group === 'signal') {
+    const common = [
+      'test_signals.c',
+      'test_signals_utils.c',
+      'testcases/testcases.c',
+      'signals.S',
+      'sve_helpers.c',
+    ];
+    return build(name, [`testcases/${program}.c`, ...common]);
+  }
+  return build(name, program === 'syscall-abi' ? ['syscall-abi.c', 'syscall-abi-asm.S'] : [`${program}.c`]);
+}
+
+const run = (name: string, ...options: string[]) =>
+  mtemu(['run', ...options, 'selftest'], { selftest: image(name) });
+
+describe.skipIf(SELFTESTS === undefined || !gcc)(
+  'kernel selftests [need MTEMU_KERNEL_SELFTESTS and aarch64-linux-gnu-gcc]',
+  () => {
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'mtemu-selftests-'));
+      copyHeaders(SELFTESTS!);
+    });
+
+    it.each(Object.entries(COUNTED))(
+      '%s passes %i',
+      async (name, count) => {
+        const outcome = await run(name);
+        const lines = outcome.stdout.split('\n');
+        expect(lines.filter((line) => line.startsWith('not ok'))).toEqual([]);
+        expect(lines.filter((line) => line.startsWith('ok ')).length).toBe(count);
+        expect(outcome.status).toBe(0);
+      },
+      60_000,
+    );
+
+    it.each(SIGNAL_TESTS)('signal/%s passes', async (name) => {
+      const outcome = await run(`signal/${name}`);
+      expect(outcome.stderr).toContain('PASS(1)');
+      expect(outcome.status).toBe(0);
+    });
+
+    it('tags_test passes', async () => {
+      expect((await run('tags/tags_test')).status).toBe(0);
+    });
+
+    it.each(['mte/check_buffer_fill', 'mte/check_child_memory', 'mte/check_mmap_options'])(
+      '%s with lent tag storage and little memory',
+      async (name) => {
+        const outcome = await run(name, '--memory', '64M', '--tag-storage', 'cma');
+        expect(outcome.stdout.split('\n').filter((line) => line.startsWith('ok ')).length).toBe(
+          COUNTED[name],
+        );
+        expect(outcome.status).toBe(0);
+      },
+      60_000,
+    );
+  },
+);
