@@ -6,7 +6,7 @@
 
 import { explainUndefined, footprintOf } from '../../isa/index.js';
 import { untagged, VA } from '../base/index.js';
-import { ExceptionClass, type Machine } from '../machine/index.js';
+import { cellOf, ExceptionClass, type Machine } from '../machine/index.js';
 import {
   ENOSYS,
   ERESTART_RESTARTBLOCK,
@@ -38,6 +38,11 @@ import {
 } from './syscalls/index.js';
 import type { TagFaultReporter } from './tag-fault-reporter.js';
 
+const ESR_EL1 = cellOf('esr_el1');
+const ELR_EL1 = cellOf('elr_el1');
+const FAR_EL1 = cellOf('far_el1');
+const TFSRE0_EL1 = cellOf('tfsre0_el1');
+
 /** Bits 63:60 of a tag check fault's address are not the CPU's to say. */
 const TAG_FAULT_ADDRESS = (1n << 60n) - 1n;
 
@@ -68,8 +73,8 @@ export class UserEntry {
   /** Deals with the exception that the thread, whose registers are in the CPU, has taken. */
   *handle(thread: Thread): MaySleep<void> {
     const { cpu } = this.#services.user;
-    const esr = cpu.readRegister('esr_el1');
-    const pc = VA(cpu.readRegister('elr_el1'));
+    const esr = cpu.cells.get(ESR_EL1);
+    const pc = VA(cpu.cells.get(ELR_EL1));
     const isCall = Number(esr >> 26n) === ExceptionClass.SVC;
     if (this.#asynchronousTagFault(thread, pc, esr) && isCall) {
       // The signal precedes the call: the call is made again after it (el0_svc_common).
@@ -81,7 +86,7 @@ export class UserEntry {
       yield* this.#systemCall(thread);
       return;
     }
-    const far = VA(cpu.readRegister('far_el1'));
+    const far = VA(cpu.cells.get(FAR_EL1));
     const what = decodeUserException(esr, far, pc, this.#accessesTags(thread.process, esr, pc));
     yield* this.#fault(thread, what, esr, far, pc);
   }
@@ -89,8 +94,8 @@ export class UserEntry {
   /** check_mte_async_tcf(): the accumulated fault, as a signal that may be blocked or ignored. */
   #asynchronousTagFault(thread: Thread, pc: VA, esr: bigint): boolean {
     const { cpu } = this.#services.user;
-    if ((cpu.readRegister('tfsre0_el1') & 1n) === 0n) return false;
-    cpu.writeRegister('tfsre0_el1', 0n);
+    if ((cpu.cells.get(TFSRE0_EL1) & 1n) === 0n) return false;
+    cpu.cells.set(TFSRE0_EL1, 0n);
     const report = () => this.#reporter.asynchronous(thread.process, pc, esr);
     sendToThread(thread, { ...signalInfo('SIGSEGV', 'SEGV_MTEAERR', 0n), report });
     return true;
@@ -194,7 +199,7 @@ export class UserEntry {
     const read = word === undefined ? undefined : emulateIdRead(cpu, word);
     if (read === undefined) return false;
     cpu.writeX(read.rt, read.value);
-    cpu.writeRegister('elr_el1', pc + 4n);
+    cpu.cells.set(ELR_EL1, pc + 4n);
     return true;
   }
 

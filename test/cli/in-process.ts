@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { inputError } from '../../src/base/index.js';
 import type { CommandIo } from '../../src/cli/command.js';
 import { dispatch } from '../../src/cli/dispatch.js';
+import { hostFolder } from '../../src/cli/host-folder.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -20,7 +21,9 @@ export interface Outcome {
 export async function mtemu(
   args: readonly string[],
   files: Readonly<Record<string, string | Uint8Array>> = {},
+  stdin = '',
 ): Promise<Outcome> {
+  let input = new TextEncoder().encode(stdin);
   const encoder = new TextEncoder();
   const out: Uint8Array[] = [];
   let stderr = '';
@@ -45,6 +48,12 @@ export async function mtemu(
       const before = written.get(path) ?? new Uint8Array();
       written.set(path, Uint8Array.from([...before, ...bytesOf(data)]));
     },
+    stdin(count) {
+      const taken = input.slice(0, count);
+      input = input.slice(taken.length);
+      return taken;
+    },
+    folder: hostFolder,
     color: false,
   };
   const status = await dispatch(args, io, { debug: true });

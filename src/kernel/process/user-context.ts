@@ -8,7 +8,7 @@
  * Ref. arch/arm64/kernel/process.c (__switch_to), arch/arm64/kernel/fpsimd.c (there without the lazy
  * restore per CPU), arch/arm64/kernel/mte.c (mte_thread_switch).
  */
-import { type Cpu, CpuLayout } from '../../machine/index.js';
+import { type Cpu, CpuLayout, cellOf } from '../../machine/index.js';
 import { resolveTcf0, type TaggedAddressControl, TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -52,6 +52,9 @@ export function copyRegisters(from: UserRegisters, to: UserRegisters): void {
   to.fpsr = from.fpsr;
 }
 
+const ELR_EL1 = cellOf('elr_el1');
+const SPSR_EL1 = cellOf('spsr_el1');
+const TPIDR_EL0 = cellOf('tpidr_el0');
 const SCTLR_TCF0_SHIFT = 38n;
 const GCR_RRND = 1n << 16n;
 
@@ -130,9 +133,9 @@ export class UserCpu {
     const x = (cpu.base + CpuLayout.X) / 8;
     registers.x.set(u64.subarray(x, x + 31));
     registers.sp = cpu.spOf(0);
-    registers.pc = cpu.readRegister('elr_el1');
-    registers.pstate = cpu.readRegister('spsr_el1');
-    registers.tls = cpu.readRegister('tpidr_el0');
+    registers.pc = cpu.cells.get(ELR_EL1);
+    registers.pstate = cpu.cells.get(SPSR_EL1);
+    registers.tls = cpu.cells.get(TPIDR_EL0);
     if (!this.#hasFp) return;
     const v = (cpu.base + CpuLayout.V) / 8;
     registers.v.set(u64.subarray(v, v + 64));
@@ -144,9 +147,9 @@ export class UserCpu {
     const { cpu } = this;
     cpu.linear.u64.set(registers.x, (cpu.base + CpuLayout.X) / 8);
     cpu.setSpOf(0, registers.sp);
-    cpu.writeRegister('elr_el1', registers.pc);
-    cpu.writeRegister('spsr_el1', registers.pstate);
-    cpu.writeRegister('tpidr_el0', registers.tls);
+    cpu.cells.set(ELR_EL1, registers.pc);
+    cpu.cells.set(SPSR_EL1, registers.pstate);
+    cpu.cells.set(TPIDR_EL0, registers.tls);
     if (!this.#hasFp) return;
     cpu.linear.u64.set(registers.v, (cpu.base + CpuLayout.V) / 8);
     cpu.writeRegister('fpcr', registers.fpcr);
