@@ -63,7 +63,7 @@ export function bootKernel(options: BootOptions): Booted {
     blockSizePages: r.block_size_pages,
   }));
   const mte = machine.features.has('FEAT_MTE2') && !/(^| )arm64\.nomte( |$)/.test(layout.bootargs);
-  setUpCpu(cpu, pageSize, mte);
+  setUpCpu(cpu, pageSize, mte, machine.features.has('FEAT_PAuth'));
   const mm = bootMemory({
     port: machine.memory,
     contexts: options.contexts,
@@ -116,7 +116,7 @@ function waitForHandOver(machine: Machine, cpu: Cpu, engine: Engine): { base: PA
 }
 
 /** MAIR, TCR, SCTLR and CPACR as __cpu_setup leaves them; the tables themselves are each process's. */
-function setUpCpu(cpu: Cpu, pageSize: PageSize, mte: boolean): void {
+function setUpCpu(cpu: Cpu, pageSize: PageSize, mte: boolean, pac: boolean): void {
   const granule = { 4096: 0n, 16384: 2n, 65536: 1n }[pageSize];
   const granule1 = { 4096: 2n, 16384: 1n, 65536: 3n }[pageSize];
   const t0sz = 16n;
@@ -147,6 +147,7 @@ function setUpCpu(cpu: Cpu, pageSize: PageSize, mte: boolean): void {
       (1n << 3n) | // SA
       (1n << 4n) | // SA0
       (1n << 12n) | // I
+      (pac ? (1n << 31n) | (1n << 30n) | (1n << 27n) | (1n << 13n) : 0n) | // EnIA, EnIB, EnDA, EnDB
       (1n << 14n) | // DZE
       (1n << 15n) | // UCT
       (1n << 26n) | // UCI

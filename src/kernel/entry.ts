@@ -91,6 +91,12 @@ export class UserEntry {
     yield* this.#fault(thread, what, esr, far, pc);
   }
 
+  /** An interrupt came while the thread was in EL0: what had accumulated is this thread's. */
+  interrupt(thread: Thread): void {
+    const { cpu } = this.#services.user;
+    this.#asynchronousTagFault(thread, VA(cpu.cells.get(ELR_EL1)), cpu.cells.get(ESR_EL1));
+  }
+
   /** check_mte_async_tcf(): the accumulated fault, as a signal that may be blocked or ignored. */
   #asynchronousTagFault(thread: Thread, pc: VA, esr: bigint): boolean {
     const { cpu } = this.#services.user;

@@ -39,6 +39,7 @@ import {
   HWCAP_CPUID,
   HWCAP2_BITS,
   type KernelState,
+  newKeys,
   type Process,
   type ProcessEnd,
   ProcessTable,
@@ -204,12 +205,14 @@ export class Kernel implements Supervisor {
       mte,
       contexts,
       fp,
+      pac: features.has('FEAT_PAuth'),
       bti: features.has('FEAT_BTI'),
       ...this.#hwcaps(mte),
       clock,
       random,
+      keyRandom: new Random(options.seed ?? 0, 'pointer authentication keys'),
       runQueue: new RunQueue(contexts),
-      user: new UserCpu(cpu, fp),
+      user: new UserCpu(cpu, fp, features.has('FEAT_PAuth')),
       table: new ProcessTable(),
       futexes: new Futexes(mm),
       timers: new Timers(),
@@ -268,6 +271,7 @@ export class Kernel implements Supervisor {
       args: request.args,
       auxv: loaded.auxv,
       symbolize: symbolizerOf(request.elf, loaded.bias),
+      keys: newKeys(state.keyRandom),
     };
     const table = new FileTable();
     const { input, write } = this.#options;
@@ -384,6 +388,7 @@ export class Kernel implements Supervisor {
         if (this.#fatal === undefined) continue;
       } else if (stop.kind === 'limit' || stop.kind === 'wait') {
         this.#interrupt();
+        entry.interrupt(thread);
       } else {
         this.#fatal = { kind: 'halted', message: describeStop(stop, cpu) };
       }

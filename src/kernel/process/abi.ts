@@ -167,6 +167,7 @@ export const HWCAP2_BITS: readonly (readonly [bit: number, feature: FeatureName]
   [0, 'FEAT_DPB2'],
   [7, 'FEAT_FlagM2'],
   [8, 'FEAT_FRINTTS'],
+  [16, 'FEAT_RNG'],
   [17, 'FEAT_BTI'],
   [18, 'FEAT_MTE2'],
   [22, 'FEAT_MTE3'],

@@ -13,6 +13,7 @@ import { type Directory, type Inode, RegularFile } from '../fs/index.js';
 import { exec } from './exec.js';
 import type { KernelState } from './kernel-state.js';
 import { commOf, leaveSpace } from './life.js';
+import { newKeys } from './pointer-auth-keys.js';
 import type { Program, Symbolizer } from './process.js';
 import { DEFAULT_CONTROL } from './tagged-address-control.js';
 import { NO_ALTERNATE_STACK, type Thread } from './thread.js';
@@ -125,6 +126,7 @@ export function* execve(
     args,
     auxv: loaded.auxv,
     symbolize: symbolizerOf(elf, loaded.bias),
+    keys: newKeys(state.keyRandom),
   };
   yield* leaveSpace(state, process);
   process.space = { as: loaded.mm, users: 1 };

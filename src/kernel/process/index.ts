@@ -9,6 +9,7 @@ export * from './futex.js';
 export * from './id-registers.js';
 export type { KernelState } from './kernel-state.js';
 export * from './life.js';
+export * from './pointer-auth-keys.js';
 export * from './process.js';
 export * from './process-table.js';
 export * from './procfs.js';

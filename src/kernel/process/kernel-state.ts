@@ -23,10 +23,14 @@ export interface KernelState {
   readonly files: FileSystem;
   /** AT_RANDOM, getrandom(2), address choices. */
   readonly random: Random;
+  /** Pointer authentication keys. */
+  readonly keyRandom: Random;
   /** system_supports_mte(). */
   readonly mte: boolean;
   /** The CPU has FP and Advanced SIMD. */
   readonly fp: boolean;
+  /** The CPU has pointer authentication. */
+  readonly pac: boolean;
   /** The CPU has BTI: handlers are entered as by an indirect call. */
   readonly bti: boolean;
   readonly hwcap: bigint;

@@ -8,6 +8,7 @@ import { WaitList } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
 import type { AddressSpace } from '../mm/index.js';
 import type { TagFaultReport } from '../report/index.js';
+import type { PointerAuthKeys } from './pointer-auth-keys.js';
 import type { SignalInfo } from './siginfo.js';
 import { SignalActions, SignalQueue } from './signals.js';
 import type { Thread } from './thread.js';
@@ -35,6 +36,7 @@ export interface Program {
   readonly args: readonly string[];
   readonly auxv: Uint8Array;
   readonly symbolize: Symbolizer;
+  readonly keys: PointerAuthKeys;
 }
 
 /** setitimer(2) and timer_create(2). */

@@ -9,6 +9,7 @@
  * restore per CPU), arch/arm64/kernel/mte.c (mte_thread_switch).
  */
 import { type Cpu, CpuLayout, cellOf } from '../../machine/index.js';
+import { KEY_REGISTERS, type PointerAuthKeys } from './pointer-auth-keys.js';
 import { resolveTcf0, type TaggedAddressControl, TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -63,6 +64,8 @@ export class UserCpu {
   /** /sys/devices/system/cpu/cpu0/mte_tcf_preferred. */
   preferred: Tcf0 = TCF0.ASYNC;
   readonly #hasFp: boolean;
+  readonly #hasPac: boolean;
+  #keys: PointerAuthKeys | undefined;
   /** Whose registers are in the CPU. */
   #owner: Thread | undefined;
   /** Whose tables and control the CPU was given last. */
@@ -70,9 +73,10 @@ export class UserCpu {
   #control: TaggedAddressControl | undefined;
   #controlPreferred: Tcf0 = TCF0.ASYNC;
 
-  constructor(cpu: Cpu, hasFp: boolean) {
+  constructor(cpu: Cpu, hasFp: boolean, hasPac: boolean) {
     this.cpu = cpu;
     this.#hasFp = hasFp;
+    this.#hasPac = hasPac;
   }
 
   owns(thread: Thread): boolean {
@@ -97,7 +101,13 @@ export class UserCpu {
       cpu.writeRegister('sctlr_el1', sctlr | (tcf0 << SCTLR_TCF0_SHIFT));
       cpu.writeRegister('gcr_el1', GCR_RRND | BigInt(~control.include & 0xffff));
     }
-    const { mm } = thread.process;
+    const { mm, program } = thread.process;
+    if (this.#hasPac && this.#keys !== program.keys) {
+      this.#keys = program.keys;
+      KEY_REGISTERS.forEach((name, i) => {
+        cpu.writeRegister(name, program.keys.values[i]!);
+      });
+    }
     const ttbr = (BigInt(mm.asid) << 48n) | BigInt(mm.pgd);
     if (ttbr !== this.#pgd) {
       this.#pgd = ttbr;

@@ -13,6 +13,7 @@ import {
   readString,
   readU64,
   readUser,
+  resetKeys,
   SI_CODE,
   setTaggedAddrCtrl,
   type Thread,
@@ -110,10 +111,11 @@ const PR = {
   CAPBSET_READ: 23,
   SET_NO_NEW_PRIVS: 38,
   GET_NO_NEW_PRIVS: 39,
+  PAC_RESET_KEYS: 54,
 } as const;
 
 function* prctl(
-  { mm, mte }: SyscallServices,
+  { mm, mte, pac, keyRandom }: SyscallServices,
   thread: Thread,
   option: number,
   args: readonly [bigint, bigint, bigint, bigint],
@@ -159,6 +161,13 @@ function* prctl(
       return 0;
     case PR.CAPBSET_READ:
       return arg2 <= 40n ? 1 : -EINVAL;
+    case PR.PAC_RESET_KEYS: {
+      if (!pac || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      const keys = resetKeys(process.program.keys, arg2, keyRandom);
+      if (typeof keys === 'number') return keys;
+      process.program = { ...process.program, keys };
+      return 0;
+    }
     case PR.SET_NO_NEW_PRIVS:
       if (arg2 !== 1n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
       process.noNewPrivileges = true;
