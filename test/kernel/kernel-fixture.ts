@@ -29,6 +29,7 @@ export interface FixtureOptions {
   readonly cpus?: number;
   readonly pageblockOrder?: number;
   readonly mte?: boolean;
+  readonly swapPages?: number;
   readonly kasanHwTags?: boolean;
   /** Full control instead of the one-region layout. */
   readonly banks?: readonly PhysRange[];
@@ -92,6 +93,7 @@ export function boot(options: FixtureOptions = {}): Fixture {
     policy: options.policy ?? 'cma',
     log: (line) => log.push(line),
     ...(options.pageblockOrder === undefined ? {} : { pageblockOrder: options.pageblockOrder }),
+    ...(options.swapPages === undefined ? {} : { swapPages: options.swapPages }),
     ...(options.mte === undefined ? {} : { mte: options.mte }),
     ...(options.kasanHwTags === undefined ? {} : { kasanHwTags: options.kasanHwTags }),
   });

@@ -15,7 +15,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 /** A machine so small that data soon lies in tag storage: 8 of every 128 data pages are left to it. */
-function small(pageSize: PageSize, blockSizePages: number, policy: string): Fixture {
+function small(pageSize: PageSize, blockSizePages: number, policy: string, swapPages = 0): Fixture {
   const tagPages = 96;
   const dataPages = tagPages * 32;
   const base = 0x4000_0000;
@@ -23,7 +23,7 @@ function small(pageSize: PageSize, blockSizePages: number, policy: string): Fixt
   for (let page = 0; page < dataPages; page += 128) {
     reserved.push({ base: PA(base + (page + 8) * pageSize), size: 120 * pageSize });
   }
-  return boot({ pageSize, tagPages, blockSizePages, policy, reserved, pageblockOrder: 5 });
+  return boot({ pageSize, tagPages, blockSizePages, policy, reserved, pageblockOrder: 5, swapPages });
 }
 
 function runModel(k: Fixture, steps: readonly Step[]): Model {
@@ -75,6 +75,28 @@ describe('random programs against the shadow of every byte and tag', () => {
     });
   }
 
+  for (const [pageSize, blockSizePages, numRuns] of [
+    [4096, 1, 6],
+    [4096, 3, 5],
+    [16384, 2, 2],
+  ] as const) {
+    it(`cma with swap, ${pageSize / 1024} KiB pages, block of ${blockSizePages}`, () => {
+      let swapped = 0;
+      fc.assert(
+        fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
+          const k = small(pageSize, blockSizePages, 'cma', 256);
+          const free = k.unused();
+          const model = runModel(k, steps);
+          expectEverythingBack(k, free, blockSizePages);
+          expect(model.k.memory.meminfo()['SwapFree']).toBe((256 * pageSize) / 1024);
+          swapped += k.mm.events.pswpin;
+        }),
+        { numRuns, seed: 5 * pageSize + blockSizePages },
+      );
+      expect(swapped).toBeGreaterThan(20);
+    });
+  }
+
   it('static: the same programs on a carve-out', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), (steps) => {
@@ -102,6 +124,30 @@ describe('fault injection: the n-th call fails', () => {
     { op: 'tagMany', a: 1, b: 0, c: 9 },
   ];
   const program = [...stashing, ...random!];
+
+  it.each(['swap_write', 'swap_read', 'slab', 'page_alloc'])('with swap, %s: the same', (kind) => {
+    let reached = 0;
+    for (let n = 1; n <= 60; n = n < 12 ? n + 1 : n + 9) {
+      const k = small(4096, 2, 'cma', 256);
+      const free = k.unused();
+      let left = n;
+      const model = new Model(k);
+      k.mm.shouldFail = (what) => what === kind && --left === 0;
+      model.injecting = true;
+      for (const s of [...stashing, { op: 'pressure', a: 0, b: 0, c: 0 } as const, ...random!.slice(0, 60)]) {
+        model.apply(s);
+        k.check();
+      }
+      model.compare();
+      k.mm.shouldFail = () => false;
+      model.finish();
+      k.check();
+      expectEverythingBack(k, free, 2);
+      if (left > 0) break;
+      reached++;
+    }
+    expect(reached).toBeGreaterThan(0);
+  });
 
   it.each(['page_alloc', 'slab', 'xa_store', 'migrate'])(
     '%s: nothing is lost, leaked or corrupted',

@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest';
 import { VA } from '../../src/base/index.js';
-import { isMigrationEntry, ptePa, ptePresent } from '../../src/kernel/arch/pgtable/index.js';
+import { isMigrationEntry, isSwapEntry, ptePa, ptePresent } from '../../src/kernel/arch/pgtable/index.js';
 import type { MmStruct, Page } from '../../src/kernel/mm/index.js';
 import {
   allocPages,
@@ -12,6 +12,7 @@ import {
   folioPutbackLru,
   forEachPte,
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   getPage,
   lruAddDrainAll,
   MADV_DONTNEED,
@@ -22,6 +23,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   putPage,
+  tryToFreePages,
 } from '../../src/kernel/mm/index.js';
 import type { Fixture, User } from './kernel-fixture.js';
 
@@ -72,6 +74,8 @@ export const OPS = [
   'pin',
   'unpin',
   'mremap',
+  'reclaim',
+  'pressure',
 ] as const;
 
 const MAX_PROCESSES = 4;
@@ -123,6 +127,8 @@ export class Model {
       migrate: () => this.#migrate(p, b),
       pin: () => this.#pin(p, b),
       unpin: () => this.#unpin(),
+      reclaim: () => this.#reclaim(1 + (b % 3)),
+      pressure: () => this.#pressure(),
       mremap: () => this.#mremap(p, b),
     };
     actions[op]();
@@ -274,6 +280,23 @@ export class Model {
     for (const left of list) run(folioPutbackLru(mm, left));
   }
 
+  /** What kswapd would do: pages not used since the last look go to swap. Does nothing without it. */
+  #reclaim(rounds: number): void {
+    const { mm, run } = this.k;
+    for (let i = 0; i < rounds; i++) run(tryToFreePages(mm, GFP_HIGHUSER_MOVABLE, 2));
+  }
+
+  /** Somebody takes all memory, whatever must go for it, and gives it back. */
+  #pressure(): void {
+    const { mm, run } = this.k;
+    const held: Page[] = [];
+    for (let page = run(allocPages(mm, GFP_KERNEL, 0)); page !== undefined; ) {
+      held.push(page);
+      page = run(allocPages(mm, GFP_KERNEL, 0));
+    }
+    for (const page of held) run(putPage(mm, page));
+  }
+
   #mapped(p: Process, addr: number): Page | undefined {
     let found: Page | undefined;
     forEachPte(this.k.mm, p.user.as as MmStruct, (pte, at) => {
@@ -319,6 +342,7 @@ export class Model {
         const shadow = p.pages.get(addr);
         if (!shadow) throw new Error(`page 0x${addr.toString(16)} mapped, not in the model`);
         seen.add(addr);
+        if (isSwapEntry(pte)) return;
         const pa = ptePa(pte);
         const data = port.readBytes(pa as never, this.#size);
         if (!same(data, shadow.content.data)) throw new Error(`data of 0x${addr.toString(16)} differ`);

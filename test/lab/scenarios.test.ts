@@ -34,6 +34,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   F6: '5',
   // A stash entry outlives its page.
   F7: '8',
+  // Swap-out asks for PG_mte_tagged only.
+  F8: '8',
   // The window between restore and flag.
   F9: '6',
   F10: 'recursive-lock',
@@ -47,6 +49,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   // Moved where it should be copied.
   F25: '8',
   F26: '8',
+  // The swap cache allocates without the hook.
+  F29: 'arch_calc_vma_gfp',
   F30: 'progress',
   F31: '8',
 };

@@ -223,6 +223,14 @@ export class RwSemaphore implements HeldLock {
     task.held.push(this);
   }
 
+  /** down_read_trylock(). */
+  tryDownRead(): boolean {
+    if (this.#writer !== undefined || this.#writersWaiting > 0) return false;
+    this.#readers++;
+    this.#contexts.current.held.push(this);
+    return true;
+  }
+
   upRead(): void {
     dropHeld(this.#contexts.current, this);
     this.#readers--;

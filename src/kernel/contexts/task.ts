@@ -25,6 +25,8 @@ export class Task {
   rcuDepth = 0;
   /** Locks held, in order of taking. */
   readonly held: HeldLock[] = [];
+  /** PF_MEMALLOC: reclaims memory itself, and may use the reserves. */
+  memalloc = false;
   /** fatal_signal_pending(current). */
   fatalSignalPending = false;
 

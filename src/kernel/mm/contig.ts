@@ -13,7 +13,7 @@ import type { Page } from './memmap.js';
 import { migratePages, putbackMovablePages } from './migrate.js';
 import type { Mm } from './mm.js';
 import { allocPages, drainAllPages, freeContigRange, postAllocIsolated } from './page-alloc.js';
-import { PG_buddy } from './page-flags.js';
+import { PG_buddy, PG_swapcache } from './page-flags.js';
 import { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
 
 /** COMPACT_CLUSTER_MAX: pages isolated before they are moved. */
@@ -37,7 +37,8 @@ function isolateMigratepagesRange(mm: Mm, start: number, end: number, list: Page
     at++;
     // A reference beyond the mappings is a pin: migration would fail, so leave it (isolate_fail).
     const anonymous = (map.mapping[page]! & 1) === 1;
-    if (anonymous && map.refcount[page]! > map.mapcount[page]!) continue;
+    const cached = map.test(page, PG_swapcache) ? 1 : 0;
+    if (anonymous && map.refcount[page]! > map.mapcount[page]! + cached) continue;
     if (folioIsolateLru(mm, page)) list.push(page);
   }
   return at;

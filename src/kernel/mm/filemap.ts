@@ -1,6 +1,6 @@
 /**
  * The page cache: a file's pages in memory, found by (file, index), and who maps them
- * (mm/filemap.c, mm/shmem.c without swap, mm/truncate.c).
+ * (mm/filemap.c, mm/shmem.c, mm/truncate.c).
  *
  * Two kinds of file. One of RAM (tmpfs, memfd, shared anonymous memory) has no other home than its
  * pages and may hold tags; one with `read` can be read again and is never written back. The cache holds
@@ -17,6 +17,7 @@ import type { Mm } from './mm.js';
 import { zapRange } from './mmap.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_dirty, PG_swapbacked, PG_uptodate } from './page-flags.js';
+import { shmemFreeSwap, shmemSwapin } from './shmem-swap.js';
 import type { FileOptions, MappableFile } from './types.js';
 import type { Vma } from './vma.js';
 
@@ -27,6 +28,8 @@ export class Inode implements MappableFile {
   size: number;
   /** i_pages: pages by index in the file. */
   readonly pages = new Map<number, Page>();
+  /** Pages that are on the swap device: their slots. */
+  readonly swapped = new Map<number, number>();
   /** i_mmap: VMAs that map some of it. */
   readonly mappings = new Set<Vma>();
   /** i_mmap_rwsem. */
@@ -103,7 +106,7 @@ export function* unlinkFile(mm: Mm, vma: Vma): MaySleep<void> {
  * shmem_get_folio() and filemap's read path: the page of that index, made or read where it is missing.
  *
  * @param vma the mapping it is for: decides whether it is allocated tagged. None for write() and the like.
- * @returns the page, locked and with a reference, or -ENOMEM.
+ * @returns the page, locked and with a reference, or -ENOMEM (-EIO where the swap device fails).
  */
 export function* filemapGetFolio(
   mm: Mm,
@@ -122,10 +125,15 @@ export function* filemapGetFolio(
       yield* putPage(mm, cached);
       continue;
     }
+    if (inode.swapped.has(index)) {
+      const error = yield* shmemSwapin(mm, inode, index, vma);
+      if (error !== 0) return error;
+      continue;
+    }
     const gfp = GFP_HIGHUSER_MOVABLE | __GFP_ZERO;
     const fresh = yield* allocPages(mm, gfp | (vma ? mm.hooks.archCalcVmaGfp(vma, gfp, 'shmem') : 0), 0);
     if (fresh === undefined) return -ENOMEM;
-    if (inode.pages.has(index)) {
+    if (inode.pages.has(index) || inode.swapped.has(index)) {
       yield* putPage(mm, fresh);
       continue;
     }
@@ -175,6 +183,7 @@ function* unmapMappingRange(mm: Mm, inode: Inode, first: number): MaySleep<void>
 /** truncate_inode_pages(). */
 function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
   yield* unmapMappingRange(mm, inode, first);
+  yield* shmemFreeSwap(mm, inode, first);
   for (const [index, page] of [...inode.pages]) {
     if (index < first) continue;
     getPage(mm, page);
@@ -196,8 +205,13 @@ export function* truncateFile(mm: Mm, inode: Inode, size: number): MaySleep<numb
   if (!shrinks) return 0;
   yield* truncatePages(mm, inode, Math.ceil(size / mm.pageSize));
   const rest = size % mm.pageSize;
-  const last = rest === 0 ? undefined : inode.pages.get(Math.floor(size / mm.pageSize));
-  if (last !== undefined) mm.port.fill(PA(mm.pageToPa(last) + rest), mm.pageSize - rest, 0);
+  const index = Math.floor(size / mm.pageSize);
+  if (rest === 0 || !(inode.pages.has(index) || inode.swapped.has(index))) return 0;
+  const last = yield* filemapGetFolio(mm, inode, index, undefined);
+  if (last < 0) return last;
+  mm.port.fill(PA(mm.pageToPa(last as Page) + rest), mm.pageSize - rest, 0);
+  folioUnlock(mm, last as Page);
+  yield* putPage(mm, last as Page);
   return 0;
 }
 
@@ -210,7 +224,7 @@ export function* readFile(mm: Mm, inode: Inode, offset: number, length: number):
     const chunk = Math.min(out.length - done, mm.pageSize - within);
     const index = Math.floor(at / mm.pageSize);
     // A hole of a file of RAM reads as zeros and stays a hole.
-    if (!inode.isShmem || inode.pages.has(index)) {
+    if (!inode.isShmem || inode.pages.has(index) || inode.swapped.has(index)) {
       const page = yield* filemapGetFolio(mm, inode, index, undefined);
       if (page < 0) return out.subarray(0, done);
       out.set(mm.port.readBytes(PA(mm.pageToPa(page as Page) + within), chunk), done);

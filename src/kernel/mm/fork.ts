@@ -26,15 +26,18 @@ import { allocTable, freePgtables, freeTable, nextPteRun, pteAlloc, readPte, set
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
+  isSwapEntry,
   paPte,
   pteMkdirty,
   pteMkold,
   pteMkwrite,
   pteNone,
   ptePresent,
+  pteSwpClearExclusive,
   pteWrite,
   pteWrprotect,
   SWP_MIGRATION_READ,
+  swapEntryOf,
   withMigrationType,
 } from './pgtable.js';
 import {
@@ -44,6 +47,7 @@ import {
   isAnonPage,
   isMigrationEntryAnon,
 } from './rmap.js';
+import { swapDuplicate } from './swap.js';
 import { VM_ACCOUNT, VM_SHARED, VM_WRITE, Vma } from './vma.js';
 
 /** mm_alloc(): undefined where the top table or an ASID cannot be had. */
@@ -205,6 +209,15 @@ function* copyPteRange(
     let pte = readPte(mm, source);
     if (pteNone(pte)) continue;
     if (!ptePresent(pte)) {
+      if (isSwapEntry(pte)) {
+        // Both will share it: neither may take it back as its own.
+        pte = pteSwpClearExclusive(pte);
+        mm.port.write64(source, pte);
+        swapDuplicate(mm, swapEntryOf(pte));
+        to.mm.swapEntries++;
+        yield* setPtes(mm, target, pte);
+        continue;
+      }
       if (!isMigrationEntry(pte)) continue;
       // Shared from now on: neither side may come back writable or exclusive.
       pte = withMigrationType(pte, SWP_MIGRATION_READ);

@@ -36,6 +36,9 @@ export interface FaultOnAccessContext {
   releaseFaultLock(): void;
 }
 
+/** Where an allocation for a VMA is made. */
+export type GfpCaller = 'vma_alloc_folio' | 'shmem' | 'swap-cache';
+
 export interface MmHooks {
   /**
    * v3/1: after refcount 1, before zeroing. Under v3 best effort: the page is usable whatever happens.
@@ -54,7 +57,7 @@ export interface MmHooks {
   /** arm64, changed by v3/23: zero a page's data and, where its block is held, its tags. */
   tagClearHighpage(page: Page): void;
   /** v3/11: flags to add to allocations for this VMA; never removes any. */
-  archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: 'vma_alloc_folio' | 'shmem'): Gfp;
+  archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: GfpCaller): Gfp;
   /** v3/13: does the set-PTE hook have to look at this entry? */
   needsSyncTags(pte: Pte): boolean;
   /**
@@ -81,6 +84,17 @@ export interface MmHooks {
   copyHighpage(to: Page, from: Page, preparation: CopyPreparation): Atomic<number>;
   /** Gives back what the copy did not need. */
   copyHighpageEnd(preparation: CopyPreparation): Atomic<void>;
+  /** arm64: saves the tags of a page that is about to be written to a swap slot; 0 or -ENOMEM. */
+  archPrepareToSwap(page: Page, entry: number): MaySleep<number>;
+  /** arm64: the slot is free. */
+  archSwapInvalidatePage(entry: number): Atomic<void>;
+  /**
+   * v3/12, v3/28: before the page-table lock, the page locked: room for tags whose page has no block; 0 or
+   * -ENOMEM.
+   */
+  archSwapPrepareToRestore(entry: number, page: Page): MaySleep<number>;
+  /** arm64, changed by v3/28: under the lock; writes the tags where the page has its block. */
+  archSwapRestore(entry: number, page: Page): Atomic<void>;
   /** May the page be taken to hold tags' data? Reports only: is it tag storage, and whose? */
   isTagStoragePage(page: Page): boolean;
 }

@@ -49,7 +49,13 @@ export {
   maybeDmaPinned,
   unpinUserPage,
 } from './gup.js';
-export type { CopyPreparation, FaultOnAccessContext, FaultOnAccessOutcome, MmHooks } from './hooks.js';
+export type {
+  CopyPreparation,
+  FaultOnAccessContext,
+  FaultOnAccessOutcome,
+  GfpCaller,
+  MmHooks,
+} from './hooks.js';
 export { forEachPte } from './invariants.js';
 export {
   folioAddLru,
@@ -83,7 +89,9 @@ export type { MemoryPort } from './port.js';
 export { buddyinfo, pagetypeinfo, unusedPages } from './procfs.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
 export { SlabCache } from './slab.js';
+export { SwapDevice, swapon } from './swap.js';
 export * from './types.js';
 export * from './vma.js';
+export { balancePgdat, kswapd, tryToFreePages } from './vmscan.js';
 export type { Metrics, VmEvents } from './vmstat.js';
 export { DMA32_LIMIT, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, type Zone } from './zone.js';

@@ -10,9 +10,25 @@ import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import { PG_buddy, PG_lru, PG_mte_tagged, PG_pcp, PG_reserved, PG_table } from './page-flags.js';
+import {
+  PG_buddy,
+  PG_lru,
+  PG_mte_tagged,
+  PG_pcp,
+  PG_reserved,
+  PG_swapcache,
+  PG_table,
+} from './page-flags.js';
 import type { Pte } from './pgtable.js';
-import { DESCRIPTOR_BYTES, PTE_LEVEL, ptePa, ptePresent, pteWrite } from './pgtable.js';
+import {
+  DESCRIPTOR_BYTES,
+  isSwapEntry,
+  PTE_LEVEL,
+  ptePa,
+  ptePresent,
+  pteWrite,
+  swapEntryOf,
+} from './pgtable.js';
 import { isAnonPage } from './rmap.js';
 import type { Violation } from './types.js';
 
@@ -176,11 +192,53 @@ function checkPageCache(mm: Mm, out: Violation[]): void {
   }
 }
 
+/** Swap slots: each is named as often as it counts, and free exactly where nobody names or caches it. */
+function checkSwap(mm: Mm, out: Violation[]): void {
+  const { swap } = mm;
+  if (swap === undefined) return;
+  const found = new Uint16Array(swap.pages);
+  for (const as of mm.addressSpaces) {
+    let entries = 0;
+    forEachPte(mm, as, (pte) => {
+      if (!isSwapEntry(pte)) return;
+      entries++;
+      found[swapEntryOf(pte)]!++;
+    });
+    if (entries !== as.swapEntries) {
+      out.push({ invariant: 'counters', detail: `mm ${as.id}: swap ${as.swapEntries}, found ${entries}` });
+    }
+  }
+  for (const inode of mm.inodes.values()) {
+    for (const entry of inode.swapped.values()) found[entry]!++;
+  }
+  let used = 0;
+  for (let slot = 0; slot < swap.pages; slot++) {
+    if (swap.counts[slot] !== found[slot]) {
+      out.push({
+        invariant: 'swap',
+        detail: `slot ${slot} counts ${swap.counts[slot]}, found ${found[slot]}`,
+      });
+    }
+    const page = swap.cache.get(slot);
+    if (page !== undefined && (!mm.memmap.test(page, PG_swapcache) || mm.memmap.private[page] !== slot)) {
+      out.push({
+        invariant: 'swap',
+        detail: `slot ${slot} is cached by ${pfnText(mm, page)}, which does not know`,
+      });
+    }
+    if (found[slot]! > 0 || page !== undefined) used++;
+  }
+  if (used + swap.freeSlots !== swap.pages) {
+    out.push({ invariant: 'swap', detail: `${used} slots used and ${swap.freeSlots} free of ${swap.pages}` });
+  }
+}
+
 /** Every violation of the memory manager's own rules. */
 export function checkMmInvariants(mm: Mm): Violation[] {
   const out: Violation[] = [];
   checkBuddy(mm, out);
   checkReferences(mm, out);
   checkPageCache(mm, out);
+  checkSwap(mm, out);
   return out;
 }

@@ -8,6 +8,7 @@ import { EAGAIN } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
 import { doFault } from './file-fault.js';
+import { folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import type { FaultOnAccessContext } from './hooks.js';
@@ -16,11 +17,12 @@ import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
 import type { Mm } from './mm.js';
 import { allocPages, getPage } from './page-alloc.js';
-import { PG_anon_exclusive, PG_dirty, PG_lru, PG_uptodate } from './page-flags.js';
+import { PG_anon_exclusive, PG_dirty, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
 import { flushTlbPage, pteAlloc, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   isMigrationEntry,
+  isSwapEntry,
   paPte,
   pteFaultOnAccess,
   pteMkdirty,
@@ -36,6 +38,8 @@ import {
   pteWrite,
 } from './pgtable.js';
 import { folioAddNewAnonRmap, folioRemoveRmap, isAnonPage } from './rmap.js';
+import { folioFreeSwap, freeSwapCache } from './swap.js';
+import { doSwapIn } from './swap-fault.js';
 import type { Vma } from './vma.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
 
@@ -66,7 +70,7 @@ export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   if (at === undefined || pteNone(orig)) {
     return vmf.vma.file ? yield* doFault(mm, vmf) : yield* doAnonymousPage(mm, vmf);
   }
-  if (!ptePresent(orig)) return yield* doSwapPage(mm, orig);
+  if (!ptePresent(orig)) return yield* doSwapPage(mm, vmf, at, orig);
   if (pteProtnone(orig) && vmf.vma.accessible) return yield* handlePteProtnone(mm, vmf, at, orig);
   return yield* handlePresentPte(mm, vmf, at, orig);
 }
@@ -130,12 +134,13 @@ function* doAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> {
   return 0;
 }
 
-/** do_swap_page(): so far only entries of pages that are being migrated. */
-function* doSwapPage(mm: Mm, orig: Pte): MaySleep<number> {
+/** do_swap_page(): entries of pages that are being migrated, and of swap slots. */
+function* doSwapPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   if (isMigrationEntry(orig)) {
     yield* migrationEntryWait(mm, orig);
     return 0;
   }
+  if (isSwapEntry(orig) && mm.swap) return yield* doSwapIn(mm, vmf, at, orig);
   mm.warn(`page table holds an unknown entry 0x${orig.toString(16)}`);
   return VM_FAULT_SIGBUS;
 }
@@ -146,6 +151,11 @@ function* canReuseAnonFolio(mm: Mm, page: Page): Atomic<boolean> {
   if (map.refcount[page]! > 3) return false;
   // A page that still waits in this CPU's batch has a reference there.
   if (!map.test(page, PG_lru)) yield* lruAddDrain(mm);
+  if (map.test(page, PG_swapcache)) {
+    if (map.refcount[page] !== 2 || !folioTrylock(mm, page)) return false;
+    yield* folioFreeSwap(mm, page);
+    folioUnlock(mm, page);
+  }
   if (map.refcount[page] !== 1) return false;
   map.set(page, PG_anon_exclusive);
   return true;
@@ -214,6 +224,7 @@ function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefi
   }
   as.pageTableLock.unlock();
   if (old !== undefined) {
+    yield* freeSwapCache(mm, old);
     // The mapping's reference and ours.
     yield* putPage(mm, old);
     yield* putPage(mm, old);

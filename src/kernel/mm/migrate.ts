@@ -21,6 +21,7 @@ import {
   PG_mlocked,
   PG_referenced,
   PG_swapbacked,
+  PG_swapcache,
   PG_unevictable,
   PG_uptodate,
 } from './page-flags.js';
@@ -98,21 +99,41 @@ function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, pag
 function* migrateMapping(mm: Mm, to: Page, from: Page): MaySleep<number> {
   const map = mm.memmap;
   const inode = inodeOf(mm, from);
-  if (map.refcount[from] !== (inode ? 2 : 1)) return -EAGAIN;
+  const swapcache = map.test(from, PG_swapcache);
+  if (map.refcount[from] !== (inode || swapcache ? 2 : 1)) return -EAGAIN;
   map.mapping[to] = map.mapping[from]!;
   map.index[to] = map.index[from]!;
+  if (swapcache) moveSwapCache(mm, to, from);
   if (inode) {
     inode.pages.set(map.index[from]!, to);
     getPage(mm, to);
     yield* putPage(mm, from);
+  } else if (swapcache) {
+    yield* putPage(mm, from);
   }
   return 0;
+}
+
+/** The slot's page is another one from now on; the cache's reference moves with it. */
+function moveSwapCache(mm: Mm, to: Page, from: Page): void {
+  const map = mm.memmap;
+  const entry = map.private[from]!;
+  mm.swap!.cache.set(entry, to);
+  map.private[to] = entry;
+  map.set(to, PG_swapcache);
+  map.private[from] = 0;
+  map.clear(from, PG_swapcache);
+  getPage(mm, to);
 }
 
 /** The cache finds the old page again: the copy failed. */
 function* undoMigrateMapping(mm: Mm, to: Page, from: Page): MaySleep<void> {
   const inode = inodeOf(mm, to);
   mm.memmap.mapping[to] = 0;
+  if (mm.memmap.test(to, PG_swapcache)) {
+    moveSwapCache(mm, from, to);
+    yield* putPage(mm, to);
+  }
   if (!inode) return;
   inode.pages.set(mm.memmap.index[from]!, from);
   getPage(mm, from);

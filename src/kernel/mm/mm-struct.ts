@@ -24,6 +24,8 @@ export class MmStruct implements AddressSpace {
   anonPages = 0;
   /** Pages of files mapped (MM_FILEPAGES and MM_SHMEMPAGES). */
   filePages = 0;
+  /** Entries that name swap slots (MM_SWAPENTS). */
+  swapEntries = 0;
   /** Mapped address space in pages (total_vm). */
   totalVm = 0;
   /** Pages of tables in DRAM, the top one included (pgtables_bytes). */

@@ -19,6 +19,7 @@ import type { MmStruct } from './mm-struct.js';
 import type { PageTableLayout } from './pgtable.js';
 import type { MemoryPort } from './port.js';
 import type { SlabCache } from './slab.js';
+import type { SwapDevice } from './swap.js';
 import type { TlbHooks } from './types.js';
 import { Metrics, VmEvents } from './vmstat.js';
 import type { Zone } from './zone.js';
@@ -58,6 +59,10 @@ export class Mm {
   readonly metrics = new Metrics();
   readonly cmaAreas: CmaArea[] = [];
   readonly addressSpaces = new Set<MmStruct>();
+  /** The swap device, after swapon(). */
+  swap: SwapDevice | undefined;
+  /** kswapd_wait. */
+  readonly kswapdWait: WaitQueue;
   /** Files that have, or may have, pages in memory; by id. */
   readonly inodes = new Map<number, Inode>();
   nextInodeId = 1;
@@ -93,6 +98,7 @@ export class Mm {
     this.log = parts.log;
     this.mte = parts.mte;
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
+    this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;
   }
 

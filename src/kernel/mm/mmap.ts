@@ -17,8 +17,17 @@ import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { PG_dirty } from './page-flags.js';
 import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
-import { DESCRIPTOR_BYTES, isMigrationEntry, pteDirty, pteNone, ptePresent } from './pgtable.js';
+import {
+  DESCRIPTOR_BYTES,
+  isMigrationEntry,
+  isSwapEntry,
+  pteDirty,
+  pteNone,
+  ptePresent,
+  swapEntryOf,
+} from './pgtable.js';
 import { folioRemoveRmap, isAnonPage, isMigrationEntryAnon } from './rmap.js';
+import { freeSwapAndCache, freeSwapCache } from './swap.js';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -79,7 +88,7 @@ export const archValidateFlags = (flags: number): boolean =>
 
 /** __vm_enough_memory(), heuristic: only obvious overcommits are refused. */
 export function vmEnoughMemory(mm: Mm, pages: number): boolean {
-  return pages <= mm.totalramPages();
+  return pages <= mm.totalramPages() + (mm.swap?.pages ?? 0);
 }
 
 /** accountable_mapping(). */
@@ -254,11 +263,17 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
         // The page is on its way elsewhere; whoever moves it will find no entry to turn back.
         if (isMigrationEntryAnon(mm, pte)) as.anonPages--;
         else as.filePages--;
+      } else if (isSwapEntry(pte)) {
+        as.swapEntries--;
+        yield* freeSwapAndCache(mm, swapEntryOf(pte));
       }
     }
     as.pageTableLock.unlock();
     flushTlbRange(mm, as, run.addr, run.end);
-    for (const page of gathered) yield* putPage(mm, page);
+    for (const page of gathered) {
+      yield* freeSwapCache(mm, page);
+      yield* putPage(mm, page);
+    }
     gathered.length = 0;
     addr = run.end;
   }

@@ -4,8 +4,8 @@
  *
  * Order matters twice and follows the series. Going out: refcount 1, then the architecture may reserve
  * the tag block, then data (and tags) are zeroed. Coming back: the architecture sees the page while
- * its flags are still set, then they are cleared. There is no reclaim yet: a request that the
- * watermarks refuse drains the per-CPU lists, tries once more, and fails.
+ * its flags are still set, then they are cleared. A request that the watermarks
+ * refuse drains the per-CPU lists, then reclaims as long as that frees anything, and only then fails.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { KernelBug, racePoint } from '../contexts/index.js';
@@ -17,12 +17,14 @@ import {
   __GFP_DMA32,
   __GFP_HIGH,
   __GFP_HIGHMEM,
+  __GFP_KSWAPD_RECLAIM,
   __GFP_MOVABLE,
   __GFP_SKIP_ZERO,
   __GFP_TAGGED,
   __GFP_ZERO,
   ALLOC_CMA,
   ALLOC_MIN_RESERVE,
+  ALLOC_NO_WATERMARKS,
   ALLOC_NOFRAGMENT,
   ALLOC_NON_BLOCK,
   ALLOC_WMARK_LOW,
@@ -41,6 +43,7 @@ import {
 } from './migratetype.js';
 import type { Mm } from './mm.js';
 import { PAGE_FLAGS_CHECK_AT_PREP, PG_buddy, PG_head, PG_pcp, PG_reserved } from './page-flags.js';
+import { tryToFreePages } from './vmscan.js';
 import type { Zone } from './zone.js';
 import { ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './zone.js';
 
@@ -163,7 +166,11 @@ function getPageFromFreelist(mm: Mm, gfp: Gfp, order: number, flags: number): Pa
       const zone = mm.zones[i]!;
       if (zone.index > highest) continue;
       const mark = zone.watermark[allocFlags & ALLOC_WMARK_MASK]!;
-      if (!zoneWatermarkOk(mm, zone, order, mark, highest, allocFlags)) continue;
+      if (
+        (allocFlags & ALLOC_NO_WATERMARKS) === 0 &&
+        !zoneWatermarkOk(mm, zone, order, mark, highest, allocFlags)
+      )
+        continue;
       const page = takeFromZone(mm, zone, order, migratetype, allocFlags);
       if (page !== undefined) {
         countAllocation(mm, zone, order);
@@ -187,9 +194,11 @@ function findPages(mm: Mm, gfp: Gfp, order: number): Page | undefined {
   if (mm.shouldFail('page_alloc')) return undefined;
   const fast = getPageFromFreelist(mm, gfp, order, gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW));
   if (fast !== undefined) return fast;
+  if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) mm.kswapdWait.wakeUp();
   let slow = ALLOC_WMARK_MIN;
   if ((gfp & __GFP_HIGH) !== 0) slow |= ALLOC_MIN_RESERVE;
   if ((gfp & __GFP_DIRECT_RECLAIM) === 0) slow |= ALLOC_NON_BLOCK;
+  if (mm.contexts.current.memalloc) slow |= ALLOC_NO_WATERMARKS;
   slow = gfpToAllocFlagsCma(mm, gfp, slow);
   const page = getPageFromFreelist(mm, gfp, order, slow);
   if (page !== undefined || !gfpAllowsBlocking(gfp)) return page;
@@ -203,6 +212,23 @@ function findPages(mm: Mm, gfp: Gfp, order: number): Page | undefined {
 function noteFailure(mm: Mm, gfp: Gfp): void {
   if (gfpMigratetype(gfp) === MIGRATE_MOVABLE) return;
   if (mm.zones.some((zone) => zone.freeCmaPages > 0)) mm.metrics.unmovableFailedWithFreeTagStorage++;
+}
+
+/** Rounds of direct reclaim without success before memory is said to be out (MAX_RECLAIM_RETRIES). */
+const MAX_RECLAIM_RETRIES = 4;
+
+/** __alloc_pages_direct_reclaim(), as long as it frees anything. */
+function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | undefined> {
+  for (let round = 0; round < MAX_RECLAIM_RETRIES; round++) {
+    const freed = yield* tryToFreePages(mm, gfp, gfpZone(gfp));
+    if (freed === 0) return undefined;
+    drainAllPages(mm);
+    const page = findPages(mm, gfp, order);
+    if (page !== undefined) return page;
+    // What is freed for a high order may lie scattered: there is no compaction to bring it together.
+    if (order > PAGE_ALLOC_COSTLY_ORDER) return undefined;
+  }
+  return undefined;
 }
 
 /** check_new_pages(): a page that is still in use must not be handed out. */
@@ -250,7 +276,8 @@ function prepCompoundPage(mm: Mm, page: Page, order: number): void {
  */
 export function* allocPages(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | undefined> {
   if (gfpAllowsBlocking(gfp)) mm.contexts.mightSleep('alloc_pages');
-  const page = findPages(mm, gfp, order);
+  let page = findPages(mm, gfp, order);
+  if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order);
   if (page === undefined) return undefined;
   postAllocBegin(mm, page, order);
   if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPage(page, order, gfp))) {

@@ -32,6 +32,9 @@ export const PG_table = 1 << 19;
 export const PG_slab = 1 << 20;
 export const PG_pcp = 1 << 21;
 
+/** In the swap cache; `private` is its slot. */
+export const PG_swapcache = 1 << 22;
+
 /** Cleared when a page is freed (PAGE_FLAGS_CHECK_AT_PREP). */
 export const PAGE_FLAGS_CHECK_AT_PREP = 0x3fffffff & ~PG_reserved;
 

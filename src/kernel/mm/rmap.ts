@@ -6,24 +6,29 @@ import type { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { anonMapping, vmaAddress } from './anon-vma.js';
 import { inodeOf } from './filemap.js';
+import { maybeDmaPinned } from './gup.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { PG_anon_exclusive, PG_dirty, PG_swapbacked } from './page-flags.js';
-import { pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
+import { flushTlbPage, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
 import {
   makeMigrationEntry,
+  makeSwapEntry,
   migrationEntryPfn,
   pteDirty,
+  pteMkold,
   ptePa,
   ptePresent,
   pteSpecial,
+  pteValid,
   pteWrite,
   pteYoung,
   SWP_MIGRATION_READ,
   SWP_MIGRATION_READ_EXCLUSIVE,
   SWP_MIGRATION_WRITE,
 } from './pgtable.js';
+import { swapDuplicate } from './swap.js';
 import type { Vma } from './vma.js';
 
 /** folio_add_new_anon_rmap(): first mapping of a fresh page, exclusive to this address space. */
@@ -59,6 +64,16 @@ export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
   if (exclusive) mm.memmap.set(page, PG_anon_exclusive);
 }
 
+/** A page of the swap cache is mapped: for the first time since it was read it learns whose it is. */
+export function folioMapSwapped(mm: Mm, page: Page, vma: Vma, addr: number, exclusive: boolean): void {
+  const map = mm.memmap;
+  if (!isAnonPage(mm, page)) {
+    map.mapping[page] = anonMapping(exclusive ? vma.anonVma! : vma.anonVma!.root);
+    map.index[page] = linearPageIndex(mm, vma, addr);
+  }
+  folioAddAnonRmap(mm, page, exclusive);
+}
+
 /** folio_remove_rmap_pte(). */
 export function folioRemoveRmap(mm: Mm, page: Page): void {
   const left = --mm.memmap.mapcount[page]!;
@@ -71,7 +86,7 @@ export function folioRemoveRmap(mm: Mm, page: Page): void {
 type RmapVisitor = (vma: Vma, addr: number) => Atomic<boolean>;
 
 /** rmap_walk(): calls `visit` for each VMA and address that may map the page; stops where it returns false. */
-export function* rmapWalk(mm: Mm, page: Page, visit: RmapVisitor): MaySleep<void> {
+export function* rmapWalk(mm: Mm, page: Page, visit: RmapVisitor, tryLock = false): MaySleep<void> {
   const anonVma = mm.anonVmas.ofMapping(mm.memmap.mapping[page]!);
   const inode = anonVma ? undefined : inodeOf(mm, page);
   const semaphore = anonVma?.semaphore ?? inode?.mmapSemaphore;
@@ -79,7 +94,9 @@ export function* rmapWalk(mm: Mm, page: Page, visit: RmapVisitor): MaySleep<void
     ? { members: anonVma.members, of: anonVma }
     : inode && { members: inode.mappings, of: inode };
   if (!semaphore || !tree) return;
-  yield* semaphore.downRead();
+  // Reclaim may run where the lock is held already.
+  if (!tryLock) yield* semaphore.downRead();
+  else if (!semaphore.tryDownRead()) return;
   for (let seen = -1, more = true; more && seen !== tree.of.generation; ) {
     // Again where two VMAs became one meanwhile: the grown one may have been passed already.
     seen = tree.of.generation;
@@ -128,6 +145,69 @@ function* tryToMigrateOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<bo
       dirty: pteDirty(pte),
     });
     yield* setPtes(mm, at, entry);
+    folioRemoveRmap(mm, page);
+    yield* putPage(mm, page);
+  }
+  as.pageTableLock.unlock();
+  return map.mapcount[page]! > 0;
+}
+
+/** folio_referenced(): how many entries were used since the last look; forgets it. */
+export function* folioReferenced(mm: Mm, page: Page): MaySleep<number> {
+  let referenced = 0;
+  yield* rmapWalk(
+    mm,
+    page,
+    (vma, addr) =>
+      referencedOne(mm, page, vma, addr, () => {
+        referenced++;
+      }),
+    true,
+  );
+  return referenced;
+}
+
+function* referencedOne(mm: Mm, page: Page, vma: Vma, addr: number, seen: () => void): Atomic<boolean> {
+  const as = vma.mm;
+  yield* as.pageTableLock.lock();
+  const at = mappedPte(mm, page, vma, addr);
+  if (at !== undefined) {
+    const pte = readPte(mm, at);
+    // ptep_clear_flush_young(); an entry the hardware does not use keeps what it says.
+    if (pteYoung(pte) && pteValid(pte)) {
+      seen();
+      mm.port.write64(at, pteMkold(pte));
+      flushTlbPage(mm, as, addr);
+    }
+  }
+  as.pageTableLock.unlock();
+  return true;
+}
+
+/** try_to_unmap(): entries of anonymous pages become those of the page's slot, those of files go. */
+export function* tryToUnmap(mm: Mm, page: Page): MaySleep<void> {
+  yield* rmapWalk(mm, page, (vma, addr) => tryToUnmapOne(mm, page, vma, addr), true);
+}
+
+function* tryToUnmapOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<boolean> {
+  const map = mm.memmap;
+  const as = vma.mm;
+  yield* as.pageTableLock.lock();
+  const at = mappedPte(mm, page, vma, addr);
+  // A pin reads and writes the page itself: it must stay where its owner sees it.
+  if (at !== undefined && !maybeDmaPinned(mm, page)) {
+    const pte = yield* ptepClearFlush(mm, as, addr, at);
+    if (pteDirty(pte)) map.set(page, PG_dirty);
+    if (isAnonPage(mm, page)) {
+      const entry = map.private[page]!;
+      swapDuplicate(mm, entry);
+      yield* setPtes(mm, at, makeSwapEntry(entry, map.test(page, PG_anon_exclusive)));
+      map.clear(page, PG_anon_exclusive);
+      as.anonPages--;
+      as.swapEntries++;
+    } else {
+      as.filePages--;
+    }
     folioRemoveRmap(mm, page);
     yield* putPage(mm, page);
   }

@@ -25,6 +25,15 @@ export class VmEvents {
   nr_shmem = 0;
   nr_page_table_pages = 0;
   nr_isolated_anon = 0;
+  nr_swapcached = 0;
+  pswpin = 0;
+  pswpout = 0;
+  pgactivate = 0;
+  pgdeactivate = 0;
+  pgscan_kswapd = 0;
+  pgscan_direct = 0;
+  pgsteal_kswapd = 0;
+  pgsteal_direct = 0;
   nr_slab_unreclaimable = 0;
 }
 

@@ -17,6 +17,7 @@ import {
   memInit,
   pfnRange,
   setupWatermarks,
+  swapon,
 } from '../mm/index.js';
 import { TagStorageHooks } from './mm-hooks.js';
 import type { BootMemoryOptions } from './options.js';
@@ -58,6 +59,7 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
   for (const region of options.tagRegions) {
     mm.memblock.reserve(pfnRange(mm, region.tagStartPfn, region.tagEndPfn));
   }
+  swapon(mm, options.swapPages ?? 0);
   mm.numa = options.numa ?? true;
   if (options.shouldFail) mm.shouldFail = options.shouldFail;
   const mte = new Mte(mm);

@@ -8,7 +8,7 @@ import type { PA } from '../../base/index.js';
 import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EBUSY, EINTR, KernelBug, racePoint, sleepPoint, unsafeSleepInAtomic } from '../contexts/index.js';
-import type { Gfp, Mm, Page, TagRegion, Vma } from '../mm/index.js';
+import type { Gfp, GfpCaller, Mm, Page, TagRegion, Vma } from '../mm/index.js';
 import {
   allowRetryFirst,
   FAULT_FLAG_ALLOW_RETRY,
@@ -96,7 +96,7 @@ class PostedStash extends TagStash {
           return 'unused';
         }
         port.writeBytes(buffer, port.readTags(mm.pageToPa(from), pageSize));
-        if (yield* this.#saveTagsForPfn(to, buffer)) return 'unused';
+        if (yield* this.save(to, buffer)) return 'unused';
         yield* this.freeBuffer(buffer);
       }
       port.writeTags(mm.pageToPa(to), port.readTags(mm.pageToPa(from), pageSize));
@@ -114,14 +114,14 @@ class PostedStash extends TagStash {
       port.writeTags(mm.pageToPa(to), port.readBytes(buffer, pageSize / 32));
       this.mte.setPageMteTagged(to);
       yield* this.freeBuffer(buffer);
-    } else if (!(yield* this.#saveTagsForPfn(to, buffer))) {
+    } else if (!(yield* this.save(to, buffer))) {
       yield* this.freeBuffer(buffer);
     }
     return 'unused';
   }
 
   /** mte_save_tags_for_pfn() (v3/28): false where the page was found reserved. */
-  *#saveTagsForPfn(page: Page, buffer: PA): Atomic<boolean> {
+  protected override *save(page: Page, buffer: PA): Atomic<boolean> {
     const { mm } = this;
     mm.contexts.mightSleep('xa_reserve(tags_by_pfn)');
     // "Saved": neither is it, nor is the buffer freed. F31.
@@ -183,7 +183,9 @@ class PostedStash extends TagStash {
 }
 
 class PostedHooks extends TagStorageHooks {
-  override archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: 'vma_alloc_folio' | 'shmem'): Gfp {
+  override archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: GfpCaller): Gfp {
+    // The swap cache has allocated without vma_alloc_folio() since 6.7. F29.
+    if (caller === 'swap-cache') return 0;
     // The macro that stands for vma_alloc_folio() without NUMA has no hook. R10.
     if (caller === 'vma_alloc_folio' && !this.mm.numa) return 0;
     // write() to a huge page of tmpfs has no VMA. F28.

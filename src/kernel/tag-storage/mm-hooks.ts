@@ -11,6 +11,7 @@ import type {
   FaultOnAccessContext,
   FaultOnAccessOutcome,
   Gfp,
+  GfpCaller,
   Mm,
   MmHooks,
   Page,
@@ -69,7 +70,7 @@ export class TagStorageHooks implements MmHooks {
     this.mte.tagClearHighpage(page);
   }
 
-  archCalcVmaGfp(vma: Vma | undefined, _gfp: Gfp, _caller: 'vma_alloc_folio' | 'shmem'): Gfp {
+  archCalcVmaGfp(vma: Vma | undefined, _gfp: Gfp, _caller: GfpCaller): Gfp {
     return vma !== undefined && (vma.flags & VM_MTE) !== 0 ? __GFP_TAGGED : 0;
   }
 
@@ -115,6 +116,22 @@ export class TagStorageHooks implements MmHooks {
   *copyHighpageEnd(preparation: CopyPreparation): Atomic<void> {
     if (preparation.buffer !== undefined) yield* this.stash.freeBuffer(preparation.buffer as PA);
     preparation.buffer = undefined;
+  }
+
+  archPrepareToSwap(page: Page, entry: number): MaySleep<number> {
+    return this.stash.prepareToSwap(page, entry);
+  }
+
+  archSwapInvalidatePage(entry: number): Atomic<void> {
+    return this.stash.invalidateSwapEntry(entry);
+  }
+
+  archSwapPrepareToRestore(entry: number, page: Page): MaySleep<number> {
+    return this.stash.prepareToRestore(entry, page);
+  }
+
+  archSwapRestore(entry: number, page: Page): Atomic<void> {
+    return this.stash.restoreFromSwap(entry, page);
   }
 
   isTagStoragePage(page: Page): boolean {

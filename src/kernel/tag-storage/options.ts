@@ -34,6 +34,8 @@ export interface BootMemoryOptions {
   readonly kasanHwTags?: boolean;
   /** For experiments with small machines: a pageblock of 2^n pages; Linux's size by default. */
   readonly pageblockOrder?: number;
+  /** Pages of the swap device; none by default. */
+  readonly swapPages?: number;
   /** CONFIG_NUMA; default true. */
   readonly numa?: boolean;
   /** Fault injection from the first allocation on. */

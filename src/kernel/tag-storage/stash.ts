@@ -1,6 +1,7 @@
 /**
- * `tags_by_pfn`: tags of pages that have no tag block, kept in kernel memory until they do
- * (v3/28, v3/29; rules repaired after tag-storage.md 6.4 to 6.6).
+ * `tags_by_pfn`: tags of pages that have no tag block, kept in kernel memory until they do; and
+ * `tags_by_swp_entry`: tags of pages that are swapped out (v3/28, v3/29; rules repaired after
+ * tag-storage.md 6.4 to 6.6).
  *
  * Buffers are a page's worth of packed tags each, cut from slab pages in guest memory. One lock,
  * taken with interrupts off because pages are freed from interrupts, covers {look up, write tags, set
@@ -10,7 +11,7 @@
 import type { PA } from '../../base/index.js';
 import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
-import { racePoint, SpinLock } from '../contexts/index.js';
+import { ENOMEM, racePoint, SpinLock } from '../contexts/index.js';
 import type { Mm, Page } from '../mm/index.js';
 import { GFP_KERNEL, PG_tag_storage_reserved, SlabCache } from '../mm/index.js';
 
@@ -23,6 +24,8 @@ export class TagStash {
   protected readonly lock: SpinLock;
   /** Page -> buffer. */
   protected readonly byPage = new Map<Page, PA>();
+  /** tags_by_swp_entry: swap slot -> buffer. */
+  protected readonly bySwapEntry = new Map<number, PA>();
 
   constructor(mm: Mm, mte: Mte) {
     this.mm = mm;
@@ -45,7 +48,7 @@ export class TagStash {
 
   /** Buffers handed out and not stored: must be 0 between operations. */
   get looseBuffers(): number {
-    return this.buffers.inUse - this.byPage.size;
+    return this.buffers.inUse - this.byPage.size - this.bySwapEntry.size;
   }
 
   /** A page's tags, wherever they are: the question that swap-out, core dumps and the like must ask. */
@@ -66,6 +69,74 @@ export class TagStash {
     if (this.mte.pageTagStorageReserved(to)) return undefined;
     if (!this.mte.pageMteTagged(from) && !this.has(from)) return undefined;
     return (yield* this.allocBuffer()) ?? 'no-memory';
+  }
+
+  /** mte_save_page_tags_by_swp_entry(): the page is about to be written to that slot. 0 or -ENOMEM. */
+  *prepareToSwap(page: Page, entry: number): MaySleep<number> {
+    if (this.tagsOf(page) === undefined) return 0;
+    const buffer = yield* this.allocBuffer();
+    if (buffer === undefined) return -ENOMEM;
+    const tags = this.tagsOf(page);
+    if (tags === undefined) {
+      yield* this.freeBuffer(buffer);
+      return 0;
+    }
+    this.mm.port.writeBytes(buffer, tags);
+    const replaced = this.bySwapEntry.get(entry);
+    this.bySwapEntry.set(entry, buffer);
+    if (replaced !== undefined) yield* this.freeBuffer(replaced);
+    return 0;
+  }
+
+  /** mte_invalidate_tags_by_swp_entry(). */
+  *invalidateSwapEntry(entry: number): Atomic<void> {
+    const buffer = this.bySwapEntry.get(entry);
+    if (buffer === undefined) return;
+    this.bySwapEntry.delete(entry);
+    yield* this.freeBuffer(buffer);
+  }
+
+  /** arch_swap_prepare_to_restore(): tags whose page has no block wait in the stash of the page. */
+  *prepareToRestore(entry: number, page: Page): MaySleep<number> {
+    if (!this.bySwapEntry.has(entry) || this.has(page)) return 0;
+    if (this.mte.pageMteTagged(page) || this.mte.pageTagStorageReserved(page)) return 0;
+    const buffer = yield* this.allocBuffer();
+    if (buffer === undefined) return -ENOMEM;
+    const saved = this.bySwapEntry.get(entry);
+    let kept = false;
+    if (saved !== undefined) {
+      this.mm.port.writeBytes(buffer, this.mm.port.readBytes(saved, this.mm.pageSize / 32));
+      kept = yield* this.save(page, buffer);
+    }
+    if (!kept) yield* this.freeBuffer(buffer);
+    return 0;
+  }
+
+  /** arch_swap_restore(): to the page itself, where it has its block and no tags yet. */
+  *restoreFromSwap(entry: number, page: Page): Atomic<void> {
+    const saved = this.bySwapEntry.get(entry);
+    if (saved === undefined) return;
+    yield* this.lock.lockIrqsave();
+    if (this.mte.pageTagStorageReserved(page) && !this.mte.pageMteTagged(page)) {
+      this.mm.port.writeTags(this.mm.pageToPa(page), this.mm.port.readBytes(saved, this.mm.pageSize / 32));
+      this.mte.setPageMteTagged(page);
+    }
+    this.lock.unlockIrqrestore();
+  }
+
+  /** mte_save_tags_for_pfn(): false where the page has its block meanwhile, and the buffer is the caller's. */
+  protected *save(page: Page, buffer: PA): Atomic<boolean> {
+    yield* this.lock.lockIrqsave();
+    const reserved = this.mte.pageTagStorageReserved(page);
+    const replaced = this.byPage.get(page);
+    if (!reserved) {
+      this.byPage.set(page, buffer);
+      this.mm.metrics.stashStored++;
+      this.mm.metrics.stashPeak = Math.max(this.mm.metrics.stashPeak, this.byPage.size);
+    }
+    this.lock.unlockIrqrestore();
+    if (!reserved && replaced !== undefined) yield* this.freeBuffer(replaced);
+    return !reserved;
   }
 
   /** mte_allocate_tag_buf(). */

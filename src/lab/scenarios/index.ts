@@ -9,6 +9,7 @@ import { DEBUGGING } from './debugging.js';
 import { RACES } from './races.js';
 import { RESERVING } from './reserving.js';
 import type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
+import { SWAPPING } from './swapping.js';
 import { WAITING } from './waiting.js';
 
 export type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
@@ -25,6 +26,7 @@ const ALL: readonly Scenario[] = [
   ...DEBUGGING,
   ...BOOTING,
   ...BUILDING,
+  ...SWAPPING,
 ].sort(inOrder);
 
 /** Those that can be run. */

@@ -30,6 +30,7 @@ import {
   folioIsolateLru,
   folioPutbackLru,
   freePages,
+  GFP_HIGHUSER_MOVABLE,
   getUserPage,
   lruAddDrainAll,
   migratePages,
@@ -37,6 +38,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   Scheduler,
+  tryToFreePages,
   unpinUserPage,
 } from '../../kernel/index.js';
 import { createMachine, type MemorySystem, modelledCaches, type TagRange } from '../../machine/index.js';
@@ -69,6 +71,8 @@ export interface WorldOptions {
   /** Write-back data and tag caches, incoherent with each other. */
   readonly caches?: boolean;
   readonly mte?: boolean;
+  /** Pages of the swap device; none by default. */
+  readonly swapPages?: number;
   readonly numa?: boolean;
   /** Instead of the one region. */
   readonly layout?: {
@@ -138,6 +142,7 @@ export class World {
       policy,
       pageblockOrder: options.pageblockOrder ?? 5,
       mte: options.mte ?? true,
+      swapPages: options.swapPages ?? 0,
       numa: options.numa ?? true,
       log: (line) => this.log.push(line),
       ...(shouldFail ? { shouldFail } : {}),
@@ -245,6 +250,14 @@ export class World {
     const page = this.run(getUserPage(this.mm, program.as as MmStruct, addr, flags));
     if (page < 0) throw new Error(`the page cannot be pinned: ${page}`);
     return { release: () => this.run(unpinUserPage(this.mm, page as Page)) };
+  }
+
+  /** Reclaims until this page of the program is on the swap device. */
+  swapOut(program: Program, addr: number): void {
+    for (let round = 0; round < 50 && program.pfn(addr) !== undefined; round++) {
+      this.run(tryToFreePages(this.mm, GFP_HIGHUSER_MOVABLE, 2));
+    }
+    this.expect(program.pfn(addr) === undefined, 'reclaim', 'the page is not swapped out');
   }
 
   // ---- expectations --------------------------------------------------------------------------------

@@ -27,6 +27,18 @@ export const isSwapPte = (pte: Pte): boolean => pte !== 0n && (pte & (PTE_VALID 
 export const swpType = (pte: Pte): number => Number((pte >> TYPE_SHIFT) & TYPE_MASK);
 const swpOffset = (pte: Pte): bigint => (pte >> OFFSET_SHIFT) & OFFSET_MASK;
 
+const PTE_SWP_EXCLUSIVE = 1n << 2n;
+
+/** Of a swap slot; the one device is type 0. `exclusive`: the page was nobody else's. */
+export const makeSwapEntry = (slot: number, exclusive: boolean): Pte =>
+  // Slots count from 1 in the entry, so that it is never empty.
+  (BigInt(slot + 1) << OFFSET_SHIFT) | (exclusive ? PTE_SWP_EXCLUSIVE : 0n);
+export const isSwapEntry = (pte: Pte): boolean => isSwapPte(pte) && swpType(pte) < SWP_MIGRATION_READ;
+/** The slot an entry names. */
+export const swapEntryOf = (pte: Pte): number => Number(swpOffset(pte)) - 1;
+export const pteSwpExclusive = (pte: Pte): boolean => (pte & PTE_SWP_EXCLUSIVE) !== 0n;
+export const pteSwpClearExclusive = (pte: Pte): Pte => pte & ~PTE_SWP_EXCLUSIVE;
+
 export interface MigrationState {
   readonly young: boolean;
   readonly dirty: boolean;

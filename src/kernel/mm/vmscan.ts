@@ -1,0 +1,238 @@
+/**
+ * Reclaim: pages that were not used lately make room (mm/vmscan.c).
+ *
+ * Two lists each for anonymous pages (files of RAM among them) and for pages of files. The inactive list is
+ * taken from its end: a page that was referenced goes back, or up; anonymous contents go to swap, tags with
+ * them; what can be read again is dropped. It runs in whoever needs the memory (direct reclaim), and in
+ * kswapd between the low and the high watermark.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { sleepPoint } from '../contexts/index.js';
+import { inodeOf, removeFromPageCache } from './filemap.js';
+import { folioTrylock, folioUnlock } from './folio-lock.js';
+import type { Gfp } from './gfp.js';
+import { gfpMigratetype } from './gfp.js';
+import { maybeDmaPinned } from './gup.js';
+import {
+  folioIsolateLru,
+  folioPutbackLru,
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+  lruAddDrainAll,
+  putPage,
+} from './lru.js';
+import type { Page } from './memmap.js';
+import { MIGRATE_CMA, MIGRATE_MOVABLE } from './migratetype.js';
+import type { Mm } from './mm.js';
+import { PG_active, PG_dirty, PG_head, PG_isolated, PG_referenced, PG_swapcache } from './page-flags.js';
+import { folioReferenced, isAnonPage, tryToUnmap } from './rmap.js';
+import { moveToSwap } from './shmem-swap.js';
+import { addToSwap, deleteFromSwapCache, swapWritepage } from './swap.js';
+import { WMARK_HIGH, WMARK_LOW } from './zone.js';
+
+/** SWAP_CLUSTER_MAX: pages isolated at once, and what direct reclaim is after. */
+const SWAP_CLUSTER_MAX = 32;
+/** DEF_PRIORITY: the first rounds look at a 1/4096th of a list, the last at all of it. */
+const DEF_PRIORITY = 12;
+
+const COND_RESCHED = sleepPoint('cond_resched');
+
+interface ScanControl {
+  readonly gfp: Gfp;
+  /** Highest zone whose pages are of use. */
+  readonly highestZone: number;
+  /** skip_cma: the request could not be served from pages of CMA areas. */
+  readonly skipCma: boolean;
+  readonly kswapd: boolean;
+  /** A round looks at a 2^-priority-th of each list, and at a cluster at least. */
+  priority: number;
+  reclaimed: number;
+}
+
+/** Is there anything that reclaim could work with? */
+const canReclaim = (mm: Mm): boolean =>
+  mm.swap !== undefined || mm.lru.sizes[LRU_INACTIVE_FILE]! + mm.lru.sizes[LRU_ACTIVE_FILE]! > 0;
+
+/** inactive_is_low(): for small machines, when less than half of the list is inactive. */
+const inactiveIsLow = (mm: Mm, inactive: number, active: number): boolean =>
+  mm.lru.sizes[inactive]! < mm.lru.sizes[active]!;
+
+/** isolate_lru_folios(): up to a cluster from the end of a list. */
+function isolateLruFolios(mm: Mm, list: number, most: number, control: ScanControl): Page[] {
+  const { memmap: map, lru } = mm;
+  const taken: Page[] = [];
+  const head = lru.lists[list]!;
+  let scanned = 0;
+  for (let at = map.prev[head]!; at !== head && taken.length < most && scanned < most * 4; scanned++) {
+    const page = at as Page;
+    at = map.prev[at]!;
+    if (map.zoneOf(page) > control.highestZone || map.test(page, PG_head)) continue;
+    if (control.skipCma && map.pageblockMigratetype(page) === MIGRATE_CMA) continue;
+    if (folioIsolateLru(mm, page)) taken.push(page);
+  }
+  if (control.kswapd) mm.events.pgscan_kswapd += scanned;
+  else mm.events.pgscan_direct += scanned;
+  return taken;
+}
+
+/** shrink_active_list(): the oldest active pages become inactive; the next look decides. */
+function* shrinkActiveList(mm: Mm, list: number, control: ScanControl): MaySleep<void> {
+  for (const page of isolateLruFolios(mm, list, SWAP_CLUSTER_MAX, control)) {
+    mm.memmap.clear(page, PG_active);
+    mm.events.pgdeactivate++;
+    yield* folioPutbackLru(mm, page);
+  }
+  yield* lruAddDrainAll(mm);
+}
+
+/** shrink_folio_list() of one isolated page: true if it was freed. Consumes the isolation where it was. */
+function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolean> {
+  const { memmap: map } = mm;
+  if (!folioTrylock(mm, page)) return false;
+  const freed = yield* shrinkLocked(mm, page);
+  folioUnlock(mm, page);
+  if (!freed) return false;
+  map.clear(page, PG_isolated);
+  mm.events.nr_isolated_anon--;
+  if (control.kswapd) mm.events.pgsteal_kswapd++;
+  else mm.events.pgsteal_direct++;
+  yield* putPage(mm, page);
+  return true;
+}
+
+function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
+  const { memmap: map } = mm;
+  // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
+  if (maybeDmaPinned(mm, page)) return false;
+  // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.
+  const references = map.mapcount[page]! > 0 ? yield* folioReferenced(mm, page) : 0;
+  if (references > 0) {
+    if (references > 1 || map.test(page, PG_referenced)) {
+      map.set(page, PG_active);
+      mm.events.pgactivate++;
+    }
+    map.set(page, PG_referenced);
+    return false;
+  }
+  map.clear(page, PG_referenced);
+  const inode = inodeOf(mm, page);
+  const anon = isAnonPage(mm, page) || map.test(page, PG_swapcache);
+  if (!anon && !inode) return false;
+  // Unmapped and only held by somebody's reference: nobody will ever ask for its contents.
+  if (isAnonPage(mm, page) && !map.test(page, PG_swapcache) && map.mapcount[page] === 0) return false;
+  if (isAnonPage(mm, page) && !map.test(page, PG_swapcache) && !(yield* addToSwap(mm, page))) return false;
+  if (map.mapcount[page]! > 0) yield* tryToUnmap(mm, page);
+  if (map.mapcount[page]! > 0) return false;
+  if (inode?.isShmem === true) {
+    if (map.refcount[page]! !== 2 || !(yield* moveToSwap(mm, inode, page))) return false;
+  }
+  if (map.test(page, PG_swapcache)) {
+    if (map.test(page, PG_dirty) && (yield* swapWritepage(mm, page)) !== 0) return false;
+    return yield* removeMapping(mm, page);
+  }
+  // Pages of a file that can be read again; nothing ever makes them dirty.
+  if (map.refcount[page] !== 2 || inode === undefined) return false;
+  yield* removeFromPageCache(mm, inode, page);
+  return true;
+}
+
+/** __remove_mapping(): only the isolation and the cache hold the page, and it was not written to meanwhile. */
+function* removeMapping(mm: Mm, page: Page): Atomic<boolean> {
+  const { memmap: map } = mm;
+  if (map.refcount[page] !== 2 || map.test(page, PG_dirty)) return false;
+  yield* deleteFromSwapCache(mm, page);
+  return true;
+}
+
+/** shrink_inactive_list(). */
+function* shrinkInactiveList(mm: Mm, list: number, control: ScanControl): MaySleep<void> {
+  let left = Math.max(SWAP_CLUSTER_MAX, mm.lru.sizes[list]! >> control.priority);
+  while (left > 0 && control.reclaimed < SWAP_CLUSTER_MAX) {
+    const pages = isolateLruFolios(mm, list, SWAP_CLUSTER_MAX, control);
+    if (pages.length === 0) return;
+    left -= pages.length;
+    for (const page of pages) {
+      if (yield* shrinkFolio(mm, page, control)) control.reclaimed++;
+      else yield* folioPutbackLru(mm, page);
+    }
+    yield* lruAddDrainAll(mm);
+  }
+}
+
+/** shrink_node(): one round over all lists. */
+function* shrinkNode(mm: Mm, control: ScanControl): MaySleep<void> {
+  yield* lruAddDrainAll(mm);
+  for (const [inactive, active] of [
+    [LRU_INACTIVE_FILE, LRU_ACTIVE_FILE],
+    [LRU_INACTIVE_ANON, LRU_ACTIVE_ANON],
+  ] as const) {
+    if (inactive === LRU_INACTIVE_ANON && mm.swap === undefined) continue;
+    if (control.priority === 0 || inactiveIsLow(mm, inactive, active))
+      yield* shrinkActiveList(mm, active, control);
+    if (control.reclaimed < SWAP_CLUSTER_MAX) yield* shrinkInactiveList(mm, inactive, control);
+  }
+}
+
+/**
+ * try_to_free_pages(): direct reclaim for a request.
+ *
+ * @returns pages freed.
+ */
+export function* tryToFreePages(mm: Mm, gfp: Gfp, highestZone: number): MaySleep<number> {
+  const task = mm.contexts.current;
+  if (!canReclaim(mm) || task.memalloc) return 0;
+  const useCma = gfpMigratetype(gfp) === MIGRATE_MOVABLE && mm.hooks.archAllocCma(gfp);
+  const control: ScanControl = {
+    gfp,
+    highestZone,
+    skipCma: !useCma,
+    kswapd: false,
+    priority: DEF_PRIORITY,
+    reclaimed: 0,
+  };
+  task.memalloc = true;
+  for (let priority = DEF_PRIORITY; priority >= 0 && control.reclaimed < SWAP_CLUSTER_MAX; priority--) {
+    if (task.fatalSignalPending) break;
+    control.priority = priority;
+    yield* shrinkNode(mm, control);
+    yield COND_RESCHED;
+  }
+  task.memalloc = false;
+  return control.reclaimed;
+}
+
+const balanced = (mm: Mm, mark: number): boolean =>
+  mm.zones.every((zone) => zone.freePages > zone.watermark[mark]!);
+
+/** balance_pgdat(): until every zone is above its high watermark, or nothing more can be freed. */
+export function* balancePgdat(mm: Mm): MaySleep<void> {
+  const task = mm.contexts.current;
+  const control: ScanControl = {
+    gfp: 0,
+    highestZone: 2,
+    skipCma: false,
+    kswapd: true,
+    priority: DEF_PRIORITY,
+    reclaimed: 0,
+  };
+  task.memalloc = true;
+  for (let idle = 0; canReclaim(mm) && !balanced(mm, WMARK_HIGH) && idle < DEF_PRIORITY; ) {
+    control.reclaimed = 0;
+    control.priority = DEF_PRIORITY - 1 - idle;
+    yield* shrinkNode(mm, control);
+    idle = control.reclaimed === 0 ? idle + 1 : 0;
+    yield COND_RESCHED;
+  }
+  task.memalloc = false;
+}
+
+/** kswapd(): for a scheduler to run beside the others; ends when `stopped` says so. */
+export function* kswapd(mm: Mm, stopped: () => boolean): MaySleep<void> {
+  while (!stopped()) {
+    yield* mm.kswapdWait.waitEvent(() => stopped() || !balanced(mm, WMARK_LOW));
+    yield* balancePgdat(mm);
+    yield COND_RESCHED;
+  }
+}
