@@ -135,7 +135,7 @@ export const memorySyscalls: readonly Syscall[] = [
           ? -ENOMEM
           : 0,
   },
-  // Nothing is paged out, so that locked memory is what all memory is.
+  // Accepted without effect: pages are not faulted in beforehand, nor kept from reclaim.
   ...(
     [
       [228, 'mlock'],
