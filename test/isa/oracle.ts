@@ -21,9 +21,9 @@ export const LLVM_MC = 'llvm-mc-14';
 
 /** What GNU as is told to know: our features, named as it names them. */
 export const GNU_MARCH =
-  'armv8.5-a+memtag+rng+sb+ssbs+predres+profile+fp16+fp16fml+rdma+dotprod+aes+sha2+sha3';
+  'armv8.5-a+memtag+rng+sb+ssbs+predres+profile+fp16+fp16fml+rdma+dotprod+aes+sha2+sha3+hbc';
 export const LLVM_MATTR =
-  '+v8.5a,+mte,+rand,+ssbs,+sb,+predres,+spe,+crc,+lse,+pauth,+flagm,+altnzcv,+ras,+fullfp16,+fp16fml,+rdm,+dotprod,+aes,+sha2,+sha3';
+  '+v8.5a,+mte,+rand,+ssbs,+sb,+predres,+spe,+crc,+lse,+pauth,+flagm,+altnzcv,+ras,+fullfp16,+fp16fml,+rdm,+dotprod,+aes,+sha2,+sha3,+hbc';
 
 export function hasTool(name: string): boolean {
   return spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0;
