@@ -10,6 +10,11 @@ import { width } from './common.js';
 
 const shared = { class: 'branch' } as const;
 
+/** `bc.eq`, and `bc.hs` beside `bc.cs`. */
+const CONSISTENT_NAMES = Object.fromEntries(
+  CONDITIONS.flatMap((names, number) => names.map((name) => [`bc.${name}`, { cond: number }])),
+);
+
 /** `b.eq`, and `b.hs` beside `b.cs` (the first of each condition prints); then the older `beq`. */
 const CONDITIONAL_NAMES = Object.fromEntries([
   ...CONDITIONS.flatMap((names, number) => names.map((name) => [`b.${name}`, { cond: number }])),
@@ -85,6 +90,17 @@ export const rows: readonly Row[] = [
     pattern: '0101010 0 imm19:19 0 cond:4',
     summary: 'Branch conditionally',
     arm: 'C6.2 B.cond',
+    operands: { cond: namedCond('cond'), label: label('imm19', 19) },
+    execute: (b, operands) => b.branchIf(b.holds(operands.cond), operands.label),
+  }),
+  defineRow({
+    ...shared,
+    id: 'BC_condbranch',
+    name: CONSISTENT_NAMES,
+    pattern: '0101010 0 imm19:19 1 cond:4',
+    summary: 'Branch consistent conditionally',
+    arm: 'C6.2 BC.cond',
+    feature: 'FEAT_HBC',
     operands: { cond: namedCond('cond'), label: label('imm19', 19) },
     execute: (b, operands) => b.branchIf(b.holds(operands.cond), operands.label),
   }),

@@ -58,7 +58,6 @@ export const NOT_IMPLEMENTED: readonly FeatureName[] = [
   'FEAT_BRBE',
   'FEAT_WFxT',
   'FEAT_MOPS',
-  'FEAT_HBC',
   'FEAT_CSSC',
   'FEAT_SM3',
   'FEAT_SM4',

@@ -69,6 +69,8 @@ const SPELLINGS: readonly (readonly [written: string, printed: string])[] = [
   ['cneg w0, w1, last', 'cneg w0, w1, cc'],
   ['mneg x0, x1, x2', 'mneg x0, x1, x2'],
   ['b.none 0x10', 'b.eq 0x10'],
+  ['bc.eq 0x10', 'bc.eq 0x10'],
+  ['bc.hs 0x10', 'bc.cs 0x10'],
   ['bhs 0x10', 'b.cs 0x10'],
   ['tbz x3, #5, 0x10', 'tbz w3, #5, 0x10'],
   ['ret x30', 'ret'],

@@ -71,6 +71,7 @@ const ENCODINGS: readonly (readonly [FeatureName, string, string, number, bigint
   ['FEAT_LRCPC2', 'ldapur x1, [x0, #8]', 'id_aa64isar1_el1', 20, 2n],
   ['FEAT_SB', 'sb', 'id_aa64isar1_el1', 36, 1n],
   ['FEAT_SPECRES', 'cfp rctx, x0', 'id_aa64isar1_el1', 40, 1n],
+  ['FEAT_HBC', 'bc.eq . + 4', 'id_aa64isar2_el1', 20, 1n],
   ['FEAT_LOR', 'ldlar x1, [x0]', 'id_aa64mmfr1_el1', 16, 1n],
   ['FEAT_PAN', 'msr pan, #1', 'id_aa64mmfr1_el1', 20, 1n],
   ['FEAT_PAN2', 'at s1e1rp, x0', 'id_aa64mmfr1_el1', 20, 2n],
