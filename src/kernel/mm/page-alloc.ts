@@ -5,11 +5,13 @@
  * Order matters twice and follows the series. Going out: refcount 1, then the architecture may reserve
  * the tag block, then data (and tags) are zeroed. Coming back: the architecture sees the page while
  * its flags are still set, then they are cleared. A request that the watermarks
- * refuse drains the per-CPU lists, then reclaims as long as that frees anything, and only then fails.
+ * refuse drains the per-CPU lists, then compacts and reclaims as long as that frees anything, and only
+ * then fails.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { KernelBug, racePoint } from '../contexts/index.js';
 import { freeOnePage, rmqueue } from './buddy.js';
+import { tryToCompactPages } from './compaction.js';
 import type { Gfp } from './gfp.js';
 import {
   __GFP_COMP,
@@ -217,16 +219,18 @@ function noteFailure(mm: Mm, gfp: Gfp): void {
 /** Rounds of direct reclaim without success before memory is said to be out (MAX_RECLAIM_RETRIES). */
 const MAX_RECLAIM_RETRIES = 4;
 
-/** __alloc_pages_direct_reclaim(), as long as it frees anything. */
+/** __alloc_pages_direct_compact() and _reclaim(), as long as reclaim frees anything. */
 function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | undefined> {
   for (let round = 0; round < MAX_RECLAIM_RETRIES; round++) {
+    if (yield* tryToCompactPages(mm, gfp, order, gfpZone(gfp))) {
+      const page = findPages(mm, gfp, order);
+      if (page !== undefined) return page;
+    }
     const freed = yield* tryToFreePages(mm, gfp, gfpZone(gfp));
     if (freed === 0) return undefined;
     drainAllPages(mm);
     const page = findPages(mm, gfp, order);
     if (page !== undefined) return page;
-    // What is freed for a high order may lie scattered: there is no compaction to bring it together.
-    if (order > PAGE_ALLOC_COSTLY_ORDER) return undefined;
   }
   return undefined;
 }

@@ -14,6 +14,12 @@ export class VmEvents {
   pgmigrate_success = 0;
   pgmigrate_fail = 0;
   allocstall = 0;
+  compact_stall = 0;
+  compact_success = 0;
+  compact_fail = 0;
+  compact_isolated = 0;
+  compact_migrate_scanned = 0;
+  compact_free_scanned = 0;
   cma_alloc_success = 0;
   cma_alloc_fail = 0;
   cma_release_success = 0;
@@ -55,6 +61,8 @@ export class Metrics {
   pagesMigrated = 0;
   /** Of those, into other tag storage. */
   pagesMigratedToTagStorage = 0;
+  /** Pages that compaction put into tag storage. */
+  pagesCompactedToTagStorage = 0;
   /** Pages replaced because their block could not be had or they were tag storage. */
   replacements = 0;
   replacementFailures = 0;

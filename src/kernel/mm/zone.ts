@@ -53,6 +53,10 @@ export class Zone {
   /** Free blocks of each order. */
   readonly nrFree: Int32Array;
   readonly pcp: readonly PerCpuPages[];
+  /** Compaction that failed: tries passed over since, how many will be (as a shift), from which order on. */
+  compactConsidered = 0;
+  compactDeferShift = 0;
+  compactOrderFailed = 64;
 
   constructor(index: number, startPfn: number, endPfn: number, memmap: Memmap, cpus: number) {
     this.index = index;
