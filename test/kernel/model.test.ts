@@ -153,7 +153,7 @@ describe('fault injection: the n-th call fails', () => {
     '%s: nothing is lost, leaked or corrupted',
     (kind) => {
       let reached = 0;
-      for (let n = 1; n <= 400; n = n < 40 ? n + 1 : n + 13) {
+      for (let n = 1; n <= 400; n = n < 30 ? n + 1 : n + 23) {
         const k = small(4096, 2, 'cma');
         const free = k.unused();
         let left = n;

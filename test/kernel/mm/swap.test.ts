@@ -59,7 +59,7 @@ describe('swap', () => {
     k.check();
     for (const u of [parent, child]) {
       for (let i = 0; i < 4; i++) {
-        expect(u.load(at + i * PAGE, PAGE)).toEqual(pattern(PAGE, i));
+        expect(Buffer.compare(u.load(at + i * PAGE, PAGE)!, pattern(PAGE, i))).toBe(0);
         expect(u.loadTag(at + i * PAGE + 16)).toBe(i + 1);
       }
     }
@@ -109,7 +109,8 @@ describe('swap', () => {
     k.check();
     u.munmap(at, 100);
     expect(u.store(at + n * PAGE, pattern(PAGE, n))).toBe(true);
-    for (let i = 100; i <= n; i += 13) expect(u.load(at + i * PAGE, PAGE)).toEqual(pattern(PAGE, i));
+    for (let i = 100; i <= n; i += 13)
+      expect(Buffer.compare(u.load(at + i * PAGE, PAGE)!, pattern(PAGE, i))).toBe(0);
     k.check();
   });
 

@@ -1,0 +1,188 @@
+/**
+ * Compaction: free memory is brought together by moving pages in use (mm/compaction.c).
+ *
+ * Two scanners walk a zone towards each other: one from the bottom for pages that can be moved, one from
+ * the top for free ones to move them to. Destinations are taken straight off the free lists, also of CMA
+ * pageblocks, and nobody is asked whether the contents may lie there: a tagged page can end up without
+ * its block, or in tag storage itself (v1 filtered this, v3 does not). The set-PTE hook and the stash make
+ * that safe.
+ */
+import type { Atomic, MaySleep } from '../contexts/index.js';
+import { ENOMEM, sleepPoint } from '../contexts/index.js';
+import { delPageFromFreeList, modZoneFreepageState } from './buddy.js';
+import type { Gfp } from './gfp.js';
+import { __GFP_IO } from './gfp.js';
+import { folioIsolateLru, folioPutbackLru, lruAddDrainAll, putPage } from './lru.js';
+import type { Page } from './memmap.js';
+import { migratePages } from './migrate.js';
+import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_MOVABLE, MIGRATE_PCPTYPES } from './migratetype.js';
+import type { Mm } from './mm.js';
+import { drainAllPages, postAllocIsolated } from './page-alloc.js';
+import { PG_buddy, PG_head, PG_lru, PG_swapcache } from './page-flags.js';
+import { isAnonPage } from './rmap.js';
+import type { Zone } from './zone.js';
+import { WMARK_LOW, WMARK_MIN } from './zone.js';
+
+const COMPACT_CLUSTER_MAX = 32;
+/** COMPACT_MAX_DEFER_SHIFT: after repeated failure only every 64th request tries again. */
+const MAX_DEFER_SHIFT = 6;
+
+const COND_RESCHED = sleepPoint('cond_resched');
+
+/** struct compact_control: both scanners' places, as memmap indices. */
+interface CompactControl {
+  readonly zone: Zone;
+  readonly order: number;
+  migrateAt: number;
+  /** Exclusive: pages from here up were looked at. */
+  freeAt: number;
+  readonly free: Page[];
+}
+
+/** Is there a free block of the order, of a type that an ordinary request can use? */
+function isDone(mm: Mm, { zone, order }: CompactControl): boolean {
+  for (let o = order; o < zone.nrFree.length; o++) {
+    if (zone.nrFree[o] === 0) continue;
+    for (let type = 0; type < MIGRATE_PCPTYPES; type++) {
+      if (!mm.memmap.listEmpty(zone.freeList(o, type))) return true;
+    }
+  }
+  return false;
+}
+
+/** compaction_suitable(): enough is free for copies to be made, so only its shape is wrong. */
+function isSuitable(zone: Zone, order: number): boolean {
+  return zone.freePages - zone.freeCmaPages > zone.watermark[WMARK_LOW]! + (2 << order);
+}
+
+/** isolate_migratepages(): the next pages from below that can be moved. */
+function isolateMigratepages(mm: Mm, control: CompactControl): Page[] {
+  const { memmap: map } = mm;
+  const list: Page[] = [];
+  while (control.migrateAt < control.freeAt && list.length < COMPACT_CLUSTER_MAX) {
+    const page = control.migrateAt as Page;
+    if (map.test(page, PG_buddy)) {
+      control.migrateAt += 1 << map.order[page]!;
+      continue;
+    }
+    control.migrateAt++;
+    mm.events.compact_migrate_scanned++;
+    if (map.zoneOf(page) !== control.zone.index || !map.test(page, PG_lru) || map.test(page, PG_head))
+      continue;
+    if (map.pageblockMigratetype(page) === MIGRATE_ISOLATE) continue;
+    const cached = map.test(page, PG_swapcache) ? 1 : 0;
+    // A reference beyond the mappings is a pin.
+    if (isAnonPage(mm, page) && map.refcount[page]! > map.mapcount[page]! + cached) continue;
+    if (folioIsolateLru(mm, page)) list.push(page);
+  }
+  return list;
+}
+
+/** isolate_freepages(): free pages from above, as single pages, from movable and CMA pageblocks. */
+function isolateFreepages(mm: Mm, control: CompactControl): void {
+  const { memmap: map } = mm;
+  const { zone } = control;
+  while (control.free.length === 0 && control.freeAt > control.migrateAt) {
+    const end = control.freeAt;
+    const block = end - 1 - ((end - 1) % map.pageblockNrPages);
+    control.freeAt = Math.max(block, control.migrateAt);
+    const type = map.pageblockMigratetype(block as Page);
+    if (map.zoneOf(block as Page) !== zone.index || (type !== MIGRATE_MOVABLE && type !== MIGRATE_CMA))
+      continue;
+    for (let at = control.freeAt; at < end; ) {
+      const page = at as Page;
+      mm.events.compact_free_scanned++;
+      if (!map.test(page, PG_buddy)) {
+        at++;
+        continue;
+      }
+      const order = map.order[page]!;
+      at += 1 << order;
+      // A block that reaches beyond is the other scanner's, or whole already; reserves are left alone.
+      if (at > end || order >= control.order || zone.freePages <= zone.watermark[WMARK_MIN]! + (1 << order))
+        continue;
+      delPageFromFreeList(map, zone, page, order);
+      modZoneFreepageState(zone, -(1 << order), type);
+      for (let i = 0; i < 1 << order; i++) {
+        postAllocIsolated(mm, (page + i) as Page);
+        control.free.push((page + i) as Page);
+      }
+    }
+  }
+}
+
+/** compaction_alloc(). */
+function* compactionAlloc(mm: Mm, control: CompactControl): Atomic<Page | undefined> {
+  yield* [];
+  if (control.free.length === 0) isolateFreepages(mm, control);
+  const page = control.free.pop();
+  if (page !== undefined && mm.hooks.isTagStoragePage(page)) mm.metrics.pagesCompactedToTagStorage++;
+  return page;
+}
+
+/** compact_zone(): true if a free block of the order is there now. */
+function* compactZone(mm: Mm, zone: Zone, order: number): MaySleep<boolean> {
+  const first = mm.memmap.pfnToPage(zone.startPfn) ?? (0 as Page);
+  const last = mm.memmap.pfnToPage(zone.endPfn - 1) ?? ((mm.memmap.pages - 1) as Page);
+  const control: CompactControl = { zone, order, migrateAt: first, freeAt: last + 1, free: [] };
+  yield* lruAddDrainAll(mm);
+  drainAllPages(mm, zone);
+  while (!isDone(mm, control) && control.migrateAt < control.freeAt) {
+    if (mm.contexts.current.fatalSignalPending) break;
+    const list = isolateMigratepages(mm, control);
+    if (list.length === 0) continue;
+    mm.events.compact_isolated += list.length;
+    const result = yield* migratePages(mm, list, () => compactionAlloc(mm, control));
+    for (const left of list) yield* folioPutbackLru(mm, left);
+    yield* lruAddDrainAll(mm);
+    drainAllPages(mm, zone);
+    if (result === -ENOMEM) break;
+    yield COND_RESCHED;
+  }
+  // release_freepages().
+  for (const page of control.free) yield* putPage(mm, page);
+  drainAllPages(mm, zone);
+  return isDone(mm, control);
+}
+
+/** compaction_deferred() and defer_compaction(): after a failure the next tries are passed over. */
+function deferred(zone: Zone, order: number): boolean {
+  if (order < zone.compactOrderFailed) return false;
+  zone.compactConsidered = Math.min(zone.compactConsidered + 1, 1 << zone.compactDeferShift);
+  return zone.compactConsidered < 1 << zone.compactDeferShift;
+}
+
+function noteOutcome(zone: Zone, order: number, success: boolean): void {
+  if (success) {
+    zone.compactConsidered = 0;
+    zone.compactDeferShift = 0;
+    if (order >= zone.compactOrderFailed) zone.compactOrderFailed = order + 1;
+    return;
+  }
+  zone.compactConsidered = 0;
+  zone.compactDeferShift = Math.min(zone.compactDeferShift + 1, MAX_DEFER_SHIFT);
+  zone.compactOrderFailed = Math.min(zone.compactOrderFailed, order);
+}
+
+/**
+ * try_to_compact_pages(): direct compaction for a request of order 1 or more.
+ *
+ * @returns true if some zone has a free block of the order now.
+ */
+export function* tryToCompactPages(mm: Mm, gfp: Gfp, order: number, highestZone: number): MaySleep<boolean> {
+  const task = mm.contexts.current;
+  if (order === 0 || (gfp & __GFP_IO) === 0 || task.memalloc) return false;
+  let any = false;
+  for (let i = mm.zones.length - 1; i >= 0 && !any; i--) {
+    const zone = mm.zones[i]!;
+    if (zone.index > highestZone || !isSuitable(zone, order) || deferred(zone, order)) continue;
+    mm.events.compact_stall++;
+    task.memalloc = true;
+    any = yield* compactZone(mm, zone, order);
+    task.memalloc = false;
+    noteOutcome(zone, order, any);
+    if (any) mm.events.compact_success++;
+    else mm.events.compact_fail++;
+  }
+  return any;
+}
