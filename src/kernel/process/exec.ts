@@ -1,13 +1,13 @@
 /**
  * Loading a static program: mappings of its segments, heap, stack and auxiliary vector.
  *
- * Each PT_LOAD becomes an anonymous private mapping that is filled from the file; demand zero serves
- * what the file does not fill.
+ * A program that is a file of the guest is mapped from it, privately, and zeros beyond the end of a
+ * segment's bytes are anonymous. One that comes from outside (the first) is copied into anonymous memory.
  *
  * Ref. fs/binfmt_elf.c (load_elf_binary, elf_map, set_brk, create_elf_tables) of Linux 6.x.
  */
 import { VA } from '../../base/index.js';
-import type { ElfFile } from '../../elf/index.js';
+import type { ElfFile, ElfSegment } from '../../elf/index.js';
 import { E2BIG, ENOEXEC, ENOMEM, type MaySleep } from '../contexts/index.js';
 import {
   type AddressSpace,
@@ -15,6 +15,7 @@ import {
   MAP_FIXED,
   MAP_PRIVATE,
   MAP_STACK,
+  type MappableFile,
   type MemoryManager,
   PROT_EXEC,
   PROT_READ,
@@ -36,6 +37,8 @@ export interface ExecRequest {
   readonly execfn: string;
   readonly hwcap: bigint;
   readonly hwcap2: bigint;
+  /** The guest's file that `elf` was read from. */
+  readonly file?: MappableFile;
   /** 16 bytes for AT_RANDOM. */
   readonly random: Uint8Array;
 }
@@ -87,17 +90,8 @@ function* load(mm: MemoryManager, as: AddressSpace, request: ExecRequest): MaySl
   const { bias, segments } = placed;
   let end = 0n;
   for (const { segment, start, end: segmentEnd } of segments) {
-    const at = yield* mm.mmap(as, {
-      addr: VA(start),
-      length: Number(segmentEnd - start),
-      prot:
-        (segment.read ? PROT_READ : 0) | (segment.write ? PROT_WRITE : 0) | (segment.execute ? PROT_EXEC : 0),
-      flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-      name: request.execfn,
-    });
-    if (at < 0) return at;
-    const written = yield* mm.accessRemoteWrite(as, VA(segment.address + bias), segment.bytes);
-    if (written < segment.bytes.length) return -ENOMEM;
+    const error = yield* mapSegment(mm, as, request, segment, { start, end: segmentEnd, bias });
+    if (error < 0) return error;
     if (segmentEnd > end) end = segmentEnd;
   }
   as.setBrk(VA(end));
@@ -125,6 +119,56 @@ function* load(mm: MemoryManager, as: AddressSpace, request: ExecRequest): MaySl
   const error = yield* mapTrampoline(mm, as);
   if (error < 0) return error;
   return { mm: as, entry: VA(elf.entry + bias), sp: VA(image.sp), bias, auxv: image.auxv };
+}
+
+/** elf_map() of one segment: 0 or a negative errno. */
+function* mapSegment(
+  mm: MemoryManager,
+  as: AddressSpace,
+  { file, execfn }: ExecRequest,
+  segment: ElfSegment,
+  { start, end, bias }: { readonly start: bigint; readonly end: bigint; readonly bias: bigint },
+): MaySleep<number> {
+  const prot =
+    (segment.read ? PROT_READ : 0) | (segment.write ? PROT_WRITE : 0) | (segment.execute ? PROT_EXEC : 0);
+  const page = BigInt(mm.pageSize);
+  const address = segment.address + bias;
+  const bytesEnd = address + BigInt(segment.bytes.length);
+  const offset = segment.fileOffset - (address - start);
+  const mapped = file !== undefined && segment.bytes.length > 0 && offset >= 0n && offset % page === 0n;
+  const fileEnd = mapped ? (bytesEnd + page - 1n) & ~(page - 1n) : start;
+  if (mapped) {
+    const at = yield* mm.mmap(as, {
+      addr: VA(start),
+      length: Number(fileEnd - start),
+      prot,
+      flags: MAP_PRIVATE | MAP_FIXED,
+      file,
+      offset: Number(offset),
+      readOnlyFile: true,
+      name: file.name,
+    });
+    if (at < 0) return at;
+    // padzero(): the file goes on in the last page, the segment does not.
+    const rest = Number(fileEnd - bytesEnd);
+    if (segment.write && rest > 0) {
+      const zeroed = yield* mm.accessRemoteWrite(as, VA(bytesEnd), new Uint8Array(rest));
+      if (zeroed < rest) return -ENOMEM;
+    }
+  }
+  if (fileEnd < end) {
+    const at = yield* mm.mmap(as, {
+      addr: VA(fileEnd),
+      length: Number(end - fileEnd),
+      prot,
+      flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+      name: file === undefined ? execfn : '',
+    });
+    if (at < 0) return at;
+  }
+  if (mapped) return 0;
+  const written = yield* mm.accessRemoteWrite(as, VA(address), segment.bytes);
+  return written < segment.bytes.length ? -ENOMEM : 0;
 }
 
 /** The page handlers return to: what Linux has in its vDSO. */

@@ -51,6 +51,7 @@ export function auxRandom(state: KernelState): Uint8Array {
 
 interface Resolved {
   readonly elf: ElfFile;
+  readonly inode: RegularFile;
   readonly path: string;
   readonly args: readonly string[];
 }
@@ -65,7 +66,7 @@ function* resolve(state: KernelState, base: Directory, request: ExecveRequest): 
     const head = yield* inode.read(0, SCRIPT_LINE);
     if (isElf(head)) {
       const elf = yield* parse(inode, path);
-      return elf === undefined ? -ENOEXEC : { elf, path, args };
+      return elf === undefined ? -ENOEXEC : { elf, inode, path, args };
     }
     if (head[0] !== 0x23 || head[1] !== 0x21) return -ENOEXEC;
     const line = new TextDecoder().decode(head).slice(2).split('\n')[0]!.trim();
@@ -104,10 +105,11 @@ export function* execve(
   const { process } = thread;
   const resolved = yield* resolve(state, base, request);
   if (typeof resolved === 'number') return resolved;
-  const { elf, path, args } = resolved;
+  const { elf, inode, path, args } = resolved;
   if (process.execWaiter !== undefined) return -EAGAIN;
   const loaded = yield* exec(state.mm, {
     elf,
+    file: yield* inode.mappable(false),
     args,
     env: request.env,
     execfn: request.path,
