@@ -12,7 +12,7 @@ import { MAIR_EL1_SET } from './arch/pgtable/index.js';
 import { readBootLayout } from './boot-layout.js';
 import type { Contexts } from './contexts/index.js';
 import type { MemoryManager, PageSize, TagRegion } from './mm/index.js';
-import { bootMemory } from './tag-storage/index.js';
+import { bootMemory, swapPagesOf } from './tag-storage/index.js';
 import { tlbHooks } from './tlb.js';
 
 /** The immediate of the stub's SVC: what tells the hand-over from any other exception. */
@@ -79,6 +79,7 @@ export function bootKernel(options: BootOptions): Booted {
     pageSize,
     policy: options.policy ?? (discovery.regions.length > 0 ? 'cma' : 'static'),
     mte,
+    swapPages: swapPagesOf(layout.bootargs, pageSize),
     log,
   });
   logMemory(mm, log);

@@ -2,7 +2,7 @@
  * What bringing memory up needs: plain data from the device tree and the boot CPU, and the machine's
  * memory port.
  */
-
+import { inputError, parseSize } from '../../base/index.js';
 import type { Contexts } from '../contexts/index.js';
 import type {
   FailureInjector,
@@ -44,4 +44,29 @@ export interface BootMemoryOptions {
   readonly betweenInitcalls?: (mm: Mm) => void;
   /** A kernel log line (dmesg), without time stamp or newline. */
   readonly log: (line: string) => void;
+}
+
+/** Largest swap device, in pages. */
+const MOST_SWAP_PAGES = 2 ** 22;
+
+/**
+ * `mtemu.swap=SIZE` on the kernel command line: a swap device of that many bytes, in pages; 0 without it.
+ *
+ * @throws InputError where SIZE is no size, or too large.
+ */
+export function swapPagesOf(bootargs: string, pageSize: number): number {
+  const text = /(?:^|\s)mtemu\.swap=(\S*)/.exec(bootargs)?.[1];
+  if (text === undefined) return 0;
+  const bytes = parseSize(text);
+  const pages = Math.floor((bytes ?? -1) / pageSize);
+  if (bytes === undefined || pages > MOST_SWAP_PAGES) {
+    throw inputError(
+      'BOOT-SWAP',
+      `mtemu.swap=${text} on the kernel command line is no size of a swap device`,
+      {
+        help: 'for example mtemu.swap=64M; left out, there is no swap',
+      },
+    );
+  }
+  return pages;
 }

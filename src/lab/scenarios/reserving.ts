@@ -89,6 +89,23 @@ export const RESERVING = [
       lock.unlock();
       k.expect(page !== undefined, 'allocation', 'no page');
       k.run(freePages(k.mm, page!, 0));
+      k.step('memory is scattered, and a tagged allocation of 16 pages makes compaction capture pages');
+      const program = k.program();
+      const addr = program.map(1500, RW);
+      for (let i = 0; i < 1500; i++) program.store(addr + i * PAGE, Uint8Array.of(1, i));
+      k.run(lruAddDrainAll(k.mm));
+      for (let i = 0; i < 1500; i++) {
+        if (program.pfn(addr + i * PAGE)! % 2 === 0) program.unmap(addr + i * PAGE, 1);
+      }
+      const held: Page[] = [];
+      while (k.manager.vmstat()['compact_stall'] === 0) {
+        const folio = k.run(allocPages(k.mm, TAGGED, 4));
+        if (folio === undefined) break;
+        held.push(folio);
+      }
+      const compacted = k.manager.vmstat()['compact_success']!;
+      k.expect(compacted > 0, 'R1', 'there was no compaction: the story does not show what it should');
+      for (const folio of held) k.run(freePages(k.mm, folio, 4));
       return undefined;
     },
   }),

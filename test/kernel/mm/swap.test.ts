@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { VA } from '../../../src/base/index.js';
 import type { MaySleep } from '../../../src/kernel/contexts/index.js';
 import { Scheduler, searchSchedules, sleepPoint } from '../../../src/kernel/contexts/index.js';
+import { bootSystem } from '../../../src/kernel/index.js';
 import type { AddressSpace, MmHooks, MmStruct } from '../../../src/kernel/mm/index.js';
 import {
   allocPages,
@@ -22,6 +23,8 @@ import {
   tryToFreePages,
   unpinUserPage,
 } from '../../../src/kernel/mm/index.js';
+import { swapPagesOf } from '../../../src/kernel/tag-storage/index.js';
+import { defaultTree } from '../../../src/machine/index.js';
 import type { Fixture, User } from '../kernel-fixture.js';
 import { boot, pattern } from '../kernel-fixture.js';
 
@@ -237,6 +240,19 @@ describe('swap', () => {
     expect(b.mprotect(y, 1, RW | PROT_MTE)).toBe(0);
     expect(b.loadTag(y + 48)).toBe(11);
     k.check();
+  });
+});
+
+describe('the command line', () => {
+  it('mtemu.swap=SIZE makes the device, and without it there is none', () => {
+    expect(swapPagesOf('console=ttyAMA0 mtemu.swap=64M quiet', 4096)).toBe(16384);
+    expect(swapPagesOf('mtemu.swap=1M', 65536)).toBe(16);
+    expect(swapPagesOf('xmtemu.swap=1M', 4096)).toBe(0);
+    expect(() => swapPagesOf('mtemu.swap=much', 4096)).toThrow(/BOOT-SWAP/);
+    expect(() => swapPagesOf('mtemu.swap=64T', 4096)).toThrow(/BOOT-SWAP/);
+    const tree = defaultTree(64 * 2 ** 20);
+    tree.root.child('chosen')!.properties.set('bootargs', new TextEncoder().encode('mtemu.swap=8M\0'));
+    expect(bootSystem({ tree }).kernel.mm.meminfo()).toMatchObject({ SwapTotal: 8192, SwapFree: 8192 });
   });
 });
 
