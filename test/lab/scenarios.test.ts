@@ -3,7 +3,7 @@
  * those break that are known to, each at its invariant. Races are replayed from the schedule they print.
  */
 import { describe, expect, it } from 'vitest';
-import { findScenario, scenarios, waitingScenarios } from '../../src/lab/scenarios/index.js';
+import { findScenario, runScenario, scenarios, waitingScenarios } from '../../src/lab/scenarios/index.js';
 import { mtemu } from '../cli/in-process.js';
 
 /** Orders tried for each race here; the command tries more. */
@@ -71,6 +71,14 @@ describe.each(['cma', 'cma-v3-posted'])('under %s', (policy) => {
     expect(scenario.run({ policy, seed: 0, schedule: schedule! })).toMatchObject({ held: false, invariant });
     expect(scenario.run({ policy: 'cma', seed: 0, schedule: schedule! }).held).toBe(true);
   });
+});
+
+it('a policy that lends nothing has nothing to survive', () => {
+  for (const scenario of scenarios()) {
+    const verdict = runScenario(scenario, { policy: 'static', seed: 0 });
+    expect(verdict).toMatchObject({ held: true, detail: expect.stringContaining('does not arise') });
+  }
+  expect(runScenario(findScenario('R2')!, { policy: 'cma', seed: 0 }).detail).not.toMatch(/does not arise/);
 });
 
 describe('the list', () => {

@@ -11,6 +11,7 @@ import { RESERVING } from './reserving.js';
 import type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
 import { SWAPPING } from './swapping.js';
 import { WAITING } from './waiting.js';
+import { World } from './world.js';
 
 export type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
 export { Broken } from './world.js';
@@ -37,4 +38,9 @@ export const waitingScenarios = (): readonly Waiting[] => [...WAITING].sort(inOr
 
 export const findScenario = (id: string): Scenario | undefined => ALL.find((scenario) => scenario.id === id);
 
-export const runScenario = (scenario: Scenario, options: RunOptions): Verdict => scenario.run(options);
+/** Tells a scenario. Where the policy lends no tag storage, none of them can happen. */
+export function runScenario(scenario: Scenario, options: RunOptions): Verdict {
+  if (new World(options.policy, {}, options.seed).tagStorageEnabled) return scenario.run(options);
+  const detail = `does not arise: under ${options.policy} tag storage holds nothing but tags`;
+  return { held: true, invariant: null, step: null, detail };
+}
