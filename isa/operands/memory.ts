@@ -16,6 +16,8 @@ interface OffsetRule {
   readonly bits: number;
   readonly signed: boolean;
   readonly scale: number;
+  /** `[x0]!` may stand for an offset of 0: LDRAA and LDRAB only. */
+  readonly zeroMayBeLeftOut?: boolean;
 }
 
 /** Takes a memory operand whose base is a 64-bit register or SP. */
@@ -70,6 +72,12 @@ export function memImm(
         }
         if (memory.offset?.kind === 'register' || memory.shift !== undefined) {
           return new Mismatch(memory.span, 'expected an immediate offset');
+        }
+        if (mode === 'pre' && memory.offset === undefined && rule.zeroMayBeLeftOut !== true) {
+          return new Mismatch(memory.span, 'expected an offset before the ]', {
+            weight: 1,
+            help: "'#0' is written out where the base is updated",
+          });
         }
         amount = memory.offset;
         const next = cursor.peek();

@@ -13,7 +13,13 @@ import { Mismatch } from '../syntax.js';
 
 /** The ten-bit offset is split: S, then imm9 below bit 21. */
 function splitOffset(mode: 'offset' | 'pre'): OperandKind<{ base: 'reg'; offset: 'imm' }> {
-  const whole = memImm('Rn', mode, { field: 'imm10', bits: 10, signed: true, scale: 8 });
+  const whole = memImm('Rn', mode, {
+    field: 'imm10',
+    bits: 10,
+    signed: true,
+    scale: 8,
+    zeroMayBeLeftOut: true,
+  });
   const join = (f: Fields): Fields => ({ Rn: f['Rn']!, imm10: f['S']! * 512 + f['imm9']! });
   return {
     ...whole,
