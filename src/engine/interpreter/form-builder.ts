@@ -1,8 +1,9 @@
 /**
- * The form builder: semantics become WebAssembly whose operands are read from a record.
+ * The form builder: semantics become WebAssembly.
  *
- * A form is a row with its statics chosen; every instruction of the form runs the same code on a record
- * of its own. Values are code (values.ts) that is written where it is used, as the rules of isa/builder.ts
+ * A form is a row with its statics chosen. What an instruction computes is written here, where its
+ * operands live is asked of `operands`: in the interpreter every instruction of the form runs the same
+ * code on a record of its own, in a region each has code of its own. Values are code (values.ts) that is written where it is used, as the rules of isa/builder.ts
  * allow; statements are collected in `body`. What the interpreter does not do raises `Unsupported`, here
  * or, for operations that this class does not have at all, in `formBuilder`: the evaluator then does the
  * instructions of the form.
@@ -21,10 +22,10 @@ import {
   ValueType,
   when,
 } from '../wasm/index.js';
-import { FieldAllocator, type FieldKind } from './fields.js';
-import { cellI32, type Frame, Unsupported } from './frame.js';
+import { type Frame, Unsupported } from './frame.js';
 import { highProduct, reversedBits, reversedBytes } from './idioms.js';
-import { Cell, INDIRECT, STATE } from './layout.js';
+import { STATE } from './layout.js';
+import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 import {
   constantValue,
   lowHalf,
@@ -34,14 +35,6 @@ import {
   wideLocal,
   wideValue,
 } from './values.js';
-
-/** An operand that is read from the record. */
-export interface Operand {
-  readonly path: readonly string[];
-  /** Added to the register's slot. */
-  readonly plus: number;
-  readonly isSP: boolean;
-}
 
 export interface FormWords extends Words {
   readonly x: Value;
@@ -56,9 +49,9 @@ export interface FormWords extends Words {
 /** Hints that wait or wake; the others do nothing. */
 const WAITING: readonly bigint[] = [2n, 3n, 4n, 5n];
 
-export class FormBuilder {
+export class FormBuilder implements Emitter {
   readonly frame: Frame;
-  readonly fields = new FieldAllocator();
+  readonly operands: Operands;
   readonly body: Code[] = [];
   /** Which registers were SP, where that made a difference, in order. */
   readonly asked: boolean[] = [];
@@ -66,53 +59,32 @@ export class FormBuilder {
   /** The form is better a function than a case of the switch. */
   isRare = false;
 
-  constructor(frame: Frame) {
+  constructor(frame: Frame, operands: Operands) {
     this.frame = frame;
+    this.operands = operands;
   }
 
-  // ---- record and state ----------------------------------------------------------------------------
+  // ---- code ----------------------------------------------------------------------------------------
 
-  protected field(kind: FieldKind, operand: Operand): number {
-    return this.fields.offsetOf(kind, operand.path, operand.plus);
-  }
-
-  protected get record(): Code {
-    return local.get(this.frame.record);
-  }
-
-  protected emit(...code: Code[]): void {
+  emit(...code: Code[]): void {
     this.body.push(...code);
   }
 
-  /** An immediate operand. */
-  immediate(path: readonly string[]): Value {
-    const offset = this.fields.offsetOf('immediate', path);
-    return {
-      narrow: false,
-      wide: () => i64.load(this.record, offset),
-      low: () => i32.load(this.record, offset),
-    };
-  }
-
-  protected cell32(cell: number): Code {
-    return cellI32(this.frame.cpu, cell);
-  }
-
   /** Computes an i64 now and gives the local that holds it. */
-  protected keep(code: Code): number {
+  keep(code: Code): number {
     const index = this.frame.local(ValueType.i64);
     this.emit(local.set(index, code));
     return index;
   }
 
-  protected keep32(code: Code): number {
+  keep32(code: Code): number {
     const index = this.frame.local(ValueType.i32);
     this.emit(local.set(index, code));
     return index;
   }
 
   /** Code inside of which `body` statements go, for conditional parts. */
-  protected nested(fill: () => void): Code {
+  nested(fill: () => void): Code {
     const outer = this.body.splice(0);
     fill();
     const inner = this.body.splice(0);
@@ -328,27 +300,22 @@ export class FormBuilder {
 
   // ---- registers and flags -------------------------------------------------------------------------
 
-  /** The distance of a register's cell. */
-  protected register(kind: 'read' | 'write', reg: Operand): Code {
-    return i32.load16U(this.record, this.field(kind, reg));
-  }
   readX(w: Width, reg: Operand): Value {
-    const at = this.register('read', reg);
-    if (w === 32) return narrowValue(i32.load(at, STATE));
-    return { narrow: false, wide: () => i64.load(at, STATE), low: () => i32.load(at, STATE) };
+    return this.operands.readX(w, reg);
   }
   writeX(w: Width, reg: Operand, value: Value): void {
-    const written = w === 64 ? value : lowHalf(value);
-    this.emit(i64.store(this.register('write', reg), written.wide(), STATE));
+    this.operands.writeX(this, reg, w === 64 ? value : lowHalf(value));
   }
   readBase(reg: Operand): Value {
     const value = this.readX(64, reg);
     if (!this.isSP(reg)) return value;
     const base = this.keep(value.wide());
     const misaligned = i32.and(i32.wrap(local.get(base)), i32.const(15));
-    // SP_CHECKED is 0 or 1; the mask it makes is none or all.
-    const mask = i32.sub(i32.const(0), this.cell32(Cell.SP_CHECKED));
-    this.emit(this.frame.failIf(i32.and(misaligned, mask)));
+    const { spChecked } = this.frame;
+    // A truth value is 0 or 1; the mask it makes is none or all.
+    const failing =
+      typeof spChecked === 'boolean' ? misaligned : i32.and(misaligned, i32.sub(i32.const(0), spChecked));
+    if (spChecked !== false) this.emit(this.frame.failIf(failing));
     return wideLocal(base);
   }
   isSP(reg: Operand): boolean {
@@ -365,48 +332,8 @@ export class FormBuilder {
     return { path: [], plus: slot, isSP: slot === 32 };
   }
 
-  /** NZCV of an operation, an i32. */
-  #flagsOf(operation: FlagOperation, w: Width, first: Value, second: Value): Code {
-    const op = w === 64 ? i64 : i32;
-    const top = w === 64 ? i64.const(63n) : i32.const(31);
-    const constant = (n: number) => (w === 64 ? i64.const(BigInt(n)) : i32.const(n));
-    const as32 = (code: Code) => (w === 64 ? i32.wrap(code) : code);
-    const keep = (code: Code) => local.get(w === 64 ? this.keep(code) : this.keep32(code));
-    const part = (v: Value) => (w === 64 ? v.wide() : v.low());
-    const topBit = (code: Code) => as32(op.shrU(code, top));
-    const join = (n: Code, z: Code, c: Code | undefined, v: Code | undefined) => {
-      const nz = i32.or(i32.shl(n, i32.const(3)), i32.shl(z, i32.const(2)));
-      return c === undefined || v === undefined ? nz : i32.or(nz, i32.or(i32.shl(c, i32.const(1)), v));
-    };
-    if (operation === 'logic') {
-      const result = keep(part(first));
-      return join(topBit(result), op.eqz(result), undefined, undefined);
-    }
-    const a = part(this.let(first));
-    const b = part(this.let(second));
-    if (operation === 'sub') {
-      const result = keep(op.sub(a, b));
-      const overflow = op.and(op.xor(a, b), op.xor(a, result));
-      return join(topBit(result), op.eqz(result), op.geU(a, b), topBit(overflow));
-    }
-    if (operation === 'add') {
-      const result = keep(op.add(a, b));
-      const overflow = op.and(op.xor(a, result), op.xor(b, result));
-      return join(topBit(result), op.eqz(result), op.ltU(result, a), topBit(overflow));
-    }
-    const addend = operation === 'adc' ? b : keep(op.xor(b, constant(-1)));
-    const carry = w === 64 ? this.carry().wide() : this.carry().low();
-    const result = keep(op.add(op.add(a, addend), carry));
-    const out = op.or(op.and(a, addend), op.and(op.or(a, addend), op.xor(result, constant(-1))));
-    const overflow = op.and(op.xor(a, result), op.xor(addend, result));
-    return join(topBit(result), op.eqz(result), topBit(out), topBit(overflow));
-  }
-  #writeNzcv(value: Code): Code {
-    return i32.store(local.get(this.frame.cpu), value, STATE + Cell.NZCV);
-  }
   setFlags(operation: FlagOperation, w: Width, a: Value, b: Value): void {
-    const flags = this.#flagsOf(operation, w, a, b);
-    this.emit(this.#writeNzcv(flags));
+    this.operands.setFlags(this, operation, w, a, b);
   }
   setFlagsIf(
     condition: Code,
@@ -416,63 +343,41 @@ export class FormBuilder {
     b: Value,
     otherwise: Value,
   ): void {
-    const then = this.nested(() => this.setFlags(operation, w, a, b));
-    this.emit(when(condition, then, this.#writeNzcv(i32.and(otherwise.low(), i32.const(15)))));
-  }
-  #nzcv(): Code {
-    return this.cell32(Cell.NZCV);
+    const other = i32.and(otherwise.low(), i32.const(15));
+    this.operands.setFlagsIf(this, condition, operation, w, a, b, other);
   }
   flags(): Value {
-    return narrowValue(this.#nzcv());
+    return narrowValue(this.operands.nzcv(this));
   }
   writeFlags(nzcv: Value): void {
-    this.emit(this.#writeNzcv(i32.and(nzcv.low(), i32.const(15))));
+    this.operands.writeNzcv(this, i32.and(nzcv.low(), i32.const(15)));
   }
   carry(): Value {
-    return narrowValue(i32.and(i32.shrU(this.#nzcv(), i32.const(1)), i32.const(1)));
+    return narrowValue(this.operands.carry(this));
   }
   holds(condition: Operand): Code {
-    const table = i32.load16U(this.record, this.field('condition', condition));
-    return i32.and(i32.shrU(table, this.#nzcv()), i32.const(1));
+    return this.operands.holds(this, condition);
   }
 
   // ---- control flow --------------------------------------------------------------------------------
 
-  #inPage(offset: number): Code {
-    return i64.add(local.get(this.frame.page), i64.load(this.record, offset));
-  }
   pc(): Value {
-    return wideValue(this.#inPage(this.fields.offsetOf('pc', [])));
+    return wideValue(this.operands.pc());
   }
   addressOf(label: Operand): Value {
-    return wideValue(this.#inPage(this.field('address', label)));
+    return wideValue(this.operands.addressOf(label));
   }
   branch(label: Operand): void {
     this.branches = true;
-    const target = this.keep32(i32.load(this.record, this.field('target', label)));
-    const { frame } = this;
-    this.emit(when(local.get(target), frame.goTo(local.get(target))));
-    this.emit(frame.jump(this.#inPage(this.field('address', label)), i32.const(0)));
+    this.operands.branch(this, label);
   }
   branchIf(condition: Code, label: Operand): void {
-    const taken = this.nested(() => this.branch(label));
-    this.emit(when(condition, taken));
-  }
-  branchTo(target: Value, kind: 'jump' | 'call' | 'return', via?: Operand): void {
     this.branches = true;
-    const { frame } = this;
-    let btype: Code = i32.const(INDIRECT);
-    if (kind === 'call') btype = i32.const(INDIRECT | 2);
-    if (kind === 'jump' && via !== undefined) {
-      const register = i32.sub(this.register('read', via), local.get(frame.cpu));
-      const scratch = i32.eq(i32.or(register, i32.const(8)), i32.const(17 * 8));
-      btype = select(
-        i32.const(INDIRECT | 1),
-        i32.const(INDIRECT | 3),
-        i32.or(scratch, i32.eqz(frame.guarded)),
-      );
-    }
-    this.emit(frame.jump(target.wide(), btype));
+    this.operands.branchIf(this, condition, label);
+  }
+  branchTo(target: Value, kind: BranchKind, via?: Operand): void {
+    this.branches = true;
+    this.operands.branchTo(this, target, kind, via);
   }
 
   // ---- system --------------------------------------------------------------------------------------
@@ -480,14 +385,11 @@ export class FormBuilder {
   /** Registers that nobody traps; records of others lead to the evaluator (see templates.ts). */
   readSystemRegister(reg: Operand): Value {
     this.isRare = true;
-    return wideValue(i64.load(this.#systemCell(reg), STATE));
+    return wideValue(i64.load(this.operands.systemCell(reg), STATE));
   }
   writeSystemRegister(reg: Operand, value: Value): void {
     this.isRare = true;
-    this.emit(i64.store(this.#systemCell(reg), value.wide(), STATE));
-  }
-  #systemCell(reg: Operand): Code {
-    return i32.add(local.get(this.frame.cpu), i32.load16U(this.record, this.field('system', reg)));
+    this.emit(i64.store(this.operands.systemCell(reg), value.wide(), STATE));
   }
 
   /** Whatever a barrier orders is in order already, and contexts are looked at afresh after each change. */

@@ -16,9 +16,11 @@ import {
   type Shape,
 } from '../../../isa/index.js';
 import { type Field, RecordFull } from './fields.js';
-import { formBuilder, type Operand } from './form-builder.js';
-import { type Frame, FunctionFrame, LoopFrame, Unsupported } from './frame.js';
+import { formBuilder } from './form-builder.js';
+import { FunctionFrame, LoopFrame, type RecordFrame, Unsupported } from './frame.js';
 import { MemoryFormBuilder } from './memory-forms.js';
+import type { Operand } from './operands.js';
+import { RecordOperands } from './record-operands.js';
 
 export interface Form {
   readonly key: string;
@@ -48,7 +50,7 @@ function symbolic(
     statics.push(value as number);
     return value;
   }
-  if (shape === 'imm') return builder.immediate(path);
+  if (shape === 'imm') return builder.operands.immediate(path);
   if (typeof shape === 'string') {
     return { path, plus: 0, isSP: shape === 'reg' && value === 32 } satisfies Operand;
   }
@@ -61,28 +63,35 @@ function symbolic(
   );
 }
 
-/** The form of a decoded instruction, made for `frame`. */
-export function formOf(decoded: Decoded, frame: Frame): Form | NoForm {
+/**
+ * Runs the semantics of an instruction on the builder; gives the key of its form.
+ * Throws Unsupported where the builder does not do them.
+ */
+export function lower(builder: MemoryFormBuilder, decoded: Decoded): string {
   const { row, fields } = decoded;
-  const builder = new MemoryFormBuilder(frame);
   const values = decodeOperands(decoded);
   const parts: number[] = [];
+  const operands = Object.fromEntries(
+    Object.entries(row.operands).map(([name, kind]) => [
+      name,
+      symbolic(builder, kind.shape, values[name]!, [name], parts),
+    ]),
+  );
+  const statics = Object.fromEntries(row.statics.map((name) => [name, fields[name]!]));
+  row.execute(formBuilder(builder), operands, statics);
+  return [row.id, Object.values(statics).join(','), parts.join(','), builder.asked.map(Number).join('')].join(
+    '|',
+  );
+}
+
+/** The form of a decoded instruction, made for `frame`. */
+export function formOf(decoded: Decoded, frame: RecordFrame): Form | NoForm {
+  const { row } = decoded;
+  const operands = new RecordOperands(frame);
+  const builder = new MemoryFormBuilder(frame, operands);
   try {
-    const operands = Object.fromEntries(
-      Object.entries(row.operands).map(([name, kind]) => [
-        name,
-        symbolic(builder, kind.shape, values[name]!, [name], parts),
-      ]),
-    );
-    const statics = Object.fromEntries(row.statics.map((name) => [name, fields[name]!]));
-    row.execute(formBuilder(builder), operands, statics);
-    const key = [
-      row.id,
-      Object.values(statics).join(','),
-      parts.join(','),
-      builder.asked.map(Number).join(''),
-    ].join('|');
-    return { key, row, builder, fields: builder.fields.fields };
+    const key = lower(builder, decoded);
+    return { key, row, builder, fields: operands.fields.fields };
   } catch (thrown) {
     if (thrown instanceof Unsupported || thrown instanceof RecordFull) {
       return { row, missing: thrown.message };

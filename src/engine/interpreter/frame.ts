@@ -5,33 +5,54 @@
  * the loop, what a lean form does not do leads to the form's function, which does more ("thorough": any
  * alignment inside a page); what that does not do either is left to the evaluator.
  */
-import { br, type Code, giveBack, i32, i64, Label, local, ValueType } from '../wasm/index.js';
+import { br, type Code, giveBack, i32, i64, Label, local, ValueType, when } from '../wasm/index.js';
 import { Cell, Outcome, RECORD_BYTES, STATE } from './layout.js';
 
 /** Thrown by a form that cannot be made, or not in this place. */
 export class Unsupported extends Error {}
 
+/** Something that code asks at run time (an i32, 0 or 1), or that is known when code is made. */
+export type Switch = Code | boolean;
+
+/** `body` where the switch is on. */
+export function onlyWhen(on: Switch, body: Code): Code {
+  if (typeof on === 'boolean') return on ? body : [];
+  return when(on, body);
+}
+
 export interface Frame {
   /** Accesses that are misaligned inside a page are done here. */
   readonly thorough: boolean;
-  /** Locals: the record (i32) and the CPU's distance (i32). */
-  readonly record: number;
-  readonly cpu: number;
-  /** i64: virtual address of the page of the instruction. */
-  readonly page: number;
-  readonly tlb: Code;
+  /** i32: the CPU's distance. */
+  readonly cpu: Code;
+  /** The entry of a TLB table whose offset in the table is `slot`: an address to which `tlbOffset` is added. */
+  entry(slot: Code): Code;
+  readonly tlbOffset: number;
   readonly dataContext: Code;
-  readonly topMask: Code;
+  /** See Cell.TOP_MASK; undefined where no bit matters. */
+  readonly topMask: Code | undefined;
   readonly half: Code;
-  readonly checks: Code;
+  readonly checks: Switch;
+  readonly alignment: Switch;
+  readonly spChecked: Switch;
+  readonly ata: Code;
+  /** See Cell.TAG_WRITERS; undefined where none are remembered. */
+  readonly tagWriters: Code | undefined;
   /** Counts a tag check that passed. */
   countTagCheck(): Code;
   /** i32: fuel left when the instruction is done. */
-  readonly fuel: number;
+  readonly fuelLeft: Code;
   local(type: ValueType): number;
   /** Gives up the instruction, of which nothing has been done. */
   fail(): Code;
   failIf(condition: Code): Code;
+}
+
+/** A frame whose instruction has a record. */
+export interface RecordFrame extends Frame {
+  /** Locals: the record (i32) and the virtual address of the page of the instruction (i64). */
+  readonly record: number;
+  readonly page: number;
   /** Goes on at a record. */
   goTo(record: Code): Code;
   /** Goes on at an address; `btype`: 0 for direct branches, else INDIRECT and the new BTYPE. */
@@ -74,22 +95,30 @@ export const NEXT = new Label('next');
 export const JUMP = new Label('jump');
 export const SLOW = new Label('slow');
 
-export class LoopFrame implements Frame {
+export class LoopFrame implements RecordFrame {
   readonly thorough = false;
   readonly record = LoopLocal.record;
-  readonly cpu = LoopLocal.cpu;
+  readonly cpu = local.get(LoopLocal.cpu);
   readonly page = LoopLocal.page;
-  readonly fuel = LoopLocal.fuel;
-  readonly tlb = local.get(LoopLocal.tlb);
+  readonly fuelLeft = local.get(LoopLocal.fuel);
+  readonly tlbOffset = 0;
   readonly dataContext = local.get(LoopLocal.dataContext);
   readonly topMask = local.get(LoopLocal.topMask);
   readonly half = local.get(LoopLocal.half);
   readonly checks = local.get(LoopLocal.checks);
+  readonly alignment = cellI32(LoopLocal.cpu, Cell.ALIGNMENT);
+  readonly spChecked = cellI32(LoopLocal.cpu, Cell.SP_CHECKED);
+  readonly ata = cellI32(LoopLocal.cpu, Cell.ATA);
+  readonly tagWriters = cellI32(LoopLocal.cpu, Cell.TAG_WRITERS);
   readonly guarded = local.get(LoopLocal.guarded);
   /** The form may give up: its function must be there. */
   fails = false;
   #i32 = 0;
   #i64 = 0;
+
+  entry(slot: Code): Code {
+    return i32.add(local.get(LoopLocal.tlb), slot);
+  }
 
   local(type: ValueType): number {
     const index = type === ValueType.i32 ? this.#i32++ : this.#i64++;
@@ -129,22 +158,30 @@ export class LoopFrame implements Frame {
 /** Parameters of a form's function: the record, the CPU's distance, the page, the fuel. */
 export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, ValueType.i64, ValueType.i32];
 
-export class FunctionFrame implements Frame {
+export class FunctionFrame implements RecordFrame {
   readonly thorough = true;
   readonly record = 0;
-  readonly cpu = 1;
+  readonly cpu = local.get(1);
   readonly page = 2;
-  readonly fuel = 3;
-  readonly tlb = cellI32(this.cpu, Cell.TLB);
-  readonly dataContext = cellI64(this.cpu, Cell.DATA_CONTEXT);
-  readonly topMask = cellI64(this.cpu, Cell.TOP_MASK);
-  readonly half = cellI64(this.cpu, Cell.HALF);
-  readonly checks = cellI32(this.cpu, Cell.CHECKS);
+  readonly fuelLeft = local.get(3);
+  readonly tlbOffset = 0;
+  readonly dataContext = cellI64(1, Cell.DATA_CONTEXT);
+  readonly topMask = cellI64(1, Cell.TOP_MASK);
+  readonly half = cellI64(1, Cell.HALF);
+  readonly checks = cellI32(1, Cell.CHECKS);
+  readonly alignment = cellI32(1, Cell.ALIGNMENT);
+  readonly spChecked = cellI32(1, Cell.SP_CHECKED);
+  readonly ata = cellI32(1, Cell.ATA);
+  readonly tagWriters = cellI32(1, Cell.TAG_WRITERS);
   readonly locals: ValueType[] = [];
 
+  entry(slot: Code): Code {
+    return i32.add(cellI32(1, Cell.TLB), slot);
+  }
+
   countTagCheck(): Code {
-    const sum = i32.add(cellI32(this.cpu, Cell.TAG_CHECKS), i32.const(1));
-    return i32.store(local.get(this.cpu), sum, STATE + Cell.TAG_CHECKS);
+    const sum = i32.add(cellI32(1, Cell.TAG_CHECKS), i32.const(1));
+    return i32.store(this.cpu, sum, STATE + Cell.TAG_CHECKS);
   }
 
   get guarded(): Code {

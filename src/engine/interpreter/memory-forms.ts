@@ -12,7 +12,7 @@ import type { Access, AtomicOperation } from '../../../isa/index.js';
 import { CHUNK, CpuLayout, cellOf, TLB_ENTRIES, TLB_TABLE_BYTES, ZERO_CHUNK } from '../../machine/index.js';
 import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
-import { Unsupported } from './frame.js';
+import { onlyWhen, Unsupported } from './frame.js';
 import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';
 
@@ -49,13 +49,18 @@ export class MemoryFormBuilder extends FormBuilder {
   #find(table: Table, address: number, low: number): Probe {
     const { frame } = this;
     const slot = i32.and(i32.shrU(local.get(low), i32.const(ENTRY_SHIFT)), i32.const(ENTRY_MASK));
-    const entry = this.keep32(i32.add(frame.tlb, slot));
+    const entry = this.keep32(frame.entry(slot));
     // The key without the top byte, the context above it.
     const page = i64.shrU(i64.shl(local.get(address), i64.const(8n)), i64.const(20n));
     const key = i64.or(page, frame.dataContext);
-    const differs = i64.xor(i64.load(local.get(entry), TABLE[table]), key);
-    const top = i64.and(i64.xor(local.get(address), frame.half), frame.topMask);
-    this.emit(frame.failIf(i64.ne(i64.or(differs, top), i64.const(0n))));
+    const found = i64.load(local.get(entry), frame.tlbOffset + TABLE[table]);
+    const { topMask } = frame;
+    if (topMask === undefined) {
+      this.emit(frame.failIf(i64.ne(found, key)));
+    } else {
+      const top = i64.and(i64.xor(local.get(address), frame.half), topMask);
+      this.emit(frame.failIf(i64.ne(i64.or(i64.xor(found, key), top), i64.const(0n))));
+    }
     return { address, low, entry, table };
   }
 
@@ -81,9 +86,9 @@ export class MemoryFormBuilder extends FormBuilder {
       this.frame.countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
-    const found = local.set(addend, i32.load(local.get(probe.entry), TABLE[probe.table] + TAG_ADDEND));
+    const found = local.set(addend, this.#ofEntry(probe, TAG_ADDEND));
     const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
-    this.emit(when(this.frame.checks, [found, when(special, slow, check)]));
+    this.emit(onlyWhen(this.frame.checks, [found, when(special, slow, check)]));
   }
 
   /**
@@ -127,7 +132,7 @@ export class MemoryFormBuilder extends FormBuilder {
     if (alignment > 1) {
       const misaligned = i32.and(local.get(low), i32.const(alignment - 1));
       if (!mayMisalign) this.emit(frame.failIf(misaligned));
-      else this.emit(when(misaligned, frame.failIf(this.cell32(Cell.ALIGNMENT))));
+      else this.emit(this.#failWhereAligned(misaligned));
     }
     const size = bytes * elements;
     if (size > 1 && (mayMisalign || size > alignment)) {
@@ -138,9 +143,19 @@ export class MemoryFormBuilder extends FormBuilder {
     return this.#find(table, va, low);
   }
 
+  /** Gives up what is misaligned where that faults. */
+  #failWhereAligned(misaligned: Code): Code {
+    const { alignment } = this.frame;
+    if (typeof alignment === 'boolean') return alignment ? this.frame.failIf(misaligned) : [];
+    return when(misaligned, this.frame.failIf(alignment));
+  }
+
+  #ofEntry(probe: Probe, field: number): Code {
+    return i32.load(local.get(probe.entry), this.frame.tlbOffset + TABLE[probe.table] + field);
+  }
+
   #host(probe: Probe): Code {
-    const addend = i32.load(local.get(probe.entry), TABLE[probe.table] + HOST_ADDEND);
-    return i32.add(local.get(probe.low), addend);
+    return i32.add(local.get(probe.low), this.#ofEntry(probe, HOST_ADDEND));
   }
 
   // ---- data ----------------------------------------------------------------------------------------
@@ -254,10 +269,10 @@ export class MemoryFormBuilder extends FormBuilder {
   // ---- exclusives ----------------------------------------------------------------------------------
 
   #cell(cell: number): Code {
-    return this.cell32(cell);
+    return i32.load(this.frame.cpu, STATE + cell);
   }
   #setCell(cell: number, value: Code): Code {
-    return i32.store(local.get(this.frame.cpu), value, STATE + cell);
+    return i32.store(this.frame.cpu, value, STATE + cell);
   }
 
   /** A load that marks; memory that does not exist yet has no place to mark. */
@@ -326,7 +341,7 @@ export class MemoryFormBuilder extends FormBuilder {
   // ---- tags ----------------------------------------------------------------------------------------
 
   tagAccessEnabled(): Code {
-    return this.cell32(Cell.ATA);
+    return this.frame.ata;
   }
   tagOf(address: Value): Value {
     const top = i32.wrap(i64.shrU(address.wide(), i64.const(56n)));
@@ -347,7 +362,7 @@ export class MemoryFormBuilder extends FormBuilder {
   }
 
   #exclude(): Code {
-    return i32.load16U(local.get(this.frame.cpu), STATE + GCR_EL1);
+    return i32.load16U(this.frame.cpu, STATE + GCR_EL1);
   }
 
   #isExcluded(exclude: number, tag: number): Code {
@@ -374,7 +389,7 @@ export class MemoryFormBuilder extends FormBuilder {
   /** IRG. Ref. TagUnit.random. */
   randomTag(exclude: Value): Value {
     this.isRare = true;
-    const cpu = local.get(this.frame.cpu);
+    const cpu = this.frame.cpu;
     const excluded = this.keep32(i32.or(i32.and(exclude.low(), i32.const(0xffff)), this.#exclude()));
     const tag = this.keep32(i32.const(0));
     const seed = this.frame.local(ValueType.i32);
@@ -413,7 +428,7 @@ export class MemoryFormBuilder extends FormBuilder {
 
   /** A tag of those not excluded, each as likely. Ref. src/base/random.ts (xoshiro128**), uniformTag. */
   #uniformTag(tag: number, excluded: number): void {
-    const cpu = local.get(this.frame.cpu);
+    const cpu = this.frame.cpu;
     const word = (i: number) => i32.load(cpu, STATE + Cell.RANDOM + 4 * i);
     const put = (i: number, value: Code) => i32.store(cpu, value, STATE + Cell.RANDOM + 4 * i);
     const rotl = (value: Code, by: number) => i32.rotr(value, i32.const(32 - by));
@@ -444,7 +459,7 @@ export class MemoryFormBuilder extends FormBuilder {
   #tagProbe(table: Table, va: number): { probe: Probe; addend: number } {
     const low = this.keep32(i32.wrap(local.get(va)));
     const probe = this.#find(table, va, low);
-    const addend = this.keep32(i32.load(local.get(probe.entry), TABLE[table] + TAG_ADDEND));
+    const addend = this.keep32(this.#ofEntry(probe, TAG_ADDEND));
     this.emit(this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
     return { probe, addend };
   }
@@ -496,8 +511,9 @@ export class MemoryFormBuilder extends FormBuilder {
    * written, where another granule has the entry.
    */
   #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2): Code {
-    const table = this.keep32(this.cell32(Cell.TAG_WRITERS));
     const { frame } = this;
+    if (frame.tagWriters === undefined) return [];
+    const table = this.keep32(frame.tagWriters);
     const check: Code[] = [];
     const note: Code[] = [];
     for (let i = 0; i < granules; i++) {
@@ -516,9 +532,9 @@ export class MemoryFormBuilder extends FormBuilder {
         i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4))),
         i32.const(15),
       );
-      const pc = i64.add(local.get(frame.page), i64.load(this.record, this.fields.offsetOf('pc', [])));
-      const left = i64.extendI32U(local.get(frame.fuel));
-      const step = i64.sub(i64.load(local.get(frame.cpu), STATE + Cell.STEPS_AT_END), left);
+      const pc = this.operands.pc();
+      const left = i64.extendI32U(frame.fuelLeft);
+      const step = i64.sub(i64.load(frame.cpu, STATE + Cell.STEPS_AT_END), left);
       const at = local.get(entry);
       note.push(
         i32.store(at, local.get(key), TagWriterEntry.GRANULE),
@@ -536,7 +552,7 @@ export class MemoryFormBuilder extends FormBuilder {
     const { frame } = this;
     if (this.asked.includes(true)) this.isRare = true;
     this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
-    this.emit(frame.failIf(i32.eq(this.cell32(Cell.TAG_WRITERS), i32.const(1))));
+    if (frame.tagWriters !== undefined) this.emit(frame.failIf(i32.eq(frame.tagWriters, i32.const(1))));
     if (granules === 2) {
       const offset = i32.and(i32.wrap(local.get(va)), i32.const(4095));
       this.emit(frame.failIf(i32.eq(offset, i32.const(4080))));
