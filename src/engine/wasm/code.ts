@@ -192,6 +192,15 @@ export const callIndirect = (type: number, which: Code, ...args: readonly Code[]
   unsigned(type),
   0,
 ];
+/** Tail calls: the caller's frame is gone. Not everywhere: WebAssembly.validate tells. */
+export const returnCall = (index: number, ...args: readonly Code[]): Code => [...args, 0x12, unsigned(index)];
+export const returnCallIndirect = (type: number, which: Code, ...args: readonly Code[]): Code => [
+  ...args,
+  which,
+  0x13,
+  unsigned(type),
+  0,
+];
 export const giveBack = (value: Code): Code => [value, RETURN];
 
 export const block = (label: Label, body: Code, result?: ValueType): Code => [

@@ -1,5 +1,5 @@
 /**
- * A WebAssembly module under construction: types, one imported memory, one table, functions.
+ * A WebAssembly module under construction: types, one imported memory, one table (its own or imported), functions.
  *
  * Only what generated engines need; sections are written in the order the format wants.
  *
@@ -20,6 +20,7 @@ interface FunctionBody {
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const Section = { custom: 0, type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 };
+const Kind = { function: 0, table: 1, memory: 2 };
 const FUNCTION_TYPE = 0x60;
 const FUNCREF = 0x70;
 const END = 0x0b;
@@ -27,10 +28,11 @@ const END = 0x0b;
 export class ModuleWriter {
   readonly #types: Signature[] = [];
   readonly #functions: FunctionBody[] = [];
-  readonly #exports: { readonly name: string; readonly index: number }[] = [];
+  readonly #exports: { readonly name: string; readonly kind: number; readonly index: number }[] = [];
   readonly #customs: { readonly name: string; readonly bytes: Uint8Array }[] = [];
   #memory: { readonly module: string; readonly name: string; readonly most: number } | undefined;
   #table: readonly number[] = [];
+  #tableImport: { readonly module: string; readonly name: string } | undefined;
 
   /** The index of a signature, the same for equal ones. */
   type(params: readonly ValueType[], results: readonly ValueType[]): number {
@@ -54,7 +56,7 @@ export class ModuleWriter {
   }
 
   exportFunction(name: string, index: number): void {
-    this.#exports.push({ name, index });
+    this.#exports.push({ name, kind: Kind.function, index });
   }
 
   /** Table 0: these functions, from element 0. */
@@ -62,8 +64,40 @@ export class ModuleWriter {
     this.#table = functions;
   }
 
+  /** Table 0 is another module's, of any size. */
+  importTable(module: string, name: string): void {
+    this.#tableImport = { module, name };
+  }
+
+  exportTable(name: string): void {
+    this.#exports.push({ name, kind: Kind.table, index: 0 });
+  }
+
   addCustom(name: string, bytes: Uint8Array): void {
     this.#customs.push({ name, bytes });
+  }
+
+  #imports(out: Bytes): void {
+    const memory = this.#memory;
+    const table = this.#tableImport;
+    const count = Number(memory !== undefined) + Number(table !== undefined);
+    if (count === 0) return;
+    section(out, Section.import, (s) => {
+      s.push(count);
+      if (memory !== undefined) {
+        text(s, memory.module);
+        text(s, memory.name);
+        // A memory with a minimum of 0 and a maximum.
+        s.append([Kind.memory, 1, 0]);
+        s.append(unsigned(memory.most));
+      }
+      if (table !== undefined) {
+        text(s, table.module);
+        text(s, table.name);
+        // A minimum of 0 and no maximum.
+        s.append([Kind.table, FUNCREF, 0, 0]);
+      }
+    });
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -79,17 +113,7 @@ export class ModuleWriter {
         s.append(results);
       }
     });
-    const memory = this.#memory;
-    if (memory !== undefined) {
-      section(out, Section.import, (s) => {
-        s.push(1);
-        text(s, memory.module);
-        text(s, memory.name);
-        // A memory with a minimum of 0 and a maximum.
-        s.append([2, 1, 0]);
-        s.append(unsigned(memory.most));
-      });
-    }
+    this.#imports(out);
     section(out, Section.function, (s) => {
       s.append(unsigned(this.#functions.length));
       for (const { type } of this.#functions) s.append(unsigned(type));
@@ -102,9 +126,9 @@ export class ModuleWriter {
     }
     section(out, Section.export, (s) => {
       s.append(unsigned(this.#exports.length));
-      for (const { name, index } of this.#exports) {
+      for (const { name, kind, index } of this.#exports) {
         text(s, name);
-        s.push(0);
+        s.push(kind);
         s.append(unsigned(index));
       }
     });
