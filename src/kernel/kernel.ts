@@ -27,6 +27,7 @@ import {
   type InputStream,
 } from './fs/index.js';
 import type { MemoryManager, PageSize, Violation } from './mm/index.js';
+import { Network } from './net/index.js';
 import {
   auxRandom,
   Clock,
@@ -199,6 +200,7 @@ export class Kernel implements Supervisor {
     const { features } = machine;
     const fp = features.has('FEAT_FP');
     const clock = new Clock(cpu);
+    const timers = new Timers();
     const random = new Random(options.seed ?? 0, 'AT_RANDOM');
     const state: KernelState = {
       mm,
@@ -215,7 +217,7 @@ export class Kernel implements Supervisor {
       user: new UserCpu(cpu, fp, features.has('FEAT_PAuth')),
       table: new ProcessTable(),
       futexes: new Futexes(mm),
-      timers: new Timers(),
+      timers,
       files: new FileSystem({
         mm,
         quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
@@ -223,11 +225,13 @@ export class Kernel implements Supervisor {
         now: () => clock.realtime,
         ...(options.root === undefined ? {} : { host: options.root }),
       }),
+      network: networkOf(clock, timers),
       log: (line) => this.#log(line),
+      currentThread: () => this.#threads.get(contexts.current),
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;
-    new ProcFs(state, () => this.#threads.get(contexts.current));
+    new ProcFs(state, state.currentThread);
     this.#entry = new UserEntry({
       machine,
       services: state,
@@ -406,6 +410,17 @@ export class Kernel implements Supervisor {
     cpu.takeAsynchronous(1, 0x80, cpu.pc);
     cpu.stop = undefined;
   }
+}
+
+/** Sockets have deadlines: those of the kernel's timers. */
+function networkOf(clock: Clock, timers: Timers): Network {
+  return new Network({
+    now: () => clock.monotonic,
+    at(deadline, fire) {
+      const timer = timers.add(deadline, fire);
+      return () => timers.cancel(timer);
+    },
+  });
 }
 
 /** TIF_WORK_MASK: something is to be done before EL0 runs. */

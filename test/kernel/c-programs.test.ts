@@ -28,7 +28,14 @@ const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
 /** Programs that qemu-user 7.2 does not bring to their end. */
 const NOT_FOR_QEMU = ['threads'];
 
-const ENDS: Readonly<Record<string, number>> = { stdio: 3, signals: 143, threads: 0, processes: 9, files: 0 };
+const ENDS: Readonly<Record<string, number>> = {
+  stdio: 3,
+  signals: 143,
+  threads: 0,
+  processes: 9,
+  files: 0,
+  sockets: 0,
+};
 
 const images: Record<string, Uint8Array> = {};
 let folder = '';

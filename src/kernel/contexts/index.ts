@@ -27,4 +27,4 @@ export {
   searchSchedules,
 } from './scheduler.js';
 export { type HeldLock, Task } from './task.js';
-export { type Waiter, WaitList, waitFor } from './wait.js';
+export { type Waiter, WaitList, type WakeListener, waitFor } from './wait.js';

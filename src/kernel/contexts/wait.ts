@@ -16,9 +16,15 @@ export interface Waiter {
   readonly interrupted: boolean;
 }
 
+/** Told of each wake-up with what it was for: bits of poll(2), all of them where nobody said. */
+export type WakeListener = (events: number) => void;
+
+const ANY_EVENT = 0xffff;
+
 /** A list of waiters, first come first woken. */
 export class WaitList {
   readonly #waiters = new Set<Waiter>();
+  readonly #listeners = new Set<WakeListener>();
 
   get empty(): boolean {
     return this.#waiters.size === 0;
@@ -32,9 +38,16 @@ export class WaitList {
     this.#waiters.delete(waiter);
   }
 
-  /** Everybody looks again. */
-  wake(): void {
+  /** Calls `listener` at every wake-up, whether anybody waits or not (epoll); gives what ends that. */
+  listen(listener: WakeListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Everybody looks again; `events` says what may hold now, for those who listen. */
+  wake(events = ANY_EVENT): void {
     for (const waiter of this.#waiters) waiter.sleeper.wake();
+    for (const listener of this.#listeners) listener(events);
   }
 }
 

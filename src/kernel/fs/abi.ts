@@ -47,6 +47,7 @@ export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
 export const POLLRDNORM = 0x40;
 export const POLLWRNORM = 0x100;
+export const POLLRDHUP = 0x2000;
 
 export const SEEK_SET = 0;
 export const SEEK_CUR = 1;

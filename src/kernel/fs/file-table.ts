@@ -103,7 +103,9 @@ export class FileTable {
 
 /** fput(). */
 export function letGo(file: OpenFile): void {
-  if (--file.users === 0) file.release();
+  if (--file.users > 0) return;
+  for (const told of file.onRelease) told();
+  file.release();
 }
 
 export class FsContext {

@@ -1,5 +1,6 @@
 /** Files: the tree in memory, open files, descriptors, pipes, the host's streams. */
 export * from './abi.js';
+export * from './epoll.js';
 export * from './file-store.js';
 export * from './file-system.js';
 export * from './file-table.js';

@@ -49,6 +49,8 @@ export abstract class OpenFile {
   path: string;
   /** Descriptors and others that hold this file. */
   users = 0;
+  /** Told when the last user is gone (epoll's watches of this file). */
+  readonly onRelease = new Set<() => void>();
 
   constructor(inode: Inode, flags: number, path: string) {
     this.inode = inode;

@@ -91,7 +91,7 @@ export class PipeEnd extends OpenFile {
       if (!woken) return -ERESTARTSYS;
     }
     const bytes = pipe.take(count);
-    pipe.changed.wake();
+    pipe.changed.wake(POLLOUT | POLLWRNORM);
     return bytes;
   }
 
@@ -113,7 +113,7 @@ export class PipeEnd extends OpenFile {
       const part = data.subarray(done, done + pipe.room);
       pipe.put(part);
       done += part.length;
-      pipe.changed.wake();
+      pipe.changed.wake(POLLIN | POLLRDNORM);
     }
     return done;
   }
@@ -181,7 +181,7 @@ export class EventCounter extends OpenFile {
     }
     const taken = this.#semaphore ? 1n : this.#count;
     this.#count -= taken;
-    this.#changed.wake();
+    this.#changed.wake(POLLOUT | POLLWRNORM);
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, taken, true);
     return bytes;
@@ -197,7 +197,7 @@ export class EventCounter extends OpenFile {
       if (!woken) return -ERESTARTSYS;
     }
     this.#count += added;
-    this.#changed.wake();
+    this.#changed.wake(POLLIN | POLLRDNORM);
     return 8;
   }
 

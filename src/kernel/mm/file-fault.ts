@@ -5,6 +5,7 @@
  * found and being mapped. A write to a private mapping copies it, tags and all, into anonymous memory.
  */
 import type { MaySleep } from '../contexts/index.js';
+import { ENOMEM } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
 import { filemapGetFolio } from './filemap.js';
@@ -15,11 +16,12 @@ import type { Page } from './memmap.js';
 import type { VmFault } from './memory.js';
 import { copyUserHighpage, vmaAllocFolio } from './memory.js';
 import type { Mm } from './mm.js';
-import { PG_dirty, PG_uptodate } from './page-flags.js';
+import { PG_uptodate } from './page-flags.js';
 import { pteAlloc, readPte, setPtes } from './page-table.js';
 import { paPte, pteMkdirty, pteMkwrite, pteNone } from './pgtable.js';
 import { folioAddFileRmap, folioAddNewAnonRmap, linearPageIndex } from './rmap.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
+import { folioMarkDirty } from './writeback.js';
 
 /** do_fault(): VM_FAULT_*. */
 export function* doFault(mm: Mm, vmf: VmFault): MaySleep<number> {
@@ -31,7 +33,7 @@ export function* doFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   const copies = write && (vma.flags & VM_SHARED) === 0;
   if (copies) anonVmaPrepare(mm, vma);
   const page = yield* filemapGetFolio(mm, inode, index, vma);
-  if (page < 0) return VM_FAULT_OOM;
+  if (page < 0) return page === -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
   const found = page as Page;
   let result = 0;
   // i_size may have shrunk while we waited for the lock.
@@ -74,7 +76,7 @@ function* finishFault(mm: Mm, vmf: VmFault, page: Page, write: boolean): MaySlee
     } else {
       as.filePages++;
       folioAddFileRmap(mm, page);
-      if (write) mm.memmap.set(page, PG_dirty);
+      if (write) folioMarkDirty(mm, page);
     }
     yield* setPtes(mm, at, entry);
   }

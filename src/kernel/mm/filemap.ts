@@ -2,8 +2,9 @@
  * The page cache: a file's pages in memory, found by (file, index), and who maps them
  * (mm/filemap.c, mm/shmem.c, mm/truncate.c).
  *
- * Two kinds of file. One of RAM (tmpfs, memfd, shared anonymous memory) has no other home than its
- * pages and may hold tags; one with `read` can be read again and is never written back. The cache holds
+ * Three kinds of file. One of RAM (tmpfs, memfd, shared anonymous memory) has no other home than its
+ * pages and may hold tags; one with `read` can be read again and is never written; one on disk is read
+ * from there and written back (writeback.ts). The cache holds
  * one reference to each page; PG_locked keeps a page in its place while it is being mapped or removed.
  */
 import { PA } from '../../base/index.js';
@@ -16,10 +17,18 @@ import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { zapRange } from './mmap.js';
 import { allocPages, getPage } from './page-alloc.js';
-import { PG_dirty, PG_swapbacked, PG_uptodate } from './page-flags.js';
+import { PG_swapbacked, PG_uptodate } from './page-flags.js';
 import { shmemFreeSwap, shmemSwapin } from './shmem-swap.js';
 import type { FileOptions, MappableFile } from './types.js';
 import type { Vma } from './vma.js';
+import {
+  balanceDirtyPages,
+  DiskFile,
+  folioAccountCleaned,
+  folioMarkDirty,
+  folioWaitWriteback,
+  readFromDisk,
+} from './writeback.js';
 
 /** struct inode and its struct address_space. */
 export class Inode implements MappableFile {
@@ -35,6 +44,12 @@ export class Inode implements MappableFile {
   /** i_mmap_rwsem. */
   readonly mmapSemaphore: RwSemaphore;
   readonly read: FileOptions['read'];
+  /** What it has on the disk, for files that are there. */
+  readonly disk: DiskFile | undefined;
+  /** Its pages that differ from the disk, by index. */
+  readonly dirty = new Set<number>();
+  /** AS_EIO: a page could not be written since somebody was told. */
+  writeError = false;
   /** Descriptors and VMAs that refer to it. */
   references = 1;
   /** Bumped when a VMA in `mappings` takes over another's range: a walk under way must look again. */
@@ -45,12 +60,13 @@ export class Inode implements MappableFile {
     this.name = options.name;
     this.size = options.size;
     this.read = options.read;
+    this.disk = options.disk === true ? new DiskFile() : undefined;
     this.mmapSemaphore = new RwSemaphore(contexts, 'i_mmap_rwsem');
   }
 
   /** Nothing but its pages holds its contents: tmpfs and its like. */
   get isShmem(): boolean {
-    return this.read === undefined;
+    return this.read === undefined && this.disk === undefined;
   }
 
   get cachedPages(): number {
@@ -85,6 +101,8 @@ export function* putInode(mm: Mm, inode: Inode): MaySleep<void> {
 /** vma_link_file(): the mapping holds a reference. */
 export function* linkFile(vma: Vma, inode: Inode): MaySleep<void> {
   vma.file = inode;
+  // vma_set_page_prot(): what its entries may do depends on the file.
+  vma.flags |= 0;
   inode.references++;
   yield* inode.mmapSemaphore.downWrite();
   inode.mappings.add(vma);
@@ -106,7 +124,7 @@ export function* unlinkFile(mm: Mm, vma: Vma): MaySleep<void> {
  * shmem_get_folio() and filemap's read path: the page of that index, made or read where it is missing.
  *
  * @param vma the mapping it is for: decides whether it is allocated tagged. None for write() and the like.
- * @returns the page, locked and with a reference, or -ENOMEM (-EIO where the swap device fails).
+ * @returns the page, locked and with a reference, or -ENOMEM (-EIO where the swap device or the disk fails).
  */
 export function* filemapGetFolio(
   mm: Mm,
@@ -144,6 +162,16 @@ export function* filemapGetFolio(
     }
     folioTrylock(mm, fresh);
     addToPageCache(mm, inode, index, fresh);
+    if (inode.disk !== undefined) {
+      // Whoever finds it meanwhile waits for the lock, and looks again.
+      const error = yield* readFromDisk(mm, inode.disk, index, fresh);
+      if (error !== 0) {
+        yield* removeFromPageCache(mm, inode, fresh);
+        folioUnlock(mm, fresh);
+        yield* putPage(mm, fresh);
+        return error;
+      }
+    }
     yield* folioAddLru(mm, fresh);
     return fresh;
   }
@@ -163,6 +191,7 @@ export function addToPageCache(mm: Mm, inode: Inode, index: number, page: Page):
 
 /** filemap_remove_folio(): the page is locked and unmapped; drops the cache's reference. */
 export function* removeFromPageCache(mm: Mm, inode: Inode, page: Page): MaySleep<void> {
+  folioAccountCleaned(mm, inode, page);
   inode.pages.delete(mm.memmap.index[page]!);
   mm.memmap.mapping[page] = 0;
   mm.events.nr_file_pages--;
@@ -188,6 +217,7 @@ function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
     if (index < first) continue;
     getPage(mm, page);
     yield* folioLock(mm, page);
+    yield* folioWaitWriteback(mm, page);
     if (inode.pages.get(index) === page) {
       // A fault may have mapped it again before it was locked.
       if (mm.memmap.mapcount[page]! > 0) yield* unmapMappingRange(mm, inode, first);
@@ -196,6 +226,7 @@ function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
     folioUnlock(mm, page);
     yield* putPage(mm, page);
   }
+  inode.disk?.truncate(first);
 }
 
 /** truncate_setsize(): pages beyond the new end are gone, and the rest of the last one is zero. */
@@ -206,10 +237,12 @@ export function* truncateFile(mm: Mm, inode: Inode, size: number): MaySleep<numb
   yield* truncatePages(mm, inode, Math.ceil(size / mm.pageSize));
   const rest = size % mm.pageSize;
   const index = Math.floor(size / mm.pageSize);
-  if (rest === 0 || !(inode.pages.has(index) || inode.swapped.has(index))) return 0;
+  const isHole = !inode.pages.has(index) && !inode.swapped.has(index) && inode.disk?.has(index) !== true;
+  if (rest === 0 || isHole) return 0;
   const last = yield* filemapGetFolio(mm, inode, index, undefined);
   if (last < 0) return last;
   mm.port.fill(PA(mm.pageToPa(last as Page) + rest), mm.pageSize - rest, 0);
+  folioMarkDirty(mm, last as Page);
   folioUnlock(mm, last as Page);
   yield* putPage(mm, last as Page);
   return 0;
@@ -236,9 +269,9 @@ export function* readFile(mm: Mm, inode: Inode, offset: number, length: number):
   return out;
 }
 
-/** generic_perform_write() to a file of RAM; it grows as needed. Bytes written, -ENOMEM, or -EINVAL. */
+/** generic_perform_write() to a file of RAM or on disk; it grows as needed. Bytes written, -ENOMEM, -EIO, or -EINVAL. */
 export function* writeFile(mm: Mm, inode: Inode, offset: number, data: Uint8Array): MaySleep<number> {
-  if (!inode.isShmem) return -EINVAL;
+  if (inode.read !== undefined) return -EINVAL;
   for (let done = 0; done < data.length; ) {
     const at = offset + done;
     const within = at % mm.pageSize;
@@ -246,11 +279,12 @@ export function* writeFile(mm: Mm, inode: Inode, offset: number, data: Uint8Arra
     const page = yield* filemapGetFolio(mm, inode, Math.floor(at / mm.pageSize), undefined);
     if (page < 0) return done > 0 ? done : page;
     mm.port.writeBytes(PA(mm.pageToPa(page as Page) + within), data.subarray(done, done + chunk));
-    mm.memmap.set(page as Page, PG_dirty);
+    folioMarkDirty(mm, page as Page);
     done += chunk;
     inode.size = Math.max(inode.size, offset + done);
     folioUnlock(mm, page as Page);
     yield* putPage(mm, page as Page);
+    yield* balanceDirtyPages(mm, inode);
   }
   return data.length;
 }

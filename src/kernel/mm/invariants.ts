@@ -12,12 +12,15 @@ import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import {
   PG_buddy,
+  PG_dirty,
+  PG_locked,
   PG_lru,
   PG_mte_tagged,
   PG_pcp,
   PG_reserved,
   PG_swapcache,
   PG_table,
+  PG_writeback,
 } from './page-flags.js';
 import type { Pte } from './pgtable.js';
 import {
@@ -192,6 +195,59 @@ function checkPageCache(mm: Mm, out: Violation[]): void {
   }
 }
 
+/**
+ * Files on disk: what is dirty is known to be, and what is clean is as the disk has it and cannot be stored
+ * to without a fault.
+ */
+function checkWriteback(mm: Mm, out: Violation[]): void {
+  const { memmap: map } = mm;
+  let dirty = 0;
+  let underWay = 0;
+  const clean = new Set<Page>();
+  for (const inode of mm.inodes.values()) {
+    const { disk } = inode;
+    if (disk === undefined) continue;
+    dirty += inode.dirty.size;
+    for (const [index, page] of inode.pages) {
+      const isDirty = map.test(page, PG_dirty);
+      if (map.test(page, PG_writeback)) underWay++;
+      else if (!isDirty) clean.add(page);
+      if (isDirty !== inode.dirty.has(index)) {
+        out.push({
+          invariant: 'writeback',
+          detail: `page ${index} of ${inode.name} is ${isDirty ? 'dirty and not known to be' : 'taken for dirty and clean'}`,
+        });
+      }
+      if (isDirty || map.test(page, PG_writeback | PG_locked)) continue;
+      const stored = disk.read(index) ?? new Uint8Array(mm.pageSize);
+      const held = mm.port.readBytes(mm.pageToPa(page), mm.pageSize);
+      if (held.some((byte, i) => byte !== stored[i])) {
+        out.push({
+          invariant: 'writeback',
+          detail: `page ${index} of ${inode.name} is clean and differs from the disk`,
+        });
+      }
+    }
+  }
+  if (dirty !== mm.events.nr_dirty || underWay !== mm.events.nr_writeback) {
+    out.push({
+      invariant: 'counters',
+      detail: `dirty ${mm.events.nr_dirty}, under writeback ${mm.events.nr_writeback}; found ${dirty}, ${underWay}`,
+    });
+  }
+  if (clean.size === 0) return;
+  for (const as of mm.addressSpaces) {
+    forEachPte(mm, as, (pte, addr) => {
+      const page = ptePresent(pte) ? vmNormalPage(mm, pte) : undefined;
+      if (page === undefined || !pteWrite(pte) || !clean.has(page)) return;
+      out.push({
+        invariant: 'writeback',
+        detail: `${pfnText(mm, page)} is clean and can be stored to at 0x${addr.toString(16)} of mm ${as.id}`,
+      });
+    });
+  }
+}
+
 /** Swap slots: each is named as often as it counts, and free exactly where nobody names or caches it. */
 function checkSwap(mm: Mm, out: Violation[]): void {
   const { swap } = mm;
@@ -239,6 +295,7 @@ export function checkMmInvariants(mm: Mm): Violation[] {
   checkBuddy(mm, out);
   checkReferences(mm, out);
   checkPageCache(mm, out);
+  checkWriteback(mm, out);
   checkSwap(mm, out);
   return out;
 }

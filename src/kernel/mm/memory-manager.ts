@@ -36,6 +36,7 @@ import { MAP_POPULATE } from './types.js';
 import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_WRITE } from './vma.js';
+import { syncAll, syncFile } from './writeback.js';
 
 /** What the tag storage floor adds to the picture. */
 export interface TagStorageView {
@@ -189,6 +190,14 @@ export class KernelMemoryManager implements MemoryManager {
 
   truncateFile(file: MappableFile, size: number): MaySleep<number> {
     return truncateFile(this.mm, inode(file), size);
+  }
+
+  *syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number> {
+    return yield* syncFile(this.mm, inode(file), first, end);
+  }
+
+  syncAll(): MaySleep<void> {
+    return syncAll(this.mm);
   }
 
   handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult> {

@@ -8,7 +8,7 @@ import { EAGAIN } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
 import { doFault } from './file-fault.js';
-import { folioTrylock, folioUnlock } from './folio-lock.js';
+import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import type { FaultOnAccessContext } from './hooks.js';
@@ -42,6 +42,7 @@ import { folioFreeSwap, freeSwapCache } from './swap.js';
 import { doSwapIn } from './swap-fault.js';
 import type { Vma } from './vma.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
+import { folioMarkDirty } from './writeback.js';
 
 /** struct vm_fault. */
 export interface VmFault extends FaultOnAccessContext {
@@ -168,6 +169,7 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   const page = vmNormalPage(mm, orig);
   if (page !== undefined) {
     const shared = (vma.flags & VM_SHARED) !== 0;
+    if (shared && vma.file?.disk !== undefined) return yield* wpPageShared(mm, vmf, at, orig, page);
     if (
       shared ||
       mm.memmap.test(page, PG_anon_exclusive) ||
@@ -188,6 +190,28 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   }
   as.pageTableLock.unlock();
   return yield* wpPageCopy(mm, vmf, at, orig, page);
+}
+
+/**
+ * wp_page_shared() of a file that is written back: the page becomes dirty under its lock, so that it is not
+ * just being cleaned. Enters with the table lock held.
+ */
+function* wpPageShared(mm: Mm, vmf: VmFault, at: PA, orig: Pte, page: Page): MaySleep<number> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  getPage(mm, page);
+  as.pageTableLock.unlock();
+  yield* folioLock(mm, page);
+  yield* as.pageTableLock.lock();
+  if (readPte(mm, at) === orig && (vma.flags & VM_WRITE) !== 0) {
+    folioMarkDirty(mm, page);
+    mm.port.write64(at, pteMkwrite(pteMkdirty(pteMkyoung(orig))));
+    flushTlbPage(mm, as, vmf.addr);
+  }
+  as.pageTableLock.unlock();
+  folioUnlock(mm, page);
+  yield* putPage(mm, page);
+  return 0;
 }
 
 /** wp_page_copy(): a page of its own for the writer, with data and tags of the old one. */

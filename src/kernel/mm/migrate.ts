@@ -41,6 +41,7 @@ import {
 } from './pgtable.js';
 import { folioAddAnonRmap, folioAddFileRmap, isAnonPage, rmapWalk, tryToMigrate } from './rmap.js';
 import type { Vma } from './vma.js';
+import { folioWaitWriteback } from './writeback.js';
 
 /** NR_MAX_MIGRATE_PAGES_RETRY. */
 const MAX_RETRIES = 10;
@@ -156,6 +157,7 @@ function* copyContents(mm: Mm, to: Page, from: Page): MaySleep<number> {
 function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
   const map = mm.memmap;
   yield* folioLock(mm, from);
+  yield* folioWaitWriteback(mm, from);
   const anonVma = map.mapcount[from]! > 0 ? mm.anonVmas.ofMapping(map.mapping[from]!) : undefined;
   if (anonVma) anonVma.refcount++;
   yield* folioLock(mm, to);

@@ -66,6 +66,8 @@ export class Mm {
   /** Files that have, or may have, pages in memory; by id. */
   readonly inodes = new Map<number, Inode>();
   nextInodeId = 1;
+  /** Those with pages that differ from the disk. */
+  readonly dirtyInodes = new Set<Inode>();
   readonly slabs: SlabCache[] = [];
   /** Waiters for PG_locked and migration entries (the hashed page wait table, one bucket). */
   readonly pageWaitQueue: WaitQueue;

@@ -15,7 +15,6 @@ import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import { PG_dirty } from './page-flags.js';
 import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
@@ -60,6 +59,7 @@ import {
   VM_WRITE,
   Vma,
 } from './vma.js';
+import { folioMarkDirty } from './writeback.js';
 
 /** vm.max_map_count. */
 export const MAX_MAP_COUNT = 65530;
@@ -255,7 +255,7 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
           as.anonPages--;
         } else {
           as.filePages--;
-          if (pteDirty(pte)) mm.memmap.set(normal, PG_dirty);
+          if (pteDirty(pte)) folioMarkDirty(mm, normal);
         }
         folioRemoveRmap(mm, normal);
         gathered.push(normal);

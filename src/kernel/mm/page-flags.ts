@@ -35,6 +35,9 @@ export const PG_pcp = 1 << 21;
 /** In the swap cache; `private` is its slot. */
 export const PG_swapcache = 1 << 22;
 
+/** Being written to the disk its file is on. */
+export const PG_writeback = 1 << 23;
+
 /** Cleared when a page is freed (PAGE_FLAGS_CHECK_AT_PREP). */
 export const PAGE_FLAGS_CHECK_AT_PREP = 0x3fffffff & ~PG_reserved;
 

@@ -35,6 +35,8 @@ export function meminfo(mm: Mm): Record<string, number> {
     MemAvailable: kib(Math.max(0, free - sum((zone) => zone.watermark[1]!))),
     Active: kib(mm.lru.sizes[LRU_ACTIVE_ANON]!),
     Inactive: kib(mm.lru.sizes[LRU_INACTIVE_ANON]!),
+    Dirty: kib(mm.events.nr_dirty),
+    Writeback: kib(mm.events.nr_writeback),
     AnonPages: kib(mm.events.nr_anon_pages),
     Mapped: kib(mm.events.nr_mapped),
     Cached: kib(mm.events.nr_file_pages),

@@ -10,7 +10,7 @@ import { maybeDmaPinned } from './gup.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
-import { PG_anon_exclusive, PG_dirty, PG_swapbacked } from './page-flags.js';
+import { PG_anon_exclusive, PG_swapbacked } from './page-flags.js';
 import { flushTlbPage, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
 import {
   makeMigrationEntry,
@@ -30,6 +30,7 @@ import {
 } from './pgtable.js';
 import { swapDuplicate } from './swap.js';
 import type { Vma } from './vma.js';
+import { folioMarkDirty } from './writeback.js';
 
 /** folio_add_new_anon_rmap(): first mapping of a fresh page, exclusive to this address space. */
 export function folioAddNewAnonRmap(mm: Mm, page: Page, vma: Vma, addr: number): void {
@@ -132,7 +133,7 @@ function* tryToMigrateOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<bo
   if (at !== undefined) {
     const pte = yield* ptepClearFlush(mm, as, addr, at);
     const exclusive = map.test(page, PG_anon_exclusive);
-    if (pteDirty(pte)) map.set(page, PG_dirty);
+    if (pteDirty(pte)) folioMarkDirty(mm, page);
     // page_try_share_anon_rmap(): the flag travels in the entry while the page is unmapped.
     map.clear(page, PG_anon_exclusive);
     const type = pteWrite(pte)
@@ -197,7 +198,7 @@ function* tryToUnmapOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<bool
   // A pin reads and writes the page itself: it must stay where its owner sees it.
   if (at !== undefined && !maybeDmaPinned(mm, page)) {
     const pte = yield* ptepClearFlush(mm, as, addr, at);
-    if (pteDirty(pte)) map.set(page, PG_dirty);
+    if (pteDirty(pte)) folioMarkDirty(mm, page);
     if (isAnonPage(mm, page)) {
       const entry = map.private[page]!;
       swapDuplicate(mm, entry);

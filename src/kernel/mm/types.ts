@@ -98,6 +98,11 @@ export interface FileOptions {
    * a file of RAM (tmpfs, memfd), all zeros, which may also be mapped with PROT_MTE.
    */
   readonly read?: (offset: number, length: number) => Uint8Array;
+  /**
+   * A file on the simulated disk, empty at first: its pages are read from there and written back, can be
+   * dropped when clean, and never hold tags.
+   */
+  readonly disk?: boolean;
 }
 
 /** A file's pages in memory, for descriptors, read and write, and mappings (struct inode). */
@@ -257,6 +262,10 @@ export interface MemoryManager {
   writeFile(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number>;
   /** ftruncate(): shorter or longer; mappings of what is cut off get SIGBUS. */
   truncateFile(file: MappableFile, size: number): MaySleep<number>;
+  /** fsync() of pages [first, end) of a file, all without them: 0, or -EIO where the disk failed since the last. */
+  syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number>;
+  /** sync(). */
+  syncAll(): MaySleep<void>;
 
   handleMmFault(as: AddressSpace, va: VA, access: FaultAccess): MaySleep<FaultResult>;
 

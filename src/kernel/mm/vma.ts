@@ -35,12 +35,12 @@ export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 export const VM_DATA_DEFAULT_FLAGS =
   VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_MTE_ALLOWED;
 
-export function pageProtOf(flags: number): Pgprot {
+export function pageProtOf(flags: number, writeNotify = false): Pgprot {
   return vmGetPageProt({
     read: (flags & VM_READ) !== 0,
     write: (flags & VM_WRITE) !== 0,
     exec: (flags & VM_EXEC) !== 0,
-    shared: (flags & VM_SHARED) !== 0,
+    shared: (flags & VM_SHARED) !== 0 && !writeNotify,
     guarded: (flags & VM_ARM64_BTI) !== 0,
     tagged: (flags & VM_MTE) !== 0,
   });
@@ -80,7 +80,8 @@ export class Vma {
   /** vm_flags_set() and vma_set_page_prot(). */
   set flags(flags: number) {
     this.#flags = flags;
-    this.pageProt = pageProtOf(flags);
+    // vma_wants_writenotify(): the first store to a page that is written back must be seen.
+    this.pageProt = pageProtOf(flags, this.file?.disk !== undefined);
   }
 
   /** vma_is_accessible(). */

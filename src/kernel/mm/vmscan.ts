@@ -8,6 +8,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { sleepPoint } from '../contexts/index.js';
+import type { Inode } from './filemap.js';
 import { inodeOf, removeFromPageCache } from './filemap.js';
 import { folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
@@ -26,10 +27,19 @@ import {
 import type { Page } from './memmap.js';
 import { MIGRATE_CMA, MIGRATE_MOVABLE } from './migratetype.js';
 import type { Mm } from './mm.js';
-import { PG_active, PG_dirty, PG_head, PG_isolated, PG_referenced, PG_swapcache } from './page-flags.js';
+import {
+  PG_active,
+  PG_dirty,
+  PG_head,
+  PG_isolated,
+  PG_referenced,
+  PG_swapcache,
+  PG_writeback,
+} from './page-flags.js';
 import { folioReferenced, isAnonPage, tryToUnmap } from './rmap.js';
 import { moveToSwap } from './shmem-swap.js';
 import { addToSwap, deleteFromSwapCache, swapWritepage } from './swap.js';
+import { finishWriteback, startWriteback } from './writeback.js';
 import { WMARK_HIGH, WMARK_LOW } from './zone.js';
 
 /** SWAP_CLUSTER_MAX: pages isolated at once, and what direct reclaim is after. */
@@ -104,6 +114,7 @@ function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolea
 
 function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
   const { memmap: map } = mm;
+  if (map.test(page, PG_writeback)) return false;
   // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
   if (maybeDmaPinned(mm, page)) return false;
   // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.
@@ -132,10 +143,21 @@ function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
     if (map.test(page, PG_dirty) && (yield* swapWritepage(mm, page)) !== 0) return false;
     return yield* removeMapping(mm, page);
   }
-  // Pages of a file that can be read again; nothing ever makes them dirty.
-  if (map.refcount[page] !== 2 || inode === undefined) return false;
+  // Pages of a file that can be read again, once they are as the file has them.
+  if (inode === undefined) return false;
+  if (map.test(page, PG_dirty) && !(yield* pageout(mm, inode, page))) return false;
+  if (map.refcount[page] !== 2 || map.test(page, PG_dirty)) return false;
   yield* removeFromPageCache(mm, inode, page);
   return true;
+}
+
+/**
+ * pageout(): writes a locked page of a file back. Direct reclaim does so itself too, as it did before there were
+ * flushers to leave it to, so that progress needs nobody else.
+ */
+function* pageout(mm: Mm, inode: Inode, page: Page): MaySleep<boolean> {
+  if (mm.memmap.refcount[page] !== 2 || !(yield* startWriteback(mm, inode, page))) return false;
+  return (yield* finishWriteback(mm, inode, page)) === 0;
 }
 
 /** __remove_mapping(): only the isolation and the cache hold the page, and it was not written to meanwhile. */

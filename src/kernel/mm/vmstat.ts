@@ -29,9 +29,15 @@ export class VmEvents {
   nr_mapped = 0;
   nr_file_pages = 0;
   nr_shmem = 0;
+  nr_dirty = 0;
+  nr_writeback = 0;
+  nr_dirtied = 0;
+  nr_written = 0;
   nr_page_table_pages = 0;
   nr_isolated_anon = 0;
   nr_swapcached = 0;
+  pgpgin = 0;
+  pgpgout = 0;
   pswpin = 0;
   pswpout = 0;
   pgactivate = 0;

@@ -1,6 +1,7 @@
 /** Processes and threads: loading programs, signals, fork and exit, user registers, MTE control, /proc. */
 export * from './abi.js';
 export * from './deliver-signals.js';
+export * from './event-files.js';
 export * from './exceptions.js';
 export * from './exec.js';
 export * from './execve.js';

@@ -5,6 +5,7 @@ import type { Random } from '../../base/index.js';
 import type { Contexts, MaySleep, RunQueue } from '../contexts/index.js';
 import type { FileSystem } from '../fs/index.js';
 import type { MemoryManager } from '../mm/index.js';
+import type { Network } from '../net/index.js';
 import type { Futexes } from './futex.js';
 import type { ProcessTable } from './process-table.js';
 import type { Thread } from './thread.js';
@@ -21,6 +22,7 @@ export interface KernelState {
   readonly timers: Timers;
   readonly clock: Clock;
   readonly files: FileSystem;
+  readonly network: Network;
   /** AT_RANDOM, getrandom(2), address choices. */
   readonly random: Random;
   /** Pointer authentication keys. */
@@ -36,6 +38,8 @@ export interface KernelState {
   readonly hwcap: bigint;
   readonly hwcap2: bigint;
   log(line: string): void;
+  /** Who is running; undefined while the kernel boots. */
+  readonly currentThread: () => Thread | undefined;
   /** What a thread does from its first instruction in user space to its end. */
   threadLife(thread: Thread): MaySleep<void>;
 }

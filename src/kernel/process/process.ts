@@ -86,6 +86,9 @@ export class Process {
   releasedSpace = false;
   readonly released = new WaitList();
 
+  /** Woken when a signal becomes pending, blocked or not (signalfd). */
+  readonly signalEvents = new WaitList();
+
   /** In execve, waiting for the others to leave. */
   execWaiter: Thread | undefined;
 

@@ -13,6 +13,8 @@ import type { Thread } from './thread.js';
 
 const STOP_SIGNALS =
   sigbit(SIGNAL.SIGSTOP) | sigbit(SIGNAL.SIGTSTP) | sigbit(SIGNAL.SIGTTIN) | sigbit(SIGNAL.SIGTTOU);
+/** signalfd_notify(): POLLIN. */
+const SIGNALFD_EVENTS = 1;
 const CONT = sigbit(SIGNAL.SIGCONT);
 
 /** prepare_signal(): SIGCONT and the stop signals cancel each other. */
@@ -50,6 +52,7 @@ export function sendToProcess(process: Process, info: SignalInfo): boolean {
   const blocked = leader !== undefined && (leader.blocked & bit) !== 0n;
   if (!blocked && process.actions.ignores(signo) && (UNBLOCKABLE & bit) === 0n) return true;
   if (!process.pending.add(info)) return false;
+  process.signalEvents.wake(SIGNALFD_EVENTS);
   if (signo === SIGNAL.SIGKILL) {
     for (const thread of process.threads) thread.task.fatalSignalPending = true;
     wakeAll(process);
@@ -72,6 +75,7 @@ export function sendToThread(thread: Thread, info: SignalInfo): boolean {
   const blocked = (thread.blocked & bit) !== 0n;
   if (!blocked && process.actions.ignores(info.signo) && (UNBLOCKABLE & bit) === 0n) return true;
   if (!thread.pending.add(info)) return false;
+  process.signalEvents.wake(SIGNALFD_EVENTS);
   if (info.signo === SIGNAL.SIGKILL) {
     for (const each of process.threads) each.task.fatalSignalPending = true;
     wakeAll(process);

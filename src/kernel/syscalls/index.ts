@@ -1,5 +1,7 @@
 /** The system call table, and how a call is looked up and described. */
 import { descriptorSyscalls } from './descriptors.js';
+import { epollSyscalls } from './epoll.js';
+import { eventFileSyscalls } from './event-files.js';
 import { futexSyscalls } from './futex.js';
 import { ioSyscalls } from './io.js';
 import { memorySyscalls } from './memory.js';
@@ -7,6 +9,9 @@ import { pollSyscalls } from './poll.js';
 import { processSyscalls } from './process.js';
 import type { Syscall } from './row.js';
 import { signalSyscalls } from './signals.js';
+import { socketSyscalls } from './socket.js';
+import { socketMessageSyscalls } from './socket-messages.js';
+import { socketOptionSyscalls } from './socket-options.js';
 import { statSyscalls } from './stat.js';
 import { systemSyscalls } from './system.js';
 import { timeSyscalls } from './time.js';
@@ -19,12 +24,17 @@ export { describeCall, describeResult, errnoName, readTexts } from './strace.js'
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
   [
     ...descriptorSyscalls,
+    ...epollSyscalls,
+    ...eventFileSyscalls,
     ...futexSyscalls,
     ...ioSyscalls,
     ...memorySyscalls,
     ...pollSyscalls,
     ...processSyscalls,
     ...signalSyscalls,
+    ...socketSyscalls,
+    ...socketMessageSyscalls,
+    ...socketOptionSyscalls,
     ...statSyscalls,
     ...systemSyscalls,
     ...timeSyscalls,

@@ -35,13 +35,13 @@ const MOST_VECTORS = 1024;
 const COND_RESCHED = sleepPoint('cond_resched');
 
 /** One stretch of user memory. */
-interface Stretch {
+export interface Stretch {
   readonly address: bigint;
   readonly bytes: number;
 }
 
 /** import_iovec(): the stretches, or a negative errno. */
-function* readVectors(
+export function* readVectors(
   { mm }: SyscallServices,
   thread: Thread,
   address: bigint,

@@ -3,7 +3,15 @@
  *
  * Ref. fs/select.c.
  */
-import { EBADF, EFAULT, EINVAL, ERESTARTNOHAND, type MaySleep, type WaitList } from '../contexts/index.js';
+import {
+  EBADF,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  ERESTARTNOHAND,
+  type MaySleep,
+  type WaitList,
+} from '../contexts/index.js';
 import {
   MOST_DESCRIPTORS,
   type OpenFile,
@@ -60,8 +68,8 @@ function* wait(
 }
 
 /** The mask of the call's duration goes where no signal came; with one, sigreturn brings it back. */
-function restoreMask(thread: Thread, result: number): void {
-  if (thread.savedMask === undefined || result === -ERESTARTNOHAND) return;
+export function restoreMask(thread: Thread, result: number): void {
+  if (thread.savedMask === undefined || result === -ERESTARTNOHAND || result === -EINTR) return;
   const mask = thread.savedMask;
   thread.savedMask = undefined;
   thread.setBlocked(mask);
