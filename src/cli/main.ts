@@ -1,6 +1,5 @@
-#!/usr/bin/env node
 /**
- * The `mtemu` command: gives the dispatcher the process's files and streams, and exits as it says.
+ * The `mtemu` command's program: gives the dispatcher the process's files and streams, and exits as it says.
  */
 import { appendFileSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { inputError } from '../base/index.js';
@@ -78,6 +77,9 @@ function reason(error: unknown): string {
   return (code !== undefined ? words[code] : undefined) ?? message;
 }
 
-dispatch(process.argv.slice(2), io, { debug: (process.env['MTEMU_DEBUG'] ?? '') !== '' }).then((status) => {
-  process.exitCode = status;
-});
+/** Runs one command line and sets the process's exit status. */
+export async function main(args: readonly string[]): Promise<void> {
+  process.exitCode = await dispatch(args, io, { debug: (process.env['MTEMU_DEBUG'] ?? '') !== '' });
+}
+
+export { dispatch };
