@@ -12,7 +12,7 @@ import { MAIR_EL1_SET } from './arch/pgtable/index.js';
 import { readBootLayout } from './boot-layout.js';
 import type { Contexts } from './contexts/index.js';
 import type { MemoryManager, PageSize, TagRegion } from './mm/index.js';
-import { bootMemory, swapPagesOf } from './tag-storage/index.js';
+import { bootMemory, diskPagesOf, swapPagesOf } from './tag-storage/index.js';
 import { tlbHooks } from './tlb.js';
 
 /** The immediate of the stub's SVC: what tells the hand-over from any other exception. */
@@ -36,6 +36,8 @@ export interface Booted {
   readonly mm: MemoryManager;
   readonly mte: boolean;
   readonly tree: DeviceTree;
+  /** Bytes of the simulated disk; 0 where there is none. */
+  readonly diskBytes: number;
 }
 
 /**
@@ -83,7 +85,7 @@ export function bootKernel(options: BootOptions): Booted {
     log,
   });
   logMemory(mm, log);
-  return { mm, mte, tree };
+  return { mm, mte, tree, diskBytes: diskPagesOf(layout.bootargs, pageSize) * pageSize };
 }
 
 /** What mem_init_print_info says, and what reuse of tag storage gains over a static carve-out. */

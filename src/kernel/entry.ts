@@ -225,7 +225,7 @@ export class UserEntry {
       const outcome = row.run(this.#services, thread, args);
       result = typeof outcome === 'object' ? yield* outcome : outcome;
     }
-    if (this.#services.files.store.pending) yield* this.#services.files.store.flush();
+    if (this.#services.files.pending) yield* this.#services.files.flush();
     if (result === KEEP_REGISTERS) {
       strace?.(`${describe()} = 0`);
       return;

@@ -187,7 +187,7 @@ export class Kernel implements Supervisor {
   boot(): void {
     const { machine, cpu, contexts } = this;
     const options = this.#options;
-    const { mm, mte, tree } = bootKernel({
+    const { mm, mte, tree, diskBytes } = bootKernel({
       machine,
       engine: this.#engine,
       contexts,
@@ -223,6 +223,7 @@ export class Kernel implements Supervisor {
         quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
         random: new Random(options.seed ?? 0, '/dev/random'),
         now: () => clock.realtime,
+        diskBytes,
         ...(options.root === undefined ? {} : { host: options.root }),
       }),
       network: networkOf(clock, timers),

@@ -1,11 +1,16 @@
 /**
- * Where the contents of regular files are: pages of guest DRAM in the memory manager's page cache.
+ * Where the contents of regular files are: pages of guest DRAM in the memory manager's page cache, and, of
+ * a store on disk, the simulated device behind it.
  *
- * What a file system may hold is bounded, as tmpfs is by half the memory. A file whose last user went
+ * What a file system may hold is bounded, as tmpfs is by half the memory and a disk by its size. A file whose last user went
  * away where nothing may sleep is given back later (delayed_fput).
  */
 import type { MaySleep } from '../contexts/index.js';
 import type { FileOptions, MappableFile, MemoryManager } from '../mm/index.js';
+
+/** st_dev: what is in memory, and the disk. */
+const MEMORY_DEVICE = 1;
+const DISK_DEVICE = 0x800;
 
 export class FileStore {
   readonly #mm: MemoryManager;
@@ -13,13 +18,35 @@ export class FileStore {
   /** Bytes still to be had. */
   left: number;
 
-  constructor(mm: MemoryManager, bytes: number) {
+  /** Bytes in all. */
+  readonly capacity: number;
+  /** Its files outlive their pages in memory. */
+  readonly onDisk: boolean;
+
+  constructor(mm: MemoryManager, bytes: number, onDisk = false) {
     this.#mm = mm;
     this.left = bytes;
+    this.capacity = bytes;
+    this.onDisk = onDisk;
+  }
+
+  /** st_dev of what is in it. */
+  get device(): number {
+    return this.onDisk ? DISK_DEVICE : MEMORY_DEVICE;
   }
 
   newFile(options: FileOptions): MappableFile {
-    return this.#mm.newFile(options);
+    return this.#mm.newFile(this.onDisk ? { ...options, disk: true } : options);
+  }
+
+  /** Pages that a file takes of what there is. */
+  #pages(file: MappableFile): number {
+    return this.onDisk ? Math.ceil(file.size / this.#mm.pageSize) : file.cachedPages;
+  }
+
+  /** fsync(2). */
+  sync(file: MappableFile): MaySleep<number> {
+    return this.#mm.syncFile(file);
   }
 
   read(file: MappableFile, offset: number, count: number): MaySleep<Uint8Array> {
@@ -29,22 +56,22 @@ export class FileStore {
   /** Bytes written; 0 where there is no room. */
   *write(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number> {
     if (this.left <= 0) return 0;
-    const before = file.cachedPages;
+    const before = this.#pages(file);
     const written = yield* this.#mm.writeFile(file, offset, data);
-    this.left -= (file.cachedPages - before) * this.#mm.pageSize;
+    this.left -= (this.#pages(file) - before) * this.#mm.pageSize;
     return Math.max(0, written);
   }
 
   *truncate(file: MappableFile, size: number): MaySleep<number> {
-    const before = file.cachedPages;
+    const before = this.#pages(file);
     const result = yield* this.#mm.truncateFile(file, size);
-    this.left += (before - file.cachedPages) * this.#mm.pageSize;
+    this.left += (before - this.#pages(file)) * this.#mm.pageSize;
     return result;
   }
 
   /** Our reference is given back at the next `flush`; mappings keep theirs. */
   discard(file: MappableFile): void {
-    this.left += file.cachedPages * this.#mm.pageSize;
+    this.left += this.#pages(file) * this.#mm.pageSize;
     this.#discarded.push(file);
   }
 

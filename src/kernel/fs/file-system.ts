@@ -67,11 +67,15 @@ export interface FileSystemOptions {
   readonly host?: HostFolder;
   /** Nanoseconds since 1970. */
   readonly now: () => bigint;
+  /** Size of the simulated disk whose file system is at /mnt; left out, there is none. */
+  readonly diskBytes?: number;
 }
 
 export class FileSystem {
   readonly root: Directory;
   readonly store: FileStore;
+  /** Of /mnt, where there is a disk. */
+  readonly disk: FileStore | undefined;
   readonly #random: Random;
   readonly #now: () => bigint;
   #nextInode = 1;
@@ -90,9 +94,25 @@ export class FileSystem {
         () => this.nextInode(),
         () => this.root,
       );
-    this.root = new Directory(this.nextInode(), 0o755, undefined, source);
+    this.root = new Directory(this.nextInode(), 0o755, undefined, source, false, this.store);
     for (const name of ['dev', 'proc', 'sys', 'tmp']) this.makeDirectoryAt(name);
+    const { diskBytes = 0 } = options;
+    if (diskBytes > 0) {
+      this.disk = new FileStore(options.mm, diskBytes, true);
+      this.root.add('mnt', new Directory(this.nextInode(), 0o1777, this.root, undefined, false, this.disk));
+    }
     this.#makeDevices();
+  }
+
+  /** Whether `flush` has something to do. */
+  get pending(): boolean {
+    return this.store.pending || this.disk?.pending === true;
+  }
+
+  /** Gives back what lost its last user (delayed_fput). */
+  *flush(): MaySleep<void> {
+    yield* this.store.flush();
+    if (this.disk !== undefined) yield* this.disk.flush();
   }
 
   nextInode(): number {
@@ -229,7 +249,7 @@ export class FileSystem {
     if (inode === undefined) {
       if (!creating) return -ENOENT;
       if (found.wantsDirectory) return -EISDIR;
-      const file = this.newFile(mode, this.#displayPath(found));
+      const file = this.newFile(mode, this.#displayPath(found), found.parent.store);
       const error = this.link(found, file);
       if (error !== 0) return error;
       inode = file;
@@ -251,7 +271,7 @@ export class FileSystem {
     const found = this.lookup(base, path);
     if (typeof found === 'number') return found;
     if (!(found instanceof Directory)) return -ENOTDIR;
-    const file = this.newFile(mode, '/tmp/#1 (deleted)');
+    const file = this.newFile(mode, '/tmp/#1 (deleted)', found.store);
     file.links = 0;
     return new RegularOpenFile(file, flags, '/tmp/#1 (deleted)');
   }
@@ -279,8 +299,9 @@ export class FileSystem {
     return -ENXIO;
   }
 
-  newFile(mode: number, name: string): RegularFile {
-    const file = new RegularFile(this.nextInode(), mode & 0o7777, this.store, name);
+  /** A regular file without a name yet, in memory unless another store is given. */
+  newFile(mode: number, name: string, store: FileStore = this.store): RegularFile {
+    const file = new RegularFile(this.nextInode(), mode & 0o7777, store, name);
     this.touch(file);
     this.touch(file, 'access');
     return file;
@@ -310,6 +331,7 @@ export class FileSystem {
     if (found.inode !== undefined || found.name === '') return -EEXIST;
     if (found.parent.fixed) return -EPERM;
     if (found.parent.links === 0) return -ENOENT;
+    if (inode instanceof RegularFile && inode.store !== found.parent.store) return -EXDEV;
     found.parent.add(found.name, inode);
     this.touch(found.parent);
     return 0;
@@ -372,7 +394,7 @@ export class FileSystem {
     const { inode } = from;
     if (inode === undefined) return -ENOENT;
     if (from.name === '' || to.name === '') return -EBUSY;
-    if (from.parent.fixed || to.parent.fixed) return -EXDEV;
+    if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
     if (to.inode === inode) return 0;
     if (to.inode !== undefined && noReplace) return -EEXIST;
     if (inode instanceof Directory) {

@@ -40,6 +40,11 @@ export abstract class Inode {
     return 0;
   }
 
+  /** Where the contents are, for what has some. */
+  get store(): FileStore | undefined {
+    return undefined;
+  }
+
   /** st_blocks: units of 512 bytes. */
   get blocks(): number {
     return 0;
@@ -83,8 +88,17 @@ export class RegularFile extends Inode {
     return this.#file.size;
   }
 
+  override get store(): FileStore {
+    return this.#store;
+  }
+
+  /** fsync(2): 0 or -EIO. */
+  sync(): MaySleep<number> {
+    return this.#store.sync(this.#file);
+  }
+
   override get blocks(): number {
-    return this.#fromHost ? Math.ceil(this.size / 512) : this.#file.cachedPages * 8;
+    return this.#fromHost || this.#store.onDisk ? Math.ceil(this.size / 512) : this.#file.cachedPages * 8;
   }
 
   /** For mmap; `write` is a shared mapping that may be written. */
@@ -152,6 +166,8 @@ export class Directory extends Inode {
   readonly #entries = new Map<string, Inode>();
   readonly #removed = new Set<string>();
   readonly #source: DirectorySource | undefined;
+  /** Where new files below go, if not where the parent's do: the root of a file system. */
+  readonly #ownStore: FileStore | undefined;
   /** Entries cannot be made or removed (/proc). */
   readonly fixed: boolean;
 
@@ -161,16 +177,22 @@ export class Directory extends Inode {
     parent: Directory | undefined,
     source?: DirectorySource,
     fixed = false,
+    store?: FileStore,
   ) {
     super(ino, S_IFDIR | permissions);
     this.parent = parent ?? this;
     this.#source = source;
     this.fixed = fixed;
+    this.#ownStore = store;
     this.links = 2;
   }
 
   override get size(): number {
     return 40 + 20 * this.#entries.size;
+  }
+
+  override get store(): FileStore | undefined {
+    return this.#ownStore ?? (this.parent === this ? undefined : this.parent.store);
   }
 
   lookup(name: string): Inode | undefined {

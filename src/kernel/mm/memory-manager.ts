@@ -12,7 +12,7 @@ import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { checkMmInvariants } from './invariants.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
-import { doBrk, doMmap, doMunmap } from './mmap.js';
+import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMadvise, doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
 import { meminfo, vmstat } from './procfs.js';
@@ -32,10 +32,10 @@ import type {
   Violation,
   VmaInfo,
 } from './types.js';
-import { MAP_POPULATE } from './types.js';
+import { MAP_POPULATE, MS_ASYNC, MS_INVALIDATE, MS_SYNC } from './types.js';
 import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
 import type { Vma } from './vma.js';
-import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_WRITE } from './vma.js';
+import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
 import { syncAll, syncFile } from './writeback.js';
 
 /** What the tag storage floor adds to the picture. */
@@ -194,6 +194,42 @@ export class KernelMemoryManager implements MemoryManager {
 
   *syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number> {
     return yield* syncFile(this.mm, inode(file), first, end);
+  }
+
+  *msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number> {
+    const { mm } = this;
+    const space = own(as);
+    const known = (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) === 0;
+    if (!known || (flags & (MS_ASYNC | MS_SYNC)) === (MS_ASYNC | MS_SYNC)) return -EINVAL;
+    const start = Number(untagged(addr));
+    if (start % mm.pageSize !== 0) return -EINVAL;
+    const end = start + pageAlign(mm, length);
+    if (!(end >= start)) return -ENOMEM;
+    let at = start;
+    let hole = false;
+    while (at < end) {
+      yield* space.mmapLock.downRead();
+      const vma = space.vmas.at(space.vmas.indexAbove(at));
+      if (vma === undefined || vma.start >= end) {
+        space.mmapLock.upRead();
+        return -ENOMEM;
+      }
+      hole ||= vma.start > at;
+      const from = Math.max(at, vma.start);
+      const to = Math.min(end, vma.end);
+      const first = vma.pgoff + (from - vma.start) / mm.pageSize;
+      const { file } = vma;
+      const writes = (flags & MS_SYNC) !== 0 && file !== undefined && (vma.flags & VM_SHARED) !== 0;
+      if (writes) file.references++;
+      space.mmapLock.upRead();
+      if (writes) {
+        const error = yield* syncFile(mm, file, first, first + (to - from) / mm.pageSize);
+        yield* putInode(mm, file);
+        if (error !== 0) return error;
+      }
+      at = to;
+    }
+    return hole ? -ENOMEM : 0;
   }
 
   syncAll(): MaySleep<void> {

@@ -84,6 +84,10 @@ export const MADV_SEQUENTIAL = 2;
 export const MADV_WILLNEED = 3;
 export const MADV_DONTNEED = 4;
 
+export const MS_ASYNC = 1;
+export const MS_INVALIDATE = 2;
+export const MS_SYNC = 4;
+
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
 
@@ -264,6 +268,8 @@ export interface MemoryManager {
   truncateFile(file: MappableFile, size: number): MaySleep<number>;
   /** fsync() of pages [first, end) of a file, all without them: 0, or -EIO where the disk failed since the last. */
   syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number>;
+  /** MS_SYNC writes what shared mappings of the range changed; a hole in the range is -ENOMEM, at the end. */
+  msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

@@ -78,7 +78,7 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   for (const { timer } of process.intervalTimers.values()) timers.cancel(timer);
   for (const { timer } of process.posixTimers.values()) timers.cancel(timer);
   process.files.drop();
-  yield* state.files.store.flush();
+  yield* state.files.flush();
   yield* leaveSpace(state, process);
   process.end = end;
   // Orphans go to the first process.

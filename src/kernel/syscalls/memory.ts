@@ -128,12 +128,10 @@ export const memorySyscalls: readonly Syscall[] = [
     number: 227,
     name: 'msync',
     args: ['pointer', 'unsigned', 'int'],
-    run: ({ mm }, { process }, [address]) =>
-      address % BigInt(mm.pageSize) !== 0n
-        ? -EINVAL
-        : mm.findVma(process.mm, VA(address)) === undefined
-          ? -ENOMEM
-          : 0,
+    *run({ mm }, { process }, [address, bytes, flags]) {
+      const size = length(bytes);
+      return size === undefined ? -ENOMEM : yield* mm.msync(process.mm, VA(address), size, int(flags));
+    },
   },
   // Accepted without effect: pages are not faulted in beforehand, nor kept from reclaim.
   ...(

@@ -10,13 +10,15 @@ import { fileOf, inodeAt } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 const NS = 1_000_000_000n;
-/** st_dev of the one file system. */
+const TMPFS_MAGIC = 0x01021994n;
+const EXT2_SUPER_MAGIC = 0xef53n;
+/** st_dev of what has no contents of its own. */
 const DEVICE = 1;
 
 function statBytes(inode: Inode, blockSize: number): Uint8Array {
   const bytes = new Uint8Array(128);
   const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(DEVICE), true);
+  view.setBigUint64(0, BigInt(inode.store?.device ?? DEVICE), true);
   view.setBigUint64(8, BigInt(inode.ino), true);
   view.setUint32(16, inode.mode, true);
   view.setUint32(20, Math.max(0, inode.links), true);
@@ -61,16 +63,18 @@ function statxBytes(inode: Inode, blockSize: number): Uint8Array {
   return bytes;
 }
 
-/** struct statfs of 120 bytes: tmpfs. */
-function statfsBytes({ mm, files }: SyscallServices): Uint8Array {
+/** struct statfs of 120 bytes: of memory (tmpfs), or of the disk, which calls itself ext2. */
+function statfsBytes({ mm, files }: SyscallServices, inode: Inode): Uint8Array {
+  const store = inode.store ?? files.store;
+  const pages = (bytes: number) => BigInt(Math.max(0, Math.floor(bytes / mm.pageSize)));
   const bytes = new Uint8Array(120);
   const view = new DataView(bytes.buffer);
   const words = [
-    0x01021994n, // TMPFS_MAGIC
+    store.onDisk ? EXT2_SUPER_MAGIC : TMPFS_MAGIC,
     BigInt(mm.pageSize),
-    BigInt(Math.floor(((mm.meminfo()['MemTotal'] ?? 0) * 512) / mm.pageSize)),
-    BigInt(Math.floor(files.store.left / mm.pageSize)),
-    BigInt(Math.floor(files.store.left / mm.pageSize)),
+    pages(store.capacity),
+    pages(store.left),
+    pages(store.left),
     1n << 20n,
     1n << 20n,
     0n,
@@ -118,7 +122,7 @@ export const statSyscalls: readonly Syscall[] = [
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
       return typeof inode === 'number'
         ? inode
-        : yield* writeUser(services.mm, thread, buffer, statfsBytes(services));
+        : yield* writeUser(services.mm, thread, buffer, statfsBytes(services, inode));
     },
   },
   {
@@ -126,8 +130,9 @@ export const statSyscalls: readonly Syscall[] = [
     name: 'fstatfs',
     args: ['fd', 'pointer'],
     *run(services, thread, [fd, buffer]) {
-      if (fileOf(thread, fd) === undefined) return -EBADF;
-      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services));
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services, file.inode));
     },
   },
   {

@@ -199,7 +199,7 @@ export const treeSyscalls: readonly Syscall[] = [
       const type = uint(mode) & S_IFMT;
       if (type === S_IFIFO) return services.files.link(found, services.files.newFifo(permissions));
       if (type === S_IFREG || type === 0)
-        return services.files.link(found, services.files.newFile(permissions, at.path));
+        return services.files.link(found, services.files.newFile(permissions, at.path, found.parent.store));
       return -EPERM;
     },
   },
@@ -431,13 +431,26 @@ export const treeSyscalls: readonly Syscall[] = [
       return yield* rename(services, thread, [oldDirfd, oldPath], [newDirfd, newPath], int(flags));
     },
   },
-  ...(['sync', 'fsync', 'fdatasync'] as const).map(
+  {
+    number: 81,
+    name: 'sync',
+    args: [],
+    *run({ mm }) {
+      yield* mm.syncAll();
+      return 0;
+    },
+  },
+  ...(['fsync', 'fdatasync'] as const).map(
     (name, i): Syscall => ({
-      number: 81 + i,
+      number: 82 + i,
       name,
-      args: i === 0 ? [] : ['fd'],
-      // Nothing is kept anywhere but in memory.
-      run: (_services, thread, [fd]) => (i > 0 && fileOf(thread, fd) === undefined ? -EBADF : 0),
+      args: ['fd'],
+      *run(_services, thread, [fd]) {
+        const file = fileOf(thread, fd);
+        if (file === undefined) return -EBADF;
+        if (file.inode instanceof RegularFile) return yield* file.inode.sync();
+        return file.inode instanceof Directory ? 0 : -EINVAL;
+      },
     }),
   ),
   {

@@ -46,8 +46,8 @@ export interface BootMemoryOptions {
   readonly log: (line: string) => void;
 }
 
-/** Largest swap device, in pages. */
-const MOST_SWAP_PAGES = 2 ** 22;
+/** Largest simulated device, in pages. */
+const MOST_DEVICE_PAGES = 2 ** 22;
 
 /**
  * `mtemu.swap=SIZE` on the kernel command line: a swap device of that many bytes, in pages; 0 without it.
@@ -55,17 +55,30 @@ const MOST_SWAP_PAGES = 2 ** 22;
  * @throws InputError where SIZE is no size, or too large.
  */
 export function swapPagesOf(bootargs: string, pageSize: number): number {
-  const text = /(?:^|\s)mtemu\.swap=(\S*)/.exec(bootargs)?.[1];
+  return devicePagesOf(bootargs, pageSize, 'swap');
+}
+
+/**
+ * `mtemu.disk=SIZE` on the kernel command line: a disk of that many bytes, whose file system is at /mnt; in
+ * pages, 0 without it.
+ *
+ * @throws InputError where SIZE is no size, or too large.
+ */
+export function diskPagesOf(bootargs: string, pageSize: number): number {
+  return devicePagesOf(bootargs, pageSize, 'disk');
+}
+
+function devicePagesOf(bootargs: string, pageSize: number, name: 'swap' | 'disk'): number {
+  const words = bootargs.split(/\s+/).filter((word) => word.startsWith(`mtemu.${name}=`));
+  const text = words.at(-1)?.slice(`mtemu.${name}=`.length);
   if (text === undefined) return 0;
   const bytes = parseSize(text);
   const pages = Math.floor((bytes ?? -1) / pageSize);
-  if (bytes === undefined || pages > MOST_SWAP_PAGES) {
+  if (bytes === undefined || pages > MOST_DEVICE_PAGES) {
     throw inputError(
-      'BOOT-SWAP',
-      `mtemu.swap=${text} on the kernel command line is no size of a swap device`,
-      {
-        help: 'for example mtemu.swap=64M; left out, there is no swap',
-      },
+      name === 'swap' ? 'BOOT-SWAP' : 'BOOT-DISK',
+      `mtemu.${name}=${text} on the kernel command line is no size of a ${name} device`,
+      { help: `for example mtemu.${name}=64M; left out, there is no ${name}` },
     );
   }
   return pages;
