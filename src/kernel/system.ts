@@ -5,14 +5,21 @@
  */
 import { PA } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
-import { createEngine, type TraceStep } from '../engine/index.js';
-import { type BootedBoard, bootBoard, type Incoherence, kernelEntryStage } from '../machine/index.js';
+import { createEngine, type EngineMaker, type TraceStep } from '../engine/index.js';
+import {
+  type BootedBoard,
+  bootBoard,
+  type Engine,
+  type Incoherence,
+  kernelEntryStage,
+  type Machine,
+} from '../machine/index.js';
 import { Kernel, type KernelOptions } from './kernel.js';
 
 export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' | 'image'> {
   readonly tree: DeviceTree;
-  /** `evaluate`, `auto`. */
-  readonly engine?: string;
+  /** `evaluate`, `auto`; or what makes the engine. */
+  readonly engine?: string | EngineMaker;
   /** Called after each instruction. Slow. */
   readonly onStep?: (step: TraceStep) => void;
   /** `model`: write-back data and tag caches. */
@@ -47,13 +54,14 @@ export function bootSystem(options: SystemOptions): System {
   const kernel = new Kernel({
     ...options,
     machine,
-    engine: createEngine(
-      machine,
-      options.engine ?? 'auto',
-      options.onStep === undefined ? {} : { onStep: options.onStep },
-    ),
+    engine: makeEngine(machine, options),
     image: { base: PA(nextStage.base), size: nextStage.size },
   });
   kernel.boot();
   return { board, kernel };
+}
+
+function makeEngine(machine: Machine, { engine, onStep }: SystemOptions): Engine {
+  if (typeof engine === 'function') return engine(machine);
+  return createEngine(machine, engine ?? 'auto', onStep === undefined ? {} : { onStep });
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { assemble } from '../../src/assembler/index.js';
 import { type ElfFile, readElf, toElf } from '../../src/elf/index.js';
-import { type LockstepSide, lockstep } from '../../src/engine/index.js';
+import { createEngine, type EngineMaker, type LockstepSide, lockstep } from '../../src/engine/index.js';
 import { bootSystem, setTaggedAddrCtrl } from '../../src/kernel/index.js';
 import { shippedTree } from '../../src/machine/index.js';
 
@@ -22,7 +22,7 @@ function program(path: string): ElfFile {
   return readElf(toElf(assemble({ name: path, text }, { include })), path);
 }
 
-function side(elf: ElfFile, args: readonly string[], engine: string, tcf: bigint): LockstepSide {
+function side(elf: ElfFile, args: readonly string[], engine: EngineMaker, tcf: bigint): LockstepSide {
   const { board, kernel } = bootSystem({ tree: shippedTree('default'), engine, write: () => {} });
   const control = setTaggedAddrCtrl(CHECKED | (tcf << 1n), true);
   if (typeof control === 'number') throw new Error('control');
@@ -30,13 +30,16 @@ function side(elf: ElfFile, args: readonly string[], engine: string, tcf: bigint
   if (typeof process === 'number') throw new Error('spawn');
   return {
     machine: board.machine,
-    runTo(steps) {
-      const outcome = kernel.run(process, { maxSteps: steps });
+    runUntil(pause) {
+      const outcome = kernel.run(process, { expired: pause });
       expect(outcome.kind).toMatch(/^(limit|ended)$/);
       return outcome.kind === 'limit';
     },
   };
 }
+
+const evaluator: EngineMaker = (machine) => createEngine(machine, 'evaluate');
+const interpreter: EngineMaker = (machine) => createEngine(machine, 'interpret');
 
 describe('programs in lock-step', () => {
   it.each([
@@ -49,10 +52,9 @@ describe('programs in lock-step', () => {
     ['firmware/programs/reuse.elf', [], 0n, 4999],
   ] as const)('%s %j, TCF %i', (path, args, tcf, every) => {
     const elf = program(path);
-    const result = lockstep(() => [side(elf, args, 'evaluate', tcf), side(elf, args, 'interpret', tcf)], {
+    const result = lockstep((engine) => side(elf, args, engine, tcf), [evaluator, interpreter], {
       every,
       memoryEvery: 200,
-      limit: 300_000,
     });
     expect(result.differences).toEqual([]);
     expect(result.steps).toBeGreaterThan(400);
