@@ -1,13 +1,14 @@
 /**
  * Execution engines: what runs a machine's CPUs.
  *
- * The evaluator is the executable reference; the interpreter runs the same semantics as generated code, and
- * is what `auto` means.
+ * The evaluator is the executable reference; the interpreter runs the same semantics as generated code; the
+ * translator makes code of its own for what is hot. `auto` is all three.
  */
 import { inputError } from '../base/index.js';
 import type { Engine, Machine } from '../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
 import { Interpreter } from './interpreter/index.js';
+import { Translator, type TranslatorOptions } from './translator/index.js';
 
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
@@ -29,19 +30,30 @@ export {
   type MakeSide,
 } from './lockstep.js';
 export type { TraceStep } from './trace.js';
+export { Translator, type TranslatorOptions } from './translator/index.js';
 
-/** Names `--engine` takes; those without an engine say so. */
+/** Names `--engine` takes. */
 export const ENGINE_NAMES = ['evaluate', 'interpret', 'translate', 'auto'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
-/** Makes the engine of this name. Throws InputError for a name that is unknown or not there yet. */
-export function createEngine(machine: Machine, name: string, options: EvaluatorOptions = {}): Engine {
+export interface EngineOptions extends EvaluatorOptions {
+  /** When and how much is translated; for tests. */
+  readonly translator?: TranslatorOptions;
+}
+
+/** `translate` makes code of everything that runs more than a few times. */
+const EAGER: TranslatorOptions = { hotAfter: 2, patience: 0 };
+
+/** Makes the engine of this name. Throws InputError for a name that is unknown. */
+export function createEngine(machine: Machine, name: string, options: EngineOptions = {}): Engine {
   if (name === 'evaluate') return new Evaluator(machine, options);
-  if (name === 'auto') return new Interpreter(machine, { ...options, adaptive: true });
   if (name === 'interpret') return new Interpreter(machine, options);
+  if (name === 'auto') return new Interpreter(machine, { ...options, adaptive: true });
   if (name === 'translate') {
-    throw inputError('CLI-ENGINE', `the engine '${name}' is not implemented`, {
-      help: "use '--engine evaluate' or '--engine interpret'",
+    const { translator = EAGER } = options;
+    return new Interpreter(machine, {
+      ...options,
+      translation: (given) => new Translator(given, translator),
     });
   }
   throw inputError('CLI-ENGINE', `there is no engine '${name}'`, {

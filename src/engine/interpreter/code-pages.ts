@@ -18,8 +18,17 @@ import {
   TLB_ENTRY_BYTES,
   TlbKind,
 } from '../../machine/index.js';
-import { cpuDistance, Handler, NO_RECORDS, PAGE_RECORD_BYTES, RECORD_BYTES } from './layout.js';
+import {
+  cpuDistance,
+  Handler,
+  HEAT_OFFSET,
+  Heat,
+  NO_RECORDS,
+  PAGE_RECORD_BYTES,
+  RECORD_BYTES,
+} from './layout.js';
 import type { Template, Templates } from './templates.js';
+import type { Translation } from './translation.js';
 
 const PAGE = 4096;
 const INSTRUCTIONS = PAGE / 4;
@@ -49,6 +58,8 @@ export class CodePages {
   readonly #free: number[] = [];
   /** Instructions decoded, for statistics. */
   decoded = 0;
+  /** Told what has changed. */
+  translation: Translation | undefined;
 
   constructor(machine: Machine, templates: Templates) {
     this.#machine = machine;
@@ -80,7 +91,36 @@ export class CodePages {
     const first = records >>> 2;
     words.fill(0, first, first + PAGE_RECORD_BYTES / 4);
     words[first + (INSTRUCTIONS * RECORD_BYTES) / 4] = Handler.pageEnd;
+    const heat = (records + HEAT_OFFSET) >>> 2;
+    words.fill(this.#coldHeat(page), heat, heat + INSTRUCTIONS);
     return records;
+  }
+
+  /** What is written again and again gets hot late. */
+  #coldHeat(page: CodePage): number {
+    const { translation } = this;
+    return translation === undefined ? Heat.never : translation.hotAfter * (1 + page.writes);
+  }
+
+  /** The heat of instructions whose region is gone. `pa`: of the page. */
+  cold(pa: number): number {
+    const page = this.#pages.get(pa);
+    return page === undefined ? Heat.never : this.#coldHeat(page);
+  }
+
+  /** Whether the instruction at `offset` of a page with these records was decoded: it may have run. */
+  isDecoded(records: number, offset: number): boolean {
+    return (this.#linear.u32[(records + offset * (RECORD_BYTES / 4)) >>> 2]! & 0xffff) !== Handler.undecoded;
+  }
+
+  /** Whether generated code does the instruction. `word`: unsigned 32 bits. */
+  hasForm(word: number): boolean {
+    return (this.#templates.get(word).words[0]! & 0xffff) > Handler.pageEnd;
+  }
+
+  /** Sets the heat of the instruction at `offset` of the page with these records. */
+  setHeat(records: number, offset: number, heat: number): void {
+    this.#linear.i32[(records + HEAT_OFFSET + offset) >>> 2] = heat;
   }
 
   #take(): number {
@@ -144,6 +184,7 @@ export class CodePages {
       page.writes++;
       const from = Math.max(pa, start) - start;
       const to = Math.min(end, start + PAGE) - start;
+      this.translation?.forget(start);
       if (to - from === PAGE || page.writes > MOST_WRITES) this.#drop(page);
       else this.#undecode(page, from, to);
     }
@@ -156,6 +197,8 @@ export class CodePages {
       // The instruction before may be one handler with the first.
       for (let i = Math.max(0, (from >>> 2) - 1); i * 4 < to; i++)
         words[(records + i * RECORD_BYTES) >>> 2] = Handler.undecoded;
+      const heat = (records + HEAT_OFFSET) >>> 2;
+      words.fill(this.#coldHeat(page), heat + (from >>> 2), heat + ((to + 3) >>> 2));
     }
   }
 
@@ -173,6 +216,7 @@ export class CodePages {
   }
 
   dropAll(): void {
+    this.translation?.forgetAll();
     for (const { pa, records } of this.#pages.values()) {
       this.#machine.dram.unwatchCode(pa);
       for (const at of records) if (at !== 0) this.#free.push(at);

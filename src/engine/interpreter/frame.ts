@@ -80,18 +80,24 @@ export const LoopLocal = {
   fetchContext: 13,
   topMask: 14,
   half: 15,
+  /** 1 where the next instruction is not to begin a region. */
+  quiet: 16,
+  heat: 17,
 } as const;
 
 export const LOOP_LOCALS: readonly ValueType[] = [
   ...new Array<ValueType>(8).fill(ValueType.i32),
   ...new Array<ValueType>(6).fill(ValueType.i64),
+  ...new Array<ValueType>(2).fill(ValueType.i32),
 ];
 /** Temporaries of the loop: this many i32, then as many i64. */
 export const LOOP_TEMPORARIES = 16;
-const FIRST_I32 = 16;
+const FIRST_I32 = 18;
 const FIRST_I64 = FIRST_I32 + LOOP_TEMPORARIES;
 
 export const NEXT = new Label('next');
+/** A branch was taken inside the page. */
+export const TAKEN = new Label('taken');
 export const JUMP = new Label('jump');
 export const SLOW = new Label('slow');
 
@@ -137,7 +143,7 @@ export class LoopFrame implements RecordFrame {
   }
 
   goTo(record: Code): Code {
-    return [local.set(LoopLocal.record, record), br(NEXT)];
+    return [local.set(LoopLocal.record, record), br(TAKEN)];
   }
 
   jump(target: Code, btype: Code): Code {

@@ -38,6 +38,7 @@ import {
   LoopLocal,
   NEXT,
   SLOW,
+  TAKEN,
 } from './frame.js';
 import {
   Cell,
@@ -45,16 +46,25 @@ import {
   FIRST_FORM,
   GUARDED,
   Handler,
+  HEAT_OFFSET,
   INDIRECT,
   NO_RECORDS,
   Outcome,
   RECORD_BYTES,
+  RegionExit,
   STATE,
 } from './layout.js';
 import { PAIRS } from './pairs.js';
 
 export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 } as const;
 export const RUN_EXPORT = 'run';
+/** The table of functions: forms, then the regions of the translator. */
+export const TABLE_EXPORT = 'table';
+/** Regions: fuel and the address they begin at, to a RegionExit. */
+export const TYPE_REGION: readonly [readonly ValueType[], readonly ValueType[]] = [
+  [ValueType.i32, ValueType.i64],
+  [ValueType.i32],
+];
 export const FORMS_SECTION = 'forms';
 
 /** Forms of these classes stand in the switch unless they are rare; the others are functions. */
@@ -94,7 +104,7 @@ function functionOf(decoded: Decoded): HandlerCode['function'] {
 /** What makes two handlers one: the bytes of their codes. */
 function identity(code: Code): string {
   const bytes = new Bytes();
-  encode(block(NEXT, block(JUMP, block(SLOW, code))), bytes);
+  encode(block(NEXT, block(TAKEN, block(JUMP, block(SLOW, code)))), bytes);
   return new TextDecoder('latin1').decode(bytes.finish());
 }
 
@@ -204,7 +214,43 @@ function enterPage(): Code {
   ];
 }
 
-function interpreterLoop(handlers: readonly HandlerCode[], formType: number): Code {
+/** Counts the branch to the record that is next, or goes through the region that begins there. */
+function taken(regionType: number): Code {
+  const cpu = get(LoopLocal.cpu);
+  const instruction = i32.shrU(i32.sub(get(LoopLocal.record), get(LoopLocal.records)), i32.const(3));
+  const place = i32.add(get(LoopLocal.records), instruction);
+  const addTo = (cell: number, value: Code) =>
+    i32.store(cpu, i32.add(i32.load(cpu, STATE + cell), value), STATE + cell);
+  const isExit = (exitOf: number) => i32.eq(get(LoopLocal.heat), i32.const(exitOf));
+  const region: Code = [
+    local.set(
+      LoopLocal.heat,
+      callIndirect(regionType, i32.xor(get(LoopLocal.heat), i32.const(-1)), get(LoopLocal.fuel), herePc()),
+    ),
+    addTo(Cell.TRANSLATED, i32.sub(get(LoopLocal.fuel), cellI32(LoopLocal.cpu, Cell.FUEL))),
+    local.set(LoopLocal.fuel, cellI32(LoopLocal.cpu, Cell.FUEL)),
+    local.set(LoopLocal.target, cellI64(LoopLocal.cpu, Cell.PC)),
+    when(isExit(RegionExit.other), exit(Exit.hot, get(LoopLocal.target))),
+    local.set(LoopLocal.btype, cellI32(LoopLocal.cpu, Cell.BTYPE)),
+    when(isExit(RegionExit.leave), [
+      local.set(LoopLocal.quiet, i32.const(1)),
+      local.set(LoopLocal.btype, i32.const(0)),
+      addTo(Cell.LEAVES, i32.const(1)),
+    ]),
+    br(JUMP),
+  ];
+  const count = [i32.store(place, i32.sub(get(LoopLocal.heat), i32.const(1)), HEAT_OFFSET)];
+  const special = [
+    when(i32.eqz(get(LoopLocal.heat)), exit(Exit.hot, herePc())),
+    when(get(LoopLocal.fuel), region),
+  ];
+  return when(get(LoopLocal.quiet), local.set(LoopLocal.quiet, i32.const(0)), [
+    local.set(LoopLocal.heat, i32.load(place, HEAT_OFFSET)),
+    when(i32.ltS(i32.const(0), get(LoopLocal.heat)), count, special),
+  ]);
+}
+
+function interpreterLoop(handlers: readonly HandlerCode[], formType: number, regionType: number): Code {
   const leave = new Label('leave');
   const undecoded = new Label('undecoded');
   const pageEnd = new Label('page end');
@@ -253,7 +299,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number): Co
     local.set(topMask, cellI64(cpu, Cell.TOP_MASK)),
     local.set(half, cellI64(cpu, Cell.HALF)),
     local.set(target, cellI64(cpu, Cell.PC)),
-    loop(JUMP, [enterPage(), loop(NEXT, next)]),
+    loop(JUMP, [enterPage(), loop(TAKEN, [taken(regionType), loop(NEXT, next)])]),
     // Never reached.
     i32.const(Exit.limit),
   ];
@@ -295,9 +341,10 @@ export function generateInterpreter(): GeneratedInterpreter {
   const run = module.addFunction(
     module.type([I32, I32], [I32]),
     [...LOOP_LOCALS, ...temporaries],
-    interpreterLoop(handlers, formType),
+    interpreterLoop(handlers, formType, module.type(...TYPE_REGION)),
   );
   module.exportFunction(RUN_EXPORT, run);
+  module.exportTable(TABLE_EXPORT);
   module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
   return {
     bytes: module.finish(),

@@ -1,3 +1,35 @@
-/** The generated interpreter. */
-export { type GeneratedInterpreter, generateInterpreter } from './generate.js';
-export { Interpreter, type InterpreterStatistics } from './interpreter.js';
+/** The generated interpreter, and what a translator works with. */
+export type { CodePages } from './code-pages.js';
+export { nzcvOf } from './flags.js';
+export { lower } from './forms.js';
+export { type Frame, type Switch, Unsupported } from './frame.js';
+export {
+  type GeneratedInterpreter,
+  generateInterpreter,
+  MEMORY_IMPORT,
+  TYPE_REGION,
+} from './generate.js';
+export { Interpreter, type InterpreterOptions, type InterpreterStatistics } from './interpreter.js';
+export {
+  Cell,
+  cpuDistance,
+  GUARDED,
+  HEAT_OFFSET,
+  Heat,
+  INDIRECT,
+  NO_RECORDS,
+  RegionExit,
+  Special,
+  STATE,
+} from './layout.js';
+export { MemoryFormBuilder } from './memory-forms.js';
+export type { BranchKind, Emitter, Operand, Operands } from './operands.js';
+export { conditionTable, freeCell, valueAt } from './templates.js';
+export type {
+  HotTarget,
+  MakeTranslation,
+  Translation,
+  TranslationContext,
+  TranslationStatistics,
+} from './translation.js';
+export { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';

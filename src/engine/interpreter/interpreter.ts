@@ -19,10 +19,11 @@ import {
 } from '../../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
-import { Cell, cpuDistance, Exit, GUARDED, INDIRECT } from './layout.js';
+import { Cell, cpuDistance, Exit, GUARDED, Heat, INDIRECT, Special } from './layout.js';
 import { interpreterModule } from './module.js';
-import { makeTagWriters } from './tag-writers.js';
+import { makeTagWriters, NO_TAG_WRITERS } from './tag-writers.js';
 import { Templates } from './templates.js';
+import type { MakeTranslation, Translation } from './translation.js';
 
 /**
  * Instructions in one entry at most. V8 replaces code of a function that loops only when it is entered
@@ -45,6 +46,8 @@ export interface InterpreterOptions extends EvaluatorOptions {
    * and stretches in which every few instructions are its own anyway. Results are the same.
    */
   readonly adaptive?: boolean;
+  /** Makes the translator of hot code; left out, there is none. */
+  readonly translation?: MakeTranslation;
 }
 
 export interface InterpreterStatistics {
@@ -53,29 +56,57 @@ export interface InterpreterStatistics {
   /** Entries into generated code. */
   entries: number;
   decoded: number;
+  /** Instructions that translated regions did. */
+  translated: number;
+  /** Times a region left an instruction to the interpreter. */
+  leaves: number;
+  /** Page table walks: misses of the TLBs. */
+  walks: number;
+  /** See TranslationStatistics. */
+  regions: number;
+  regionsMade: number;
+  modules: number;
+  regionBytes: number;
+  evictions: number;
+  translationMilliseconds: number;
 }
+
+const NOTHING_TRANSLATED = {
+  regions: 0,
+  regionsMade: 0,
+  modules: 0,
+  regionBytes: 0,
+  evictions: 0,
+  translationMilliseconds: 0,
+};
 
 /** Generated code and what it works on. */
 interface Generated {
   readonly run: (cpu: number, fuel: number) => number;
   readonly pages: CodePages;
+  readonly translation: Translation | undefined;
   /** See Cell.TAG_WRITERS. */
   tagWriters: number | undefined;
 }
 
 export class Interpreter implements Engine {
-  readonly name = 'interpret';
+  readonly name: string;
   readonly #machine: Machine;
   readonly #evaluator: Evaluator;
   readonly #alwaysEvaluates: boolean;
   readonly #isAdaptive: boolean;
   readonly #hasBti: boolean;
+  readonly #makeTranslation: MakeTranslation | undefined;
   /** Made at the first entry. */
   #generated: Generated | undefined;
   /** Instructions that the evaluator does next. */
   #burst = 1;
   #evaluated = 0;
   #entries = 0;
+  #translated = 0;
+  #leaves = 0;
+  /** Instructions until what is hot is translated; Infinity where nothing is. */
+  #patience = Number.POSITIVE_INFINITY;
 
   constructor(machine: Machine, options: InterpreterOptions = {}) {
     this.#machine = machine;
@@ -83,6 +114,8 @@ export class Interpreter implements Engine {
     // Traces are the evaluator's; so are modelled caches, which host offsets go round.
     this.#alwaysEvaluates = options.onStep !== undefined || !machine.memory.isDirect;
     this.#isAdaptive = options.adaptive === true;
+    this.#makeTranslation = options.translation;
+    this.name = options.translation === undefined ? 'interpret' : 'translate';
     this.#hasBti = machine.features.has('FEAT_BTI');
   }
 
@@ -90,10 +123,12 @@ export class Interpreter implements Engine {
   #instantiate(): Generated {
     const machine = this.#machine;
     const features: ReadonlySet<string> = machine.features;
-    const { run, handlers } = interpreterModule().instantiate(machine.linear.memory);
+    const { run, table, handlers } = interpreterModule().instantiate(machine.linear.memory);
     const pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
     pages.dropAll();
-    return { run, pages, tagWriters: undefined };
+    const translation = this.#makeTranslation?.({ machine, table, pages });
+    pages.translation = translation;
+    return { run, pages, translation, tagWriters: undefined };
   }
 
   get statistics(): InterpreterStatistics {
@@ -101,6 +136,10 @@ export class Interpreter implements Engine {
       evaluated: this.#evaluated,
       entries: this.#entries,
       decoded: this.#generated?.pages.decoded ?? 0,
+      translated: this.#translated,
+      leaves: this.#leaves,
+      walks: this.#machine.cpus.reduce((sum, cpu) => sum + cpu.mmu.walks, 0),
+      ...(this.#generated?.translation?.statistics ?? NOTHING_TRANSLATED),
     };
   }
 
@@ -126,14 +165,20 @@ export class Interpreter implements Engine {
           if (stop !== undefined) return stop;
           continue;
         }
-        const fuel = Math.min(left, SLICE, cpu.deadline - cpu.steps);
+        if (this.#patience <= 0) this.#translate();
+        const fuel = Math.min(left, SLICE, cpu.deadline - cpu.steps, this.#patience);
         const reason = this.#enter(cpu, fuel);
         const done = fuel - this.#word(cpu, Cell.FUEL);
         cpu.steps += done;
         left -= done;
+        this.#patience -= done;
         if (reason === Exit.limit) continue;
         if (reason === Exit.decode) {
           this.#decode(cpu);
+          continue;
+        }
+        if (reason === Exit.hot) {
+          this.#hot(cpu);
           continue;
         }
         if (reason === Exit.page) {
@@ -194,6 +239,16 @@ export class Interpreter implements Engine {
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
     words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
+    words[base + (Cell.SPECIALIZATION >>> 2)] =
+      (isChecked ? Special.checks : 0) |
+      (words[base + (Cell.ALIGNMENT >>> 2)]! === 0 ? 0 : Special.alignment) |
+      (cpu.spChecked ? Special.spChecked : 0) |
+      (cpu.ata ? Special.ata : 0) |
+      (isMixed ? Special.half : 0) |
+      (isMixed && !tbi ? Special.topByte : 0) |
+      (half === 0 ? 0 : Special.upper) |
+      (generated.tagWriters === undefined ? 0 : Special.tagWriters) |
+      (generated.tagWriters === NO_TAG_WRITERS ? Special.noTagWriters : 0);
     const stepsAtEnd = cpu.steps + fuel;
     words[base + (Cell.STEPS_AT_END >>> 2)] = stepsAtEnd | 0;
     words[base + (Cell.STEPS_AT_END >>> 2) + 1] = Math.floor(stepsAtEnd / 2 ** 32);
@@ -205,7 +260,11 @@ export class Interpreter implements Engine {
     const marked = this.#markedHost(cpu);
     words[base + (Cell.EXCLUSIVE >>> 2)] = marked;
     words[base + (Cell.EXCLUSIVE_BYTES >>> 2)] = monitor.bytes;
+    words[base + (Cell.TRANSLATED >>> 2)] = 0;
+    words[base + (Cell.LEAVES >>> 2)] = 0;
     const reason = generated.run(cpuDistance(cpu.index), fuel);
+    this.#translated += this.#word(cpu, Cell.TRANSLATED);
+    this.#leaves += this.#word(cpu, Cell.LEAVES);
     cpu.tagChecks += cpu.linear.u32[checks]!;
     tagRandom.restore(words, base + (Cell.RANDOM >>> 2));
     const mark = cpu.linear.u32[base + (Cell.EXCLUSIVE >>> 2)]!;
@@ -257,6 +316,30 @@ export class Interpreter implements Engine {
     const records = this.#generated!.pages.recordsOf(cpu, tlb.page[entry]!);
     linear.i32[w + 3] = records | guarded;
     return true;
+  }
+
+  /** Tells the translator of the branch target at PC. */
+  #hot(cpu: Cpu): void {
+    const { pages, translation } = this.#generated!;
+    const words = cpu.linear.i32;
+    const at = (cpu.base + Cell.PC) >>> 2;
+    const { tlb } = cpu.mmu;
+    const { pc } = cpu;
+    const entry = tlb.find(TlbKind.fetch, words[at]!, words[at + 1]!, cpu.fetchContext);
+    const pa = tlb.page[entry]!;
+    const records = pages.recordsOf(cpu, pa);
+    if (translation === undefined) {
+      pages.setHeat(records, words[at]! & 0xfff, Heat.never);
+      return;
+    }
+    const specialization = this.#word(cpu, Cell.SPECIALIZATION);
+    translation.hot({ cpu, pc, pa, records, specialization });
+    if (this.#patience > translation.patience) this.#patience = translation.patience;
+  }
+
+  #translate(): void {
+    this.#patience = Number.POSITIVE_INFINITY;
+    this.#generated!.translation?.flush();
   }
 
   #decode(cpu: Cpu): void {

@@ -15,8 +15,18 @@
 import { CPU_STATE_BASE, CPU_STATE_SIZE, CpuLayout } from '../../machine/index.js';
 
 export const RECORD_BYTES = 32;
-/** Records of a page, the one beyond its end included, rounded up to a multiple of 64 bytes. */
-export const PAGE_RECORD_BYTES = 1024 * RECORD_BYTES + 64;
+/** From a page's records to the heat of its instructions, an i32 each. */
+export const HEAT_OFFSET = 1024 * RECORD_BYTES + 64;
+/** Records of a page, the one beyond its end included, and heat; a multiple of 64 bytes. */
+export const PAGE_RECORD_BYTES = HEAT_OFFSET + 1024 * 4;
+/**
+ * An instruction's heat: branches to it until it is hot, 0 once it is. Below zero it begins a translated
+ * region, and is the complement of the region's place in the table of functions.
+ */
+export const Heat = {
+  /** Where nobody translates, and of what cannot be. */
+  never: 0x7fff_ffff,
+} as const;
 
 /** Handlers that are not forms. */
 export const Handler = {
@@ -39,6 +49,18 @@ export const Exit = {
   page: 2,
   /** The record at PC is not decoded. */
   decode: 3,
+  /** The instruction at PC is a branch target that is hot, or begins a region made for another context. */
+  hot: 4,
+} as const;
+
+/** What a region gives; PC and fuel are in their cells. */
+export const RegionExit = {
+  /** On at PC as by a branch, with BTYPE in its cell. */
+  continue: 0,
+  /** The interpreter does the instruction at PC. */
+  leave: 1,
+  /** The region was made for another context or address; nothing has been done. */
+  other: 2,
 } as const;
 
 /** What a form's own function gives. */
@@ -83,6 +105,11 @@ export const Cell = {
   EXCLUSIVE_BYTES: cell(14) + 4,
   /** Four i32: the generator of IRG's tags. */
   RANDOM: cell(15),
+  /** i32: what regions are made for, see `specialization`. */
+  SPECIALIZATION: cell(32),
+  /** i32: instructions that regions have done since the entry; i32: times they left one to the interpreter. */
+  TRANSLATED: cell(33),
+  LEAVES: cell(33) + 4,
 } as const;
 
 /** Memory argument offset of a CPU's state, to which the CPU's distance is added. */
@@ -104,3 +131,17 @@ export const INDIRECT = 4;
 export const TagWriterEntry = { BYTES: 32, GRANULE: 0, TAGS: 4, PC: 8, STEP: 16 } as const;
 /** Entries: contiguous 16 MiB never collide. */
 export const TAG_WRITER_ENTRIES = 1 << 20;
+
+/** Bits of Cell.SPECIALIZATION: what of the context is constant in a region. */
+export const Special = {
+  checks: 1,
+  alignment: 2,
+  spChecked: 4,
+  ata: 8,
+  /** Bit 55 of addresses must be as in HALF, the whole top byte too. */
+  half: 16,
+  topByte: 32,
+  upper: 64,
+  tagWriters: 128,
+  noTagWriters: 256,
+} as const;

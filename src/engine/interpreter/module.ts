@@ -4,11 +4,19 @@
  * The build generates the module and the bundler embeds it; run from source, it is generated at first use.
  */
 import embedded from '../../../dist/interpreter.wasm';
-import { FORMS_SECTION, generateInterpreter, MEMORY_IMPORT, RUN_EXPORT, readHandlers } from './generate.js';
+import {
+  FORMS_SECTION,
+  generateInterpreter,
+  MEMORY_IMPORT,
+  RUN_EXPORT,
+  readHandlers,
+  TABLE_EXPORT,
+} from './generate.js';
 
 export interface Instance {
   /** `cpu`: distance of the CPU's state; gives an `Exit`. */
   readonly run: (cpu: number, fuel: number) => number;
+  readonly table: WebAssembly.Table;
   /** Handlers by key of form. */
   readonly handlers: ReadonlyMap<string, number>;
 }
@@ -26,7 +34,11 @@ export class InterpreterModule {
     const instance = new WebAssembly.Instance(this.#module, {
       [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory },
     });
-    return { run: instance.exports[RUN_EXPORT] as Instance['run'], handlers: this.#handlers };
+    return {
+      run: instance.exports[RUN_EXPORT] as Instance['run'],
+      table: instance.exports[TABLE_EXPORT] as WebAssembly.Table,
+      handlers: this.#handlers,
+    };
   }
 }
 

@@ -8,14 +8,17 @@
 import { CHUNK, type Machine, OutOfHostMemory, type TagWrite, ZERO_CHUNK } from '../../machine/index.js';
 import { TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 
-/** Makes the table and gives its host offset for the cell; 1 where there is no room for it. */
+/** Instead of a table: there is no room for one, and the evaluator does tag stores. */
+export const NO_TAG_WRITERS = 1;
+
+/** Makes the table and gives its host offset for the cell; NO_TAG_WRITERS where there is no room for it. */
 export function makeTagWriters(machine: Machine): number {
   const { linear, dram, memory } = machine;
   let table: number;
   try {
     table = linear.allocate(TAG_WRITER_ENTRIES * TagWriterEntry.BYTES);
   } catch (thrown) {
-    if (thrown instanceof OutOfHostMemory) return 1;
+    if (thrown instanceof OutOfHostMemory) return NO_TAG_WRITERS;
     throw thrown;
   }
   memory.tagWritersOfEngine = (pa): TagWrite | undefined => {

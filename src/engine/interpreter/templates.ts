@@ -56,7 +56,8 @@ interface KnownForm {
 }
 const EVALUATED: KnownForm = { handler: Handler.evaluate, fields: [] };
 
-function valueAt(values: Readonly<Record<string, Concrete<Shape>>>, path: readonly string[]): unknown {
+/** The operand at a path. */
+export function valueAt(values: Readonly<Record<string, Concrete<Shape>>>, path: readonly string[]): unknown {
   return path.reduce<unknown>((value, name) => (value as Readonly<Record<string, unknown>>)[name], values);
 }
 
@@ -66,12 +67,15 @@ const CONDITION_TABLES = Array.from({ length: 16 }, (_, condition) => {
   return table;
 });
 
+/** Bit n is ConditionHolds for NZCV = n. */
+export const conditionTable = (condition: number): number => CONDITION_TABLES[condition]!;
+
 /** System registers that nothing traps: their cells are read and written in place. */
 const FREE_READ: readonly string[] = ['tpidr_el0', 'tpidrro_el0'];
 const FREE_WRITE: readonly string[] = ['tpidr_el0'];
 
 /** The offset of such a register's cell; undefined for others. */
-function freeCell(encoding: number, row: string): number | undefined {
+export function freeCell(encoding: number, row: string): number | undefined {
   const name = systemRegisterByEncoding(encoding)?.name;
   if (name === undefined || !(row === 'MRS' ? FREE_READ : FREE_WRITE).includes(name)) return undefined;
   return CpuLayout.SYSTEM + 8 * cellOf(name);

@@ -1,0 +1,268 @@
+/**
+ * One region as a WebAssembly function: its blocks lowered, put into structure, with a way in and a way out.
+ *
+ * The way in checks that the region is what is wanted: its address, the context it was made for, the
+ * pages it has code of, and enough fuel for its longest path; then it loads registers. Each block takes
+ * its instructions off the fuel when it begins; loops ask for the fuel of their longest path. The way out
+ * stores registers and goes on: to the region that begins where a branch leads, or to the interpreter.
+ */
+import { TLB_TABLE_BYTES } from '../../machine/index.js';
+import { Cell, lower, MemoryFormBuilder, RegionExit, STATE, Unsupported } from '../interpreter/index.js';
+import {
+  block,
+  br,
+  type Code,
+  giveBack,
+  i32,
+  i64,
+  local,
+  returnCall,
+  returnCallIndirect,
+  type ValueType,
+  when,
+} from '../wasm/index.js';
+import { OUT, type RegionContext, RegionLocal, RegionPlace, Way } from './place.js';
+import { type FlagSource, sameSource } from './region-flags.js';
+import type { Block, Edge } from './scan.js';
+import { Graph, type Node } from './structure.js';
+
+/** A page, beside the first, that a region has code of: what its fetch TLB entry must hold. */
+export interface PageCheck {
+  /** Offset in a TLB table. */
+  readonly slot: number;
+  /** The key without the context. */
+  readonly key: bigint;
+  /** The records, and whether the page is guarded. */
+  readonly word: number;
+}
+
+export interface RegionRequest {
+  readonly context: RegionContext;
+  /** From the scanner; the first begins the region. */
+  readonly blocks: readonly Block[];
+  /** For pages other than the first. */
+  readonly checks: readonly PageCheck[];
+  /** For the first page, where it has to be checked too. */
+  readonly firstCheck: PageCheck;
+  /** Host offset of the heat of an instruction in one of the region's pages; 0 elsewhere. */
+  heatOf(at: number): number;
+}
+
+/** Indices of the module that the function will be in. */
+export interface RegionModule {
+  /** (fuel, address, BTYPE): goes on at an address. */
+  readonly link: number;
+  readonly regionType: number;
+  readonly hasTailCalls: boolean;
+}
+
+export interface RegionFunction {
+  readonly locals: readonly ValueType[];
+  readonly code: Code;
+  readonly instructions: number;
+}
+
+const get = local.get;
+const { fuel, pc, refund, way, btype } = RegionLocal;
+
+interface Lowered {
+  readonly code: Code;
+  readonly condition: Code | undefined;
+  /** Where the block had to end before its end. */
+  readonly leavesAt: number | undefined;
+  readonly count: number;
+}
+
+class RegionWriter {
+  readonly #request: RegionRequest;
+  readonly #place: RegionPlace;
+  readonly #builder: MemoryFormBuilder;
+  readonly #graph: Graph;
+  readonly #module: RegionModule;
+  readonly #lowered = new Map<Node, Lowered>();
+  /** Who set the flags at the end of each block. */
+  readonly #flagsAfter = new Map<Node, FlagSource>();
+
+  constructor(request: RegionRequest, module: RegionModule) {
+    this.#request = request;
+    this.#module = module;
+    this.#place = new RegionPlace(request.context);
+    this.#builder = new MemoryFormBuilder(this.#place, this.#place);
+    this.#graph = new Graph(request.blocks[0]!);
+  }
+
+  write(): RegionFunction {
+    const { nodes } = this.#graph;
+    for (const node of nodes) this.#lowered.set(node, this.#lower(node));
+    const body = this.#graph.code((node, go) => this.#body(node, go));
+    const out = this.#out();
+    const code = [this.#in(), block(OUT, body), out];
+    let instructions = 0;
+    for (const { count } of this.#lowered.values()) instructions += count;
+    return { locals: this.#place.locals, code, instructions };
+  }
+
+  // ---- blocks --------------------------------------------------------------------------------------
+
+  /** Who set the flags where a block begins: known where all ways there agree. */
+  #flagsBefore(node: Node): FlagSource {
+    if (node.order === 0) return node.isLoop ? { kind: 'dynamic' } : { kind: 'nzcv' };
+    let known: FlagSource | undefined;
+    for (const p of node.predecessors) {
+      const after = this.#flagsAfter.get(p);
+      if (after === undefined || (known !== undefined && !sameSource(known, after)))
+        return { kind: 'dynamic' };
+      known = after;
+    }
+    return known ?? { kind: 'dynamic' };
+  }
+
+  #lower(node: Node): Lowered {
+    const place = this.#place;
+    const b = this.#builder;
+    const { instructions } = node.block;
+    place.flags.source = this.#flagsBefore(node);
+    place.condition = undefined;
+    let leavesAt: number | undefined;
+    let count = 0;
+    const code: Code[] = [];
+    for (const instruction of instructions) {
+      place.begin(instruction, instructions.length - count);
+      b.asked.length = 0;
+      try {
+        lower(b, instruction.decoded);
+      } catch (thrown) {
+        if (!(thrown instanceof Unsupported)) throw thrown;
+        b.body.length = 0;
+        leavesAt = instruction.at;
+        break;
+      }
+      code.push(b.body.splice(0));
+      count++;
+    }
+    this.#flagsAfter.set(node, place.flags.source);
+    return { code, condition: place.condition, leavesAt, count };
+  }
+
+  #body(node: Node, go: (to: Node) => Code): Code {
+    const { code, condition, leavesAt, count } = this.#lowered.get(node)!;
+    const { end, instructions } = node.block;
+    const start = node.isLoop || node.order === 0 ? this.#askFuel(node) : [];
+    const take = local.set(fuel, i32.sub(get(fuel), i32.const(instructions.length)));
+    const head: Code = [start, take, code];
+    if (leavesAt !== undefined) return [head, this.#leave(leavesAt, instructions.length - count)];
+    switch (end.kind) {
+      case 'leave':
+        return [head, this.#leave(end.at, 0)];
+      case 'goto':
+        return [head, this.#follow(node, end.to, go)];
+      case 'maybe':
+        return [head, when(condition!, this.#follow(node, end.taken, go), this.#follow(node, end.next, go))];
+      case 'register': {
+        const to = end.back === undefined ? undefined : this.#graph.targetOf(node, end.back);
+        const away = [local.set(way, i32.const(Way.branch)), br(OUT)];
+        if (to === undefined) return [head, away];
+        const isBack = i64.eq(get(pc), i64.const(this.#address(end.back!.at)));
+        return [head, when(isBack, go(to), away)];
+      }
+    }
+  }
+
+  #address(at: number): bigint {
+    return BigInt.asUintN(64, this.#request.context.page + BigInt(at));
+  }
+
+  /** Leaves before a block whose longest path needs more fuel than there is. */
+  #askFuel(node: Node): Code {
+    return when(i32.ltU(get(fuel), i32.const(node.longest)), this.#leave(node.block.at, 0));
+  }
+
+  #leave(at: number, giveBackFuel: number): Code {
+    return [
+      local.set(pc, i64.const(this.#address(at))),
+      local.set(refund, i32.const(giveBackFuel)),
+      local.set(way, i32.const(Way.leave)),
+      br(OUT),
+    ];
+  }
+
+  #follow(node: Node, edge: Edge, go: (to: Node) => Code): Code {
+    const to = this.#graph.targetOf(node, edge);
+    if (to !== undefined) return go(to);
+    const heat = this.#request.heatOf(edge.at);
+    return [
+      local.set(pc, i64.const(this.#address(edge.at))),
+      local.set(btype, i32.const(0)),
+      local.set(way, i32.const(heat === 0 ? Way.branch : heat)),
+      br(OUT),
+    ];
+  }
+
+  // ---- in and out ----------------------------------------------------------------------------------
+
+  #give(exit: number): Code {
+    const cpu = this.#place.cpu;
+    return [
+      i64.store(cpu, get(pc), STATE + Cell.PC),
+      i32.store(cpu, get(fuel), STATE + Cell.FUEL),
+      giveBack(i32.const(exit)),
+    ];
+  }
+
+  #in(): Code {
+    const { context, blocks, checks, firstCheck } = this.#request;
+    const cpu = this.#place.cpu;
+    const isElsewhere = i64.ne(get(pc), i64.const(this.#address(blocks[0]!.at)));
+    const isOther = i32.ne(i32.load(cpu, STATE + Cell.SPECIALIZATION), i32.const(context.specialization));
+    const table = context.tlb + 2 * TLB_TABLE_BYTES;
+    const pageChecks = (this.#place.asksGuarded ? [firstCheck, ...checks] : checks).map(
+      ({ slot, key, word }) => {
+        const wanted = i64.or(i64.const(key), i64.load(cpu, STATE + Cell.FETCH_CONTEXT));
+        const isKey = i64.eq(i64.load(i32.const(slot), table), wanted);
+        const isWord = i32.eq(i32.load(i32.const(slot), table + 12), i32.const(word));
+        return when(i32.eqz(i32.and(isKey, isWord)), this.#give(RegionExit.leave));
+      },
+    );
+    return [
+      when(i32.or(isElsewhere, isOther), this.#give(RegionExit.other)),
+      pageChecks,
+      this.#place.enter(),
+    ];
+  }
+
+  #out(): Code {
+    const b = this.#builder;
+    const cpu = this.#place.cpu;
+    const { link, regionType, hasTailCalls } = this.#module;
+    this.#place.exit(b);
+    const stores = b.body.splice(0);
+    const leave: Code = [local.set(fuel, i32.add(get(fuel), get(refund))), this.#give(RegionExit.leave)];
+    if (!hasTailCalls) {
+      return [
+        stores,
+        when(i32.eqz(get(way)), leave),
+        i32.store(cpu, get(btype), STATE + Cell.BTYPE),
+        this.#give(RegionExit.continue),
+        i32.const(0),
+      ];
+    }
+    const isHere = i32.gtU(get(way), i32.const(Way.branch));
+    return [
+      stores,
+      when(i32.eqz(get(way)), leave),
+      when(isHere, [
+        local.set(way, i32.load(get(way))),
+        when(
+          i32.ltS(get(way), i32.const(0)),
+          returnCallIndirect(regionType, i32.xor(get(way), i32.const(-1)), get(fuel), get(pc)),
+        ),
+      ]),
+      returnCall(link, get(fuel), get(pc), get(btype)),
+    ];
+  }
+}
+
+/** Makes the function of a region. */
+export function writeRegion(request: RegionRequest, module: RegionModule): RegionFunction {
+  return new RegionWriter(request, module).write();
+}
