@@ -9,7 +9,7 @@ import { assemble } from '../assembler/index.js';
 import { inputError, renderDiagnostics, VA } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
 import { isElf, readElf } from '../elf/index.js';
-import { createEngine, type TraceStep } from '../engine/index.js';
+import type { EngineMaker } from '../engine/index.js';
 import {
   BARE_OFFSET,
   type BareProgram,
@@ -24,20 +24,17 @@ import {
 } from '../machine/index.js';
 import { assemblyLoaders, decodeText } from './assembly-files.js';
 import type { CommandIo } from './command.js';
+import type { PausableRun } from './run-lockstep.js';
+import { runStatistics } from './run-statistics.js';
 
 export interface BareRequest {
-  readonly path: string;
   readonly tree: DeviceTree;
-  readonly level: 1 | 2 | 3;
-  readonly engine: string;
+  readonly program: BareProgram;
+  readonly engine: EngineMaker;
   readonly seed: number;
   readonly caches: 'off' | 'model';
   readonly onIncoherence: (report: Incoherence) => void;
   readonly maxSteps?: number;
-  readonly expired?: () => boolean;
-  readonly onStep?: (step: TraceStep) => void;
-  /** Print counters at the end. */
-  readonly stats: boolean;
 }
 
 /** Output is held back until a line is full or this many bytes are. */
@@ -64,50 +61,55 @@ class Output {
   }
 }
 
-/** Runs to the end and gives the exit status. Throws InputError for programs and machines that cannot be. */
-export function runBare(request: BareRequest, io: CommandIo): number {
-  const { tree, level, seed } = request;
-  const program = loadProgram(request, io);
+/** Builds the machine and runs its firmware. Throws InputError for programs and machines that cannot be. */
+export function startBare(request: BareRequest, io: CommandIo): PausableRun {
+  const { tree, program, seed, maxSteps } = request;
   const output = new Output(io);
   // What firmware says is not the program's output.
   let entered = false;
-  const board = bootBare(
-    tree,
-    { ...program, level },
-    {
-      seed,
-      caches: request.caches,
-      recordTagWriters: false,
-      onSerial: (byte) => {
-        if (entered) output.put(byte);
-      },
-      onSemihostingOutput: (byte) => output.put(byte),
-      onControllerProblem: ({ range, problem }) =>
-        io.stderr(`mtemu: warning: tag controller: range ${range} refused: ${problem}\n`),
+  const board = bootBare(tree, program, {
+    seed,
+    caches: request.caches,
+    recordTagWriters: false,
+    onSerial: (byte) => {
+      if (entered) output.put(byte);
     },
-  );
+    onSemihostingOutput: (byte) => output.put(byte),
+    onControllerProblem: ({ range, problem }) =>
+      io.stderr(`mtemu: warning: tag controller: range ${range} refused: ${problem}\n`),
+  });
   const { machine } = board;
   machine.memory.onIncoherence = request.onIncoherence;
   for (const what of board.missing) io.stderr(`mtemu: note: the machine has ${what}\n`);
-  const { onStep, maxSteps, expired } = request;
-  const engine = createEngine(machine, request.engine, onStep === undefined ? {} : { onStep });
+  const engine = request.engine(machine);
   runFirmware(board, engine);
   entered = true;
-  const end = new Conductor(machine, engine, seed).run({
-    ...(maxSteps === undefined ? {} : { maxSteps }),
-    expired: () => {
-      output.flush();
-      return expired?.() ?? false;
+  const conductor = new Conductor(machine, engine, seed);
+  let end: ConductEnd = { kind: 'limit', which: 'time' };
+  let seconds = 0;
+  return {
+    side: {
+      machine,
+      runUntil(pause) {
+        const start = performance.now();
+        const expired = () => {
+          output.flush();
+          return pause();
+        };
+        const left = maxSteps === undefined ? {} : { maxSteps: maxSteps - conductor.steps };
+        end = conductor.run({ ...left, expired });
+        output.flush();
+        seconds += (performance.now() - start) / 1000;
+        return end.kind === 'limit' && end.which === 'time';
+      },
     },
-  });
-  output.flush();
-  const status = conclude(end, io);
-  if (request.stats) io.stderr(`${JSON.stringify(statistics(machine))}\n`);
-  return status;
+    conclude: (to) => conclude(end, to),
+    statistics: () => ({ ...statistics(machine), ...runStatistics(machine, engine, seconds) }),
+  };
 }
 
 /** A flat binary at QEMU's place for it, an ELF where it is linked, assembly as a flat binary. */
-function loadProgram({ path, tree }: BareRequest, io: CommandIo): Omit<BareProgram, 'level'> {
+export function loadBareProgram(path: string, tree: DeviceTree, io: CommandIo): Omit<BareProgram, 'level'> {
   const bytes = io.readFile(path);
   const base = memoryBanks(tree)[0]!.base + BARE_OFFSET;
   if (isElf(bytes)) {

@@ -5,7 +5,7 @@ import { assemble } from '../assembler/index.js';
 import { formatSize, inputError, parseSize, renderDiagnostics, untagged } from '../base/index.js';
 import type { DeviceTree } from '../devicetree/index.js';
 import { type ElfFile, isElf, readElf, toElf } from '../elf/index.js';
-import { ENGINE_NAMES, type TraceStep } from '../engine/index.js';
+import { createEngine, ENGINE_NAMES, type EngineMaker, type TraceStep } from '../engine/index.js';
 import {
   bootSystem,
   errnoName,
@@ -34,7 +34,9 @@ import {
   usageError,
   wholeNumber,
 } from './options.js';
-import { runBare } from './run-bare.js';
+import { loadBareProgram, startBare } from './run-bare.js';
+import { LOCKSTEP_EVERY, type PausableRun, runInLockstep } from './run-lockstep.js';
+import { runStatistics, STATISTICS_HELP } from './run-statistics.js';
 import { loadTree } from './tree-files.js';
 
 const COMMAND = 'run';
@@ -55,6 +57,7 @@ const OPTIONS = {
   strace: { type: 'boolean' },
   trace: { type: 'string' },
   stats: { type: 'boolean' },
+  lockstep: { type: 'boolean' },
   report: { type: 'string' },
   check: { type: 'boolean' },
   dmesg: { type: 'boolean' },
@@ -76,23 +79,25 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
                                serial line and semihosting are standard output
   --el 1|2|3                   exception level of a bare program (default 1)
   --tcf none|sync|async|asymm  tag checks from the start (default: sync for .s, none for ELF)
-  --engine evaluate|interpret|auto
+  --engine evaluate|interpret|translate|auto
                                execution engine (all give the same results; default auto)
+  --lockstep[=N]               run under the evaluator as well, and compare every N instructions (default ${LOCKSTEP_EVERY})
   --caches off|model           write-back data and tag caches with seeded eviction (default off)
   --seed N                     all randomness (default 0)
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
   --root DIR                   a host folder shown read-only as the guest's / beneath its tmpfs
   --strace                     system calls, as strace prints them
   --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
-  --stats                      at the end, one line of JSON with counters
+  --stats                      at the end, one line of JSON with counters (see below)
   --report text|json           form of the tag-check fault report
   --check                      verify the memory manager's invariants after every kernel operation
   --dmesg                      the kernel's log
   --max-steps N                end with 124 after N instructions
   --timeout SECONDS            end with 124 after this time
 
+${STATISTICS_HELP}
 Exit status: the program's own; 128+N if signal N killed it; 124 at a limit, or when a bare program can
-make no progress any more; 2 for bad input.
+make no progress any more; 125 where --lockstep finds a difference; 2 for bad input.
 `;
 
 const PAGE_SIZES: Readonly<Record<string, PageSize>> = { '4k': 4096, '16k': 16384, '64k': 65536 };
@@ -110,7 +115,7 @@ export const runCommand: Command = {
 
 function run(args: string[], io: CommandIo): number {
   const split = firstPositional(OPTIONS, args);
-  const { values } = parseOptions(COMMAND, OPTIONS, args.slice(0, split));
+  const { values } = parseOptions(COMMAND, SPECS, args.slice(0, split).map(withNumber));
   if (values['tag-storage'] === 'list') {
     io.stdout(
       policies()
@@ -121,34 +126,82 @@ function run(args: string[], io: CommandIo): number {
   }
   const path = args[split];
   if (path === undefined) throw usageError(COMMAND, 'which program?');
-  if (values['bare'] === true) return bare(values, args.slice(split), io);
-  if (values['el'] !== undefined) throw usageError(COMMAND, '--el is for --bare');
-  const guestArgs = args.slice(split);
-  const program = loadProgram(path, io);
-  const limits = readLimits(values);
-  const format = choice(COMMAND, values, 'report', ['text', 'json']) ?? 'text';
-  const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
-
-  const system = boot(values, io, trace);
-  for (const what of system.board.missing) io.stderr(`mtemu: note: the machine has ${what}\n`);
-  const control = startControl(values, program.assembled);
-  const process = system.kernel.spawn({
-    elf: program.elf,
-    args: guestArgs,
-    env: environment(values),
-    image: program.image,
-    ...(control === undefined ? {} : { control }),
-  });
-  if (typeof process === 'number') {
-    throw inputError('RUN-EXEC', `cannot start ${path}: ${errnoName(-process)}`, {
-      help: 'its segments must fit user space, one page must not hold two of them, and memory must suffice',
-    });
+  const every = wholeNumber(COMMAND, values, 'lockstep', 1);
+  if (every !== undefined && values['trace'] !== undefined) {
+    throw usageError(COMMAND, '--trace and --lockstep do not go together: a traced program is evaluated');
   }
-  const outcome = system.kernel.run(process, limits);
+  const isBare = values['bare'] === true;
+  if (isBare) checkBareOptions(values, args.slice(split));
+  else if (values['el'] !== undefined) throw usageError(COMMAND, '--el is for --bare');
+  const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
+  const limits = readLimits(values);
+  const onStep = trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) };
+  const name = engineName(values);
+  const make = isBare
+    ? prepareBare(values, path, io, limits)
+    : prepare(values, args.slice(split), io, limits);
+  if (every !== undefined) {
+    const { expired } = limits;
+    const request = { engine: name, every, stats: values['stats'] === true };
+    return runInLockstep(expired === undefined ? request : { ...request, expired }, io, make);
+  }
+  const started = make((machine) => createEngine(machine, name, onStep), io);
+  started.side.runUntil(limits.expired ?? (() => false));
   trace?.flush();
-  const status = conclude(outcome, format, io);
-  if (values['stats'] === true) io.stderr(`${JSON.stringify(statistics(system))}\n`);
+  const status = started.conclude(io);
+  if (values['stats'] === true) io.stderr(`${JSON.stringify(started.statistics())}\n`);
   return status;
+}
+
+/** `--lockstep` takes a number or none, which the parser cannot say. */
+const SPECS: OptionSpecs = { ...OPTIONS, lockstep: { type: 'string' } };
+const withNumber = (word: string) => (word === '--lockstep' ? `--lockstep=${LOCKSTEP_EVERY}` : word);
+
+/** A program under the mini-kernel, which is booted anew each time it is asked for. */
+function prepare(
+  values: ParsedOptions['values'],
+  args: readonly string[],
+  io: CommandIo,
+  limits: Limits,
+): (engine: EngineMaker, io: CommandIo) => PausableRun {
+  const [path] = args;
+  const program = loadProgram(path!, io);
+  const format = choice(COMMAND, values, 'report', ['text', 'json']) ?? 'text';
+  const machine = machineTree(values, io);
+  return (engine, streams) => {
+    const system = boot(values, streams, machine, engine);
+    const { kernel } = system;
+    for (const what of system.board.missing) streams.stderr(`mtemu: note: the machine has ${what}\n`);
+    const control = startControl(values, program.assembled);
+    const process = kernel.spawn({
+      elf: program.elf,
+      args,
+      env: environment(values),
+      image: program.image,
+      ...(control === undefined ? {} : { control }),
+    });
+    if (typeof process === 'number') {
+      throw inputError('RUN-EXEC', `cannot start ${path}: ${errnoName(-process)}`, {
+        help: 'its segments must fit user space, one page must not hold two of them, and memory must suffice',
+      });
+    }
+    let outcome: RunOutcome = { kind: 'limit', which: 'time' };
+    let seconds = 0;
+    const { maxSteps } = limits;
+    return {
+      side: {
+        machine: system.board.machine,
+        runUntil(expired) {
+          const start = performance.now();
+          outcome = kernel.run(process, maxSteps === undefined ? { expired } : { maxSteps, expired });
+          seconds += (performance.now() - start) / 1000;
+          return outcome.kind === 'limit' && outcome.which === 'time';
+        },
+      },
+      conclude: (to) => conclude(outcome, format, to),
+      statistics: () => statistics(system, seconds),
+    };
+  };
 }
 
 /** Options that mean nothing without the mini-kernel. */
@@ -164,32 +217,36 @@ const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
   'dmesg',
 ];
 
-function bare(values: ParsedOptions['values'], words: readonly string[], io: CommandIo): number {
+function checkBareOptions(values: ParsedOptions['values'], words: readonly string[]): void {
   for (const name of KERNEL_ONLY) {
     if (values[name] !== undefined) {
       throw usageError(COMMAND, `--${name} is for programs under the mini-kernel, not for --bare`);
     }
   }
-  const [path, ...rest] = words;
-  if (rest.length > 0) throw usageError(COMMAND, 'a bare program takes no arguments');
-  const trace = values['trace'] === undefined ? undefined : new InstructionTrace(text(values, 'trace')!, io);
-  const status = runBare(
-    {
-      path: path!,
-      tree: machineTree(values, io).tree,
-      level: Number(choice(COMMAND, values, 'el', ['1', '2', '3']) ?? '1') as 1 | 2 | 3,
-      engine: engineName(values),
-      seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
-      caches: choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off',
-      onIncoherence: incoherenceWarnings(io),
-      ...readLimits(values),
-      ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
-      stats: values['stats'] === true,
-    },
-    io,
-  );
-  trace?.flush();
-  return status;
+  if (words.length > 1) throw usageError(COMMAND, 'a bare program takes no arguments');
+}
+
+/** A program that has the machine to itself. */
+function prepareBare(values: ParsedOptions['values'], path: string, io: CommandIo, limits: Limits) {
+  const { tree } = machineTree(values, io);
+  const program = loadBareProgram(path, tree, io);
+  const level = Number(choice(COMMAND, values, 'el', ['1', '2', '3']) ?? '1') as 1 | 2 | 3;
+  const seed = wholeNumber(COMMAND, values, 'seed') ?? 0;
+  const caches = choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off';
+  const { maxSteps } = limits;
+  return (engine: EngineMaker, streams: CommandIo): PausableRun =>
+    startBare(
+      {
+        tree,
+        program: { ...program, level },
+        engine,
+        seed,
+        caches,
+        onIncoherence: incoherenceWarnings(streams),
+        ...(maxSteps === undefined ? {} : { maxSteps }),
+      },
+      streams,
+    );
 }
 
 /** Modelled caches leave generated code nothing to reach directly: the evaluator is the engine for them. */
@@ -223,7 +280,12 @@ function loadProgram(path: string, io: CommandIo): LoadedFile {
   return { elf: readElf(image, path), image, assembled: true };
 }
 
-function readLimits(values: ParsedOptions['values']) {
+interface Limits {
+  readonly maxSteps?: number;
+  readonly expired?: () => boolean;
+}
+
+function readLimits(values: ParsedOptions['values']): Limits {
   const maxSteps = wholeNumber(COMMAND, values, 'max-steps', 1);
   const seconds = text(values, 'timeout');
   if (seconds !== undefined && !(Number(seconds) > 0)) {
@@ -280,8 +342,12 @@ function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: De
   return { tree, lend };
 }
 
-function boot(values: ParsedOptions['values'], io: CommandIo, trace: InstructionTrace | undefined): System {
-  const { tree, lend } = machineTree(values, io);
+function boot(
+  values: ParsedOptions['values'],
+  io: CommandIo,
+  { tree, lend }: ReturnType<typeof machineTree>,
+  engine: EngineMaker,
+): System {
   const policy = choice(
     COMMAND,
     values,
@@ -289,7 +355,6 @@ function boot(values: ParsedOptions['values'], io: CommandIo, trace: Instruction
     policies().map((p) => p.name),
   );
   const pageSize = PAGE_SIZES[choice(COMMAND, values, 'page-size', Object.keys(PAGE_SIZES)) ?? '4k']!;
-  const engine = engineName(values);
   const chosen = policy ?? (lend ? undefined : 'static');
   const caches = choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off';
   const root = guestRoot(values, io);
@@ -307,7 +372,6 @@ function boot(values: ParsedOptions['values'], io: CommandIo, trace: Instruction
     ...(root === undefined ? {} : { root }),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
     ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
-    ...(trace === undefined ? {} : { onStep: (step: TraceStep) => trace.add(step) }),
   });
 }
 
@@ -371,7 +435,7 @@ function concludeProcess(end: ProcessEnd, format: 'text' | 'json', io: CommandIo
   return 128 + info.signo;
 }
 
-function statistics({ kernel, board }: System): Record<string, unknown> {
+function statistics({ kernel, board, engine }: System, seconds: number): Record<string, unknown> {
   const { cpu } = board.machine;
   const { regions: _regions, ...tagStorage } = kernel.mm.snapshotTagStorage();
   return {
@@ -380,5 +444,6 @@ function statistics({ kernel, board }: System): Record<string, unknown> {
     faults: kernel.faults,
     vmstat: kernel.mm.vmstat(),
     tagStorage: { ...tagStorage, ...kernel.mm.tagStorageMetrics() },
+    ...runStatistics(board.machine, engine, seconds),
   };
 }

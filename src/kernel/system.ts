@@ -33,6 +33,7 @@ export interface SystemOptions extends Omit<KernelOptions, 'machine' | 'engine' 
 export interface System {
   readonly board: BootedBoard;
   readonly kernel: Kernel;
+  readonly engine: Engine;
 }
 
 /**
@@ -51,14 +52,15 @@ export function bootSystem(options: SystemOptions): System {
   });
   const { machine, nextStage } = board;
   machine.memory.onIncoherence = options.onIncoherence;
+  const engine = makeEngine(machine, options);
   const kernel = new Kernel({
     ...options,
     machine,
-    engine: makeEngine(machine, options),
+    engine,
     image: { base: PA(nextStage.base), size: nextStage.size },
   });
   kernel.boot();
-  return { board, kernel };
+  return { board, kernel, engine };
 }
 
 function makeEngine(machine: Machine, { engine, onStep }: SystemOptions): Engine {

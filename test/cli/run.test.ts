@@ -346,3 +346,102 @@ describe('bad input', () => {
     await expect(outcome.stderr).toMatchFileSnapshot(`./golden/run-${name}.txt`);
   });
 });
+
+describe('mtemu run --lockstep', () => {
+  const program = `
+        .global _start
+_start: mov     x0, #0
+        sub     sp, sp, #16
+        mov     x1, sp
+        mov     x2, #4
+        mov     x8, #63
+        svc     #0
+        mov     x2, x0
+        mov     x1, sp
+        mov     x0, #1
+        mov     x8, #64
+        svc     #0
+        mov     x9, #9000
+1:      subs    x9, x9, #1
+        b.ne    1b
+        mov     x0, #5
+        mov     x8, #93
+        svc     #0
+`;
+
+  it('gives what the program gives: its output once, its input, its status', async () => {
+    const { status, stdout, stderr } = await mtemu(
+      ['run', '--lockstep=100', '--stats', '--engine', 'interpret', 'a.s'],
+      { 'a.s': program },
+      'abcdefgh',
+    );
+    expect({ status, stdout }).toEqual({ status: 5, stdout: 'abcd' });
+    const stats = JSON.parse(stderr) as { instructions: number; lockstep: { comparisons: number } };
+    expect(stats.lockstep).toMatchObject({ with: 'evaluate', every: 100 });
+    expect(stats.lockstep.comparisons).toBeGreaterThan(180);
+    const plain = await mtemu(['run', '--stats', 'a.s'], { 'a.s': program }, 'abcdefgh');
+    expect(stats.instructions).toBe((JSON.parse(plain.stderr) as { instructions: number }).instructions);
+  });
+
+  it('ends at limits, and reports faults, as ever', async () => {
+    const limited = await mtemu(['run', '--lockstep', '--max-steps', '5000', 'a.s'], { 'a.s': program });
+    expect(limited).toMatchObject({
+      status: 124,
+      stderr: 'mtemu: the --max-steps limit was reached\n',
+    });
+    const fault = await mtemu(['run', '--lockstep=1', 'firmware/examples/use-after-free.s']);
+    expect(fault.status).toBe(139);
+    expect(fault.stderr.split('\n')[0]).toMatch(/^mtemu: tag-check fault: /);
+  });
+
+  it('runs bare programs, too', async () => {
+    const source = '_start: mov x9, #3000\n1: subs x9, x9, #1\n b.ne 1b\n ldr x0, =0x84000008\n smc #0\n b .';
+    const { status, stderr } = await mtemu(['run', '--bare', '--lockstep=50', '--stats', 'b.s'], {
+      'b.s': source,
+    });
+    expect(status).toBe(0);
+    const { lockstep } = JSON.parse(stderr) as { lockstep: { comparisons: number } };
+    expect(lockstep.comparisons).toBeGreaterThan(120);
+  });
+
+  it('refuses what does not go with it', async () => {
+    expect((await mtemu(['run', '--lockstep=0', 'a.s'], { 'a.s': program })).status).toBe(2);
+    const traced = await mtemu(['run', '--lockstep', '--trace', 't', 'a.s'], { 'a.s': program });
+    expect(traced.status).toBe(2);
+    expect(traced.stderr).toContain('--trace and --lockstep');
+  });
+});
+
+describe('mtemu run --stats', () => {
+  it('counts the same in every engine, and says what the engine did', async () => {
+    const all = await Promise.all(
+      ['evaluate', 'interpret', 'auto'].map(async (engine) => {
+        const { stderr } = await mtemu([
+          'run',
+          '--stats',
+          '--engine',
+          engine,
+          'firmware/examples/overflow.s',
+        ]);
+        return JSON.parse(stderr.trim().split('\n').at(-1)!) as Record<string, unknown>;
+      }),
+    );
+    const exact = all.map(({ instructions, tagChecks, faults, vmstat, tagStorage }) => ({
+      instructions,
+      tagChecks,
+      faults,
+      vmstat,
+      tagStorage,
+    }));
+    expect(exact[1]).toEqual(exact[0]);
+    expect(exact[2]).toEqual(exact[0]);
+    expect(exact[0]!.instructions).toBeGreaterThan(100);
+    expect(all[0]).toMatchObject({ engine: { name: 'evaluate' } });
+    const interpreted = all[1]!['engine'] as Record<string, number>;
+    expect(interpreted['entries']).toBeGreaterThan(0);
+    expect(interpreted['evaluated']).toBeGreaterThan(0);
+    const { touched, allocated } = all[0]!['memory'] as Record<string, number>;
+    expect(touched).toBeGreaterThan(0);
+    expect(allocated).toBeGreaterThan(touched!);
+  });
+});
