@@ -87,7 +87,7 @@ export {
 export * from './page-flags.js';
 export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
 export type { MemoryPort } from './port.js';
-export { buddyinfo, pagetypeinfo, unusedPages } from './procfs.js';
+export { unusedPages, zoneinfo } from './procfs.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
 export { SlabCache } from './slab.js';
 export { SwapDevice, swapon } from './swap.js';

@@ -15,7 +15,8 @@ import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMadvise, doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
-import { meminfo, vmstat } from './procfs.js';
+import { meminfo, vmstat, zoneinfo } from './procfs.js';
+import { smapsOf } from './smaps.js';
 import type {
   AddressSpace,
   FaultAccess,
@@ -26,11 +27,13 @@ import type {
   MmapRequest,
   PageSize,
   PhysicalMapping,
+  SmapCounts,
   TagPageOwner,
   TagStorageSnapshot,
   UserCopyOptions,
   Violation,
   VmaInfo,
+  ZoneInfo,
 } from './types.js';
 import { MAP_POPULATE, MS_ASYNC, MS_INVALIDATE, MS_SYNC } from './types.js';
 import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
@@ -286,6 +289,18 @@ export class KernelMemoryManager implements MemoryManager {
     return own(as).vmas.all.map(vmaInfo);
   }
 
+  smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[] {
+    return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(vma), counts: smapsOf(this.mm, vma) }));
+  }
+
+  zoneinfo(): readonly ZoneInfo[] {
+    return zoneinfo(this.mm);
+  }
+
+  get pageblockOrder(): number {
+    return Math.log2(this.mm.memmap.pageblockNrPages);
+  }
+
   snapshotTagStorage(): TagStorageSnapshot {
     return this.#tagStorage.snapshot();
   }
@@ -332,6 +347,7 @@ function vmaInfo(vma: Vma): VmaInfo {
     exec: (vma.flags & VM_EXEC) !== 0,
     shared: (vma.flags & VM_MAYSHARE) !== 0,
     mte: (vma.flags & VM_MTE) !== 0,
+    flags: vma.flags,
     name: vma.name,
     ...(vma.file === undefined
       ? {}

@@ -1,21 +1,42 @@
 /**
- * /proc/vmstat, /proc/meminfo, /proc/buddyinfo and /proc/pagetypeinfo as data, under Linux's names.
+ * /proc/vmstat, /proc/meminfo, /proc/zoneinfo, /proc/buddyinfo and /proc/pagetypeinfo as data, under Linux's names.
  */
-import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from './lru.js';
+import {
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+  LRU_UNEVICTABLE,
+} from './lru.js';
 import type { Page } from './memmap.js';
 import { MIGRATE_TYPES, MIGRATETYPE_NAMES } from './migratetype.js';
 import type { Mm } from './mm.js';
+import type { ZoneInfo } from './types.js';
+import { inOrder, MEMINFO_ORDER, VMSTAT_ORDER } from './vmstat-text.js';
+
+/** Pages of the five LRU lists. */
+function lruSizes(mm: Mm, prefix: string): Record<string, number> {
+  const { sizes } = mm.lru;
+  return {
+    [`${prefix}inactive_anon`]: sizes[LRU_INACTIVE_ANON]!,
+    [`${prefix}active_anon`]: sizes[LRU_ACTIVE_ANON]!,
+    [`${prefix}inactive_file`]: sizes[LRU_INACTIVE_FILE]!,
+    [`${prefix}active_file`]: sizes[LRU_ACTIVE_FILE]!,
+    [`${prefix}unevictable`]: sizes[LRU_UNEVICTABLE]!,
+  };
+}
 
 export function vmstat(mm: Mm): Record<string, number> {
   const sum = (field: (zone: Mm['zones'][number]) => number) =>
     mm.zones.reduce((n, zone) => n + field(zone), 0);
-  return {
+  return inOrder(VMSTAT_ORDER, {
     nr_free_pages: sum((zone) => zone.freePages),
+    ...lruSizes(mm, 'nr_zone_'),
+    nr_zone_write_pending: mm.events.nr_dirty + mm.events.nr_writeback,
     nr_free_cma: sum((zone) => zone.freeCmaPages),
-    nr_inactive_anon: mm.lru.sizes[LRU_INACTIVE_ANON]!,
-    nr_active_anon: mm.lru.sizes[LRU_ACTIVE_ANON]!,
+    ...lruSizes(mm, 'nr_'),
     ...mm.events,
-  };
+  });
 }
 
 /** Pages nobody uses: those the free counters know and those that wait on per-CPU lists. */
@@ -29,12 +50,20 @@ export function meminfo(mm: Mm): Record<string, number> {
   const sum = (field: (zone: Mm['zones'][number]) => number) =>
     mm.zones.reduce((n, zone) => n + field(zone), 0);
   const free = sum((zone) => zone.freePages);
-  return {
+  const lru = mm.lru.sizes;
+  return inOrder(MEMINFO_ORDER, {
     MemTotal: kib(mm.totalramPages()),
     MemFree: kib(free),
     MemAvailable: kib(Math.max(0, free - sum((zone) => zone.watermark[1]!))),
-    Active: kib(mm.lru.sizes[LRU_ACTIVE_ANON]!),
-    Inactive: kib(mm.lru.sizes[LRU_INACTIVE_ANON]!),
+    Buffers: 0,
+    Active: kib(lru[LRU_ACTIVE_ANON]! + lru[LRU_ACTIVE_FILE]!),
+    Inactive: kib(lru[LRU_INACTIVE_ANON]! + lru[LRU_INACTIVE_FILE]!),
+    'Active(anon)': kib(lru[LRU_ACTIVE_ANON]!),
+    'Inactive(anon)': kib(lru[LRU_INACTIVE_ANON]!),
+    'Active(file)': kib(lru[LRU_ACTIVE_FILE]!),
+    'Inactive(file)': kib(lru[LRU_INACTIVE_FILE]!),
+    Unevictable: kib(lru[LRU_UNEVICTABLE]!),
+    SUnreclaim: kib(mm.events.nr_slab_unreclaimable),
     Dirty: kib(mm.events.nr_dirty),
     Writeback: kib(mm.events.nr_writeback),
     AnonPages: kib(mm.events.nr_anon_pages),
@@ -50,27 +79,46 @@ export function meminfo(mm: Mm): Record<string, number> {
     Committed_AS: kib(mm.committedPages),
     CmaTotal: kib(mm.totalCmaPages),
     CmaFree: kib(sum((zone) => zone.freeCmaPages)),
-  };
-}
-
-/** Free blocks of each order, a row a zone. */
-export function buddyinfo(mm: Mm): readonly { readonly zone: string; readonly free: readonly number[] }[] {
-  return mm.zones.map((zone) => ({ zone: zone.name, free: [...zone.nrFree] }));
-}
-
-/** Number of pageblocks of each migratetype, a row a zone. */
-export function pagetypeinfo(
-  mm: Mm,
-): readonly { readonly zone: string; readonly blocks: Readonly<Record<string, number>> }[] {
-  const { memmap } = mm;
-  return mm.zones.map((zone) => {
-    const counts = new Array<number>(MIGRATE_TYPES).fill(0);
-    for (let page = 0; page < memmap.pages; page += memmap.pageblockNrPages) {
-      if (memmap.zoneOf(page as Page) === zone.index) counts[memmap.pageblockMigratetype(page as Page)]!++;
-    }
-    return {
-      zone: zone.name,
-      blocks: Object.fromEntries(counts.map((n, type) => [MIGRATETYPE_NAMES[type]!, n])),
-    };
   });
+}
+
+/** Free blocks of one list. */
+function listLength(mm: Mm, head: number): number {
+  let length = 0;
+  for (let page = mm.memmap.next[head]!; page !== head; page = mm.memmap.next[page]!) length++;
+  return length;
+}
+
+/** /proc/zoneinfo, buddyinfo and pagetypeinfo. */
+export function zoneinfo(mm: Mm): readonly ZoneInfo[] {
+  const { memmap } = mm;
+  const blocks = mm.zones.map(() => new Array<number>(MIGRATE_TYPES).fill(0));
+  for (let page = 0; page < memmap.pages; page += memmap.pageblockNrPages) {
+    const pfn = memmap.pageToPfn(page as Page);
+    const at = mm.zones.findIndex(({ startPfn, endPfn }) => pfn >= startPfn && pfn < endPfn);
+    if (at >= 0) blocks[at]![memmap.pageblockMigratetype(page as Page)]!++;
+  }
+  return mm.zones.map((zone, at) => ({
+    name: zone.name,
+    startPfn: zone.startPfn,
+    free: zone.freePages,
+    freeCma: zone.freeCmaPages,
+    watermark: [...zone.watermark],
+    spanned: zone.endPfn - zone.startPfn,
+    present: zone.presentPages,
+    managed: zone.managedPages,
+    cma: zone.cmaPages,
+    protection: [...zone.lowmemReserve],
+    pagesets: zone.pcp.map(({ count, high, batch }) => ({ count, high, batch })),
+    freeBlocks: [...zone.nrFree],
+    types: Object.fromEntries(
+      MIGRATETYPE_NAMES.map((name, type) => [
+        name,
+        {
+          free: [...zone.nrFree].map((_, order) => listLength(mm, zone.freeList(order, type))),
+          blocks: blocks[at]![type]!,
+        },
+      ]),
+    ),
+  }));
 }

@@ -147,9 +147,52 @@ export interface VmaInfo {
   readonly shared: boolean;
   /** VM_MTE: `mt` in VmFlags. */
   readonly mte: boolean;
+  /** VM_* bits as the kernel keeps them (vma.ts). */
+  readonly flags: number;
   readonly name: string;
   /** What it maps, shared anonymous memory included: the file's id, and bytes into it of `start`. */
   readonly backing?: { readonly file: number; readonly offset: number };
+}
+
+/** What /proc/PID/smaps counts of one mapping; bytes. */
+export interface SmapCounts {
+  readonly rss: number;
+  /** Each page divided by the number of its mappings. */
+  readonly pss: number;
+  readonly pssDirty: number;
+  readonly pssAnon: number;
+  readonly pssFile: number;
+  readonly pssShmem: number;
+  readonly sharedClean: number;
+  readonly sharedDirty: number;
+  readonly privateClean: number;
+  readonly privateDirty: number;
+  readonly referenced: number;
+  readonly anonymous: number;
+  readonly anonHugePages: number;
+  readonly swap: number;
+  readonly swapPss: number;
+}
+
+/** One zone, as /proc/zoneinfo, buddyinfo and pagetypeinfo have it; pages. */
+export interface ZoneInfo {
+  readonly name: string;
+  readonly startPfn: number;
+  readonly free: number;
+  readonly freeCma: number;
+  /** min, low, high. */
+  readonly watermark: readonly number[];
+  readonly spanned: number;
+  readonly present: number;
+  readonly managed: number;
+  readonly cma: number;
+  /** lowmem_reserve: kept from requests that could use the zone of that index. */
+  readonly protection: readonly number[];
+  readonly pagesets: readonly { readonly count: number; readonly high: number; readonly batch: number }[];
+  /** Free blocks of each order. */
+  readonly freeBlocks: readonly number[];
+  /** By migratetype name: free blocks of each order, and pageblocks. */
+  readonly types: Readonly<Record<string, { readonly free: readonly number[]; readonly blocks: number }>>;
 }
 
 /** A walk's result for one page. */
@@ -297,6 +340,13 @@ export interface MemoryManager {
 
   snapshotTagStorage(): TagStorageSnapshot;
   ownerOfTagPage(pfn: Pfn): TagPageOwner;
+
+  /** Of each mapping, in order of address. */
+  smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[];
+  /** Populated zones, lowest first. */
+  zoneinfo(): readonly ZoneInfo[];
+  /** pageblock_order. */
+  readonly pageblockOrder: number;
 
   /** /proc/vmstat names. */
   vmstat(): Readonly<Record<string, number>>;

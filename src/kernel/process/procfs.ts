@@ -19,9 +19,18 @@ import {
   SpecialFile,
   Symlink,
 } from '../fs/index.js';
-import type { VmaInfo } from '../mm/index.js';
 import type { KernelState } from './kernel-state.js';
 import type { Process } from './process.js';
+import {
+  buddyinfoText,
+  mapsText,
+  meminfoText,
+  pagetypeinfoText,
+  smapsRollupText,
+  smapsText,
+  vmstatText,
+  zoneinfoText,
+} from './procfs-memory.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -84,18 +93,11 @@ export class ProcFs {
             return `${thread?.process.pid ?? 0}/task/${thread?.tid ?? 0}`;
           }),
         cpuinfo: () => this.#file(() => cpuinfo(state)),
-        meminfo: () =>
-          this.#file(() =>
-            Object.entries(state.mm.meminfo())
-              .map(([name, kib]) => `${`${name}:`.padEnd(16)}${String(Math.floor(kib)).padStart(8)} kB\n`)
-              .join(''),
-          ),
-        vmstat: () =>
-          this.#file(() =>
-            Object.entries(state.mm.vmstat())
-              .map(([name, count]) => `${name} ${count}\n`)
-              .join(''),
-          ),
+        meminfo: () => this.#file(() => meminfoText(state.mm)),
+        vmstat: () => this.#file(() => vmstatText(state.mm)),
+        zoneinfo: () => this.#file(() => zoneinfoText(state.mm)),
+        buddyinfo: () => this.#file(() => buddyinfoText(state.mm)),
+        pagetypeinfo: () => this.#file(() => pagetypeinfoText(state.mm), undefined, 0o400),
         stat: () => this.#file(() => systemStat(state)),
         uptime: () =>
           this.#file(() => `${(Number(state.clock.monotonic / 10_000_000n) / 100).toFixed(2)} 0.00\n`),
@@ -189,8 +191,9 @@ export class ProcFs {
     const state = this.#state;
     const alive = () => process.end === undefined;
     return {
-      maps: () => this.#file(() => (alive() ? maps(state, process) : '')),
-      smaps: () => this.#file(() => (alive() ? smaps(state, process) : '')),
+      maps: () => this.#file(() => (alive() ? mapsText(state.mm, process.mm) : '')),
+      smaps: () => this.#file(() => (alive() ? smapsText(state.mm, process.mm) : '')),
+      smaps_rollup: () => this.#file(() => (alive() ? smapsRollupText(state.mm, process.mm) : '')),
       status: () => this.#file(() => processStatus(state, process, thread())),
       stat: () => this.#file(() => processStat(state, process, thread())),
       statm: () =>
@@ -269,55 +272,6 @@ function source(
     list: () => [...Object.keys(entries), ...(more?.list() ?? [])],
     lookup: (name) => (Object.hasOwn(entries, name) ? entries[name]!() : more?.lookup(name)),
   };
-}
-
-function mapsLine(vma: VmaInfo): string {
-  const range = `${hex(vma.start, 8)}-${hex(vma.end, 8)}`;
-  const rights = `${vma.read ? 'r' : '-'}${vma.write ? 'w' : '-'}${vma.exec ? 'x' : '-'}${vma.shared ? 's' : 'p'}`;
-  const head = `${range} ${rights} 00000000 00:00 0`;
-  return vma.name === '' ? `${head} \n` : `${head.padEnd(73)}${vma.name}\n`;
-}
-
-function maps({ mm }: KernelState, process: Process): string {
-  return mm.vmas(process.mm).map(mapsLine).join('');
-}
-
-function smaps({ mm }: KernelState, process: Process): string {
-  const page = BigInt(mm.pageSize);
-  const text: string[] = [];
-  for (const vma of mm.vmas(process.mm)) {
-    let resident = 0n;
-    // Gigabytes of reserved address space are walked no further than a table could be filled.
-    const pages = (vma.end - vma.start) / page;
-    if (pages <= 1n << 18n) {
-      for (let at = vma.start as bigint; at < vma.end; at += page) {
-        if (mm.virtToPhys(process.mm, VA(at)) !== undefined) resident++;
-      }
-    }
-    const kib = (value: bigint) => `${String((value * page) / 1024n).padStart(8)} kB\n`;
-    const flags = [
-      vma.read && 'rd',
-      vma.write && 'wr',
-      vma.exec && 'ex',
-      vma.shared && 'sh',
-      'mr',
-      'mw',
-      'me',
-      vma.name === '[stack]' && 'gd',
-      'ac',
-      vma.mte && 'mt',
-    ].filter((flag) => flag !== false);
-    text.push(
-      mapsLine(vma),
-      `Size:           ${kib(pages)}`,
-      `KernelPageSize: ${kib(1n)}`,
-      `MMUPageSize:    ${kib(1n)}`,
-      `Rss:            ${kib(resident)}`,
-      `Pss:            ${kib(resident)}`,
-      `VmFlags: ${flags.join(' ')} \n`,
-    );
-  }
-  return text.join('');
 }
 
 function stateLetter(process: Process): string {

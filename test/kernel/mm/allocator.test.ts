@@ -10,7 +10,6 @@ import {
   __GFP_ZERO,
   allocPages,
   allocPagesAtomic,
-  buddyinfo,
   drainAllPages,
   freePages,
   GFP_ATOMIC,
@@ -21,10 +20,10 @@ import {
   PG_head,
   PG_mte_tagged,
   PG_tag_storage_reserved,
-  pagetypeinfo,
   putPage,
   SlabCache,
   TAG_PAGE_FREE,
+  zoneinfo,
 } from '../../../src/kernel/mm/index.js';
 import { boot } from '../kernel-fixture.js';
 
@@ -46,7 +45,7 @@ describe('the page allocator', () => {
   it('every order: aligned, whole, and merged again when freed', () => {
     const k = boot();
     drainAllPages(k.mm);
-    const before = buddyinfo(k.mm);
+    const before = zoneinfo(k.mm).map((zone) => zone.freeBlocks);
     for (let order = 0; order <= k.mm.memmap.maxPageOrder; order++) {
       const page = k.run(allocPages(k.mm, GFP_KERNEL | __GFP_COMP, order))!;
       expect(page % 2 ** order).toBe(0);
@@ -56,7 +55,7 @@ describe('the page allocator', () => {
       k.check();
     }
     drainAllPages(k.mm);
-    expect(buddyinfo(k.mm)).toEqual(before);
+    expect(zoneinfo(k.mm).map((zone) => zone.freeBlocks)).toEqual(before);
   });
 
   it('order above the largest, and more than there is, fail without harm', () => {
@@ -112,10 +111,10 @@ describe('the page allocator', () => {
 
   it('pageblocks change their type when another type steals most of one', () => {
     const k = boot();
-    const blocks = pagetypeinfo(k.mm)[0]!.blocks;
-    expect(blocks['Movable']).toBeGreaterThan(0);
+    const { types } = zoneinfo(k.mm)[0]!;
+    expect(types['Movable']!.blocks).toBeGreaterThan(0);
     k.run(allocPages(k.mm, GFP_KERNEL, 0));
-    expect(pagetypeinfo(k.mm)[0]!.blocks['Unmovable']).toBeGreaterThanOrEqual(1);
+    expect(zoneinfo(k.mm)[0]!.types['Unmovable']!.blocks).toBeGreaterThanOrEqual(1);
   });
 });
 

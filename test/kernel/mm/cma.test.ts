@@ -5,7 +5,6 @@ import type { CmaArea, Page } from '../../../src/kernel/mm/index.js';
 import {
   allocContigRange,
   allocPages,
-  buddyinfo,
   cmaActivateArea,
   cmaAlloc,
   cmaAllocRange,
@@ -25,6 +24,7 @@ import {
   putPage,
   startIsolatePageRange,
   undoIsolatePageRange,
+  zoneinfo,
 } from '../../../src/kernel/mm/index.js';
 import type { Fixture, User } from '../kernel-fixture.js';
 import { boot, pattern } from '../kernel-fixture.js';
@@ -220,15 +220,15 @@ describe('isolation', () => {
   it('withdraws pageblocks and brings them back, counters and lists as before', () => {
     const { k, base } = withArea();
     drainAllPages(k.mm);
-    const before = buddyinfo(k.mm);
+    const before = zoneinfo(k.mm);
     const free = k.unused();
     expect(startIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA)).toBe(0);
     expect(k.unused()).toBe(free - 512);
     expect(startIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA)).toBe(-EBUSY);
     undoIsolatePageRange(k.mm, (base + 3) as Page, base + 7, MIGRATE_CMA);
     expect(k.unused()).toBe(free);
-    expect(buddyinfo(k.mm)[0]!.free.reduce((n, blocks, order) => n + blocks * 2 ** order, 0)).toBe(
-      before[0]!.free.reduce((n, blocks, order) => n + blocks * 2 ** order, 0),
+    expect(zoneinfo(k.mm)[0]!.freeBlocks.reduce((n, blocks, order) => n + blocks * 2 ** order, 0)).toBe(
+      before[0]!.freeBlocks.reduce((n, blocks, order) => n + blocks * 2 ** order, 0),
     );
     k.check();
   });
