@@ -20,7 +20,14 @@ import {
   type TaggedAddressControl,
   tagFaultReportToJson,
 } from '../kernel/index.js';
-import { defaultTree, type Incoherence, REUSE_UNIT, shippedTree } from '../machine/index.js';
+import {
+  defaultTree,
+  fillMemory,
+  type Incoherence,
+  leavesMemoryOpen,
+  REUSE_UNIT,
+  shippedTree,
+} from '../machine/index.js';
 import { assemblyLoaders, decodeText } from './assembly-files.js';
 import type { Command, CommandIo } from './command.js';
 import { InstructionTrace } from './instruction-trace.js';
@@ -72,7 +79,8 @@ Runs PROGRAM, assembly source (.s) or a static AArch64 ELF executable, under the
 Standard output and error are the guest's; what mtemu says goes to standard error.
 
   --machine FILE.dts|FILE.dtb  the machine (default: 512 MiB with tag storage behind it)
-  --memory SIZE                tagged memory of the default machine (64M, 1G, ...)
+  --memory SIZE                tagged memory of the default machine (64M, 1G, ...), or of a tree that
+                               leaves the size to the board's bootloader
   --tag-storage POLICY         who may use tag storage; 'list' prints the policies
   --page-size 4k|16k|64k       translation granule (default 4k)
   --bare                       no mini-kernel: PROGRAM (.s, ELF or flat binary) has the machine to itself;
@@ -325,13 +333,12 @@ function guestRoot(values: ParsedOptions['values'], io: CommandIo): HostFolder |
 function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: DeviceTree; lend: boolean } {
   const file = text(values, 'machine');
   const memory = text(values, 'memory');
-  if (file !== undefined && memory !== undefined) {
-    throw usageError(COMMAND, '--memory is for the default machine; a tree has its own');
+  const bytes = memory === undefined ? undefined : parseSize(memory);
+  if (memory !== undefined && bytes === undefined) {
+    throw usageError(COMMAND, `--memory takes a size such as 128M, not '${memory}'`);
   }
-  if (file !== undefined) return { tree: loadTree(file, io).tree, lend: true };
-  if (memory === undefined) return { tree: shippedTree('default'), lend: true };
-  const bytes = parseSize(memory);
-  if (bytes === undefined) throw usageError(COMMAND, `--memory takes a size such as 128M, not '${memory}'`);
+  if (file !== undefined) return { tree: treeWithMemory(file, bytes, io), lend: true };
+  if (bytes === undefined) return { tree: shippedTree('default'), lend: true };
   const tree = defaultTree(bytes);
   const lend = bytes % REUSE_UNIT === 0;
   if (!lend) {
@@ -340,6 +347,24 @@ function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: De
     );
   }
   return { tree, lend };
+}
+
+/** The tree of a file, its memory filled in where it leaves that to the bootloader. */
+function treeWithMemory(file: string, bytes: number | undefined, io: CommandIo): DeviceTree {
+  const { tree } = loadTree(file, io);
+  if (bytes === undefined) return tree;
+  if (!leavesMemoryOpen(tree)) {
+    throw usageError(
+      COMMAND,
+      '--memory is for trees that leave the size of memory open; this one has its own',
+    );
+  }
+  const hasNode = tree.root.children.some((n) => n.name.startsWith('memory'));
+  const base = fillMemory(tree, bytes);
+  if (!hasNode) {
+    io.stderr(`mtemu: note: the tree does not say where memory is: it is put at 0x${base.toString(16)}\n`);
+  }
+  return tree;
 }
 
 function boot(

@@ -20,6 +20,7 @@
  */
 
 export { type CheckSwitches, checkNames } from './checks/index.js';
+export { nodeByPathOrAlias, type StdoutPath, stdoutPath } from './chosen.js';
 export { type Compiled, type CompileOptions, checkBlobTree, compileDts } from './compile.js';
 export * from './discovery/index.js';
 export { toJson } from './json.js';

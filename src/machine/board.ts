@@ -29,6 +29,7 @@ import {
   isCompatible,
   isOkay,
   regEntries,
+  stdoutPath,
   strings,
   translateAddress,
 } from '../devicetree/index.js';
@@ -48,7 +49,7 @@ import type { DramBank } from './memory/dram.js';
 export interface BoardOptions {
   readonly seed?: number | bigint;
   readonly features?: readonly FeatureName[];
-  /** A byte written to the first UART. */
+  /** A byte written to the console's UART. */
   readonly onSerial?: (byte: number) => void;
   /** Semihosting on, and where it writes. */
   readonly onSemihostingOutput?: (byte: number) => void;
@@ -70,7 +71,11 @@ export interface BoardOptions {
 /** A machine with what its tree said about it. */
 export interface Board {
   readonly machine: Machine;
+  /** In document order. */
   readonly uarts: readonly Pl011[];
+  /** The UART that /chosen's stdout-path names; the first one where it names none that we have. */
+  readonly console: Pl011 | undefined;
+  readonly consoleNode: DtNode | undefined;
   readonly tagControllers: readonly TagControllerDevice[];
   readonly gic: Gic | undefined;
 }
@@ -116,23 +121,33 @@ export function memoryBanks(tree: DeviceTree): DramBank[] {
     for (let i = 0; i < count; i++) {
       const bank = place(node, i);
       if (bank === undefined) {
-        throw inputError('BOARD-MEMORY', `${node.path}: 'reg' is beyond the 48-bit physical address space`);
+        throw inputError('BOARD-MEMORY', `${node.path}: 'reg' is beyond the 48-bit physical address space`, {
+          help: "does 'reg' have as many cells as the root's #address-cells and #size-cells say?",
+        });
       }
       if (bank.size > 0) banks.push(bank);
     }
   }
-  if (banks.length === 0) throw inputError('BOARD-MEMORY', 'the tree has no usable memory node');
+  if (banks.length === 0) {
+    throw inputError('BOARD-MEMORY', 'the tree does not say how much memory there is', {
+      notes: ["its memory nodes have size 0 or are missing: the board's bootloader fills them in"],
+      help: 'give the size as that bootloader would, with --memory 1G',
+    });
+  }
   const sorted = [...banks].sort((a, b) => a.base - b.base);
   for (const [i, bank] of sorted.entries()) {
     const before = sorted[i - 1];
     if (before !== undefined && before.base + before.size > bank.base) {
-      throw inputError('BOARD-MEMORY', `memory at 0x${bank.base.toString(16)} is in two memory nodes`);
+      throw inputError('BOARD-MEMORY', `memory at 0x${bank.base.toString(16)} is described twice`, {
+        help: "the ranges of all memory nodes' reg must be apart",
+      });
     }
   }
   return banks;
 }
 
-function cpuNodes(tree: DeviceTree): readonly DtNode[] {
+/** The CPUs of /cpus that are in use, in document order. */
+export function cpuNodes(tree: DeviceTree): readonly DtNode[] {
   return (findNode(tree, '/cpus')?.children ?? []).filter(
     (n) => strings(n.properties.get('device_type'))[0] === 'cpu' && isOkay(n),
   );
@@ -165,12 +180,17 @@ function cpuFeatures(tree: DeviceTree, base: readonly FeatureName[]): readonly F
   return [...features];
 }
 
+/** As many as the tree has, or as a machine can have. */
 function cpuCount(tree: DeviceTree): number {
-  const count = cpuNodes(tree).length;
-  if (count > MOST_CPUS) {
-    throw inputError('BOARD-CPUS', `the tree has ${count} CPUs; a machine has at most ${MOST_CPUS}`);
-  }
-  return Math.max(1, count);
+  return Math.min(Math.max(1, cpuNodes(tree).length), MOST_CPUS);
+}
+
+/** The PL011 that messages go to: stdout-path's, else the first. */
+function consoleOf(tree: DeviceTree): DtNode | undefined {
+  const named = stdoutPath(tree)?.node;
+  const usable = (node: DtNode) =>
+    isCompatible(node, 'arm,pl011') && isOkay(node) && place(node, 0) !== undefined;
+  return named !== undefined && usable(named) ? named : [...allNodes(tree)].find(usable);
 }
 
 /** Builds the machine a tree describes. Throws InputError where the tree describes none. */
@@ -180,6 +200,8 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
   const banks = [...memoryBanks(tree), ...(options.extraBanks ?? [])];
   const cpus = cpuCount(tree);
   const gic = findGic(tree, cpus);
+  const consoleNode = consoleOf(tree);
+  let console: Pl011 | undefined;
   let machine: Machine;
   try {
     machine = new Machine({
@@ -194,10 +216,11 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
           const where = isOkay(node) ? place(node, 0) : undefined;
           if (where === undefined) continue;
           if (isCompatible(node, 'arm,pl011')) {
-            const isFirst = uarts.length === 0;
+            const isConsole = node === consoleNode;
             const uart = new Pl011(where.base, where.size, (byte) => {
-              if (isFirst) options.onSerial?.(byte);
+              if (isConsole) options.onSerial?.(byte);
             });
+            if (isConsole) console = uart;
             const intid = sharedInterrupt(node);
             if (gic !== undefined && intid !== undefined) {
               uart.onInterrupt = (level) => gic.setShared(intid, level);
@@ -226,7 +249,7 @@ export function buildBoard(tree: DeviceTree, options: BoardOptions = {}): Board 
   if (options.firmwareCall !== undefined) {
     for (const cpu of machine.cpus) cpu.powered = cpu === machine.cpu;
   }
-  return { machine, uarts, tagControllers, gic };
+  return { machine, uarts, console, consoleNode, tagControllers, gic };
 }
 
 function machineOptions(options: BoardOptions): Partial<MachineConfig> {

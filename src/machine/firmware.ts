@@ -41,6 +41,7 @@ import { TAG_CONTROLLER_COMPATIBLE } from './devices/tag-controller.js';
 import type { Engine } from './engine.js';
 import type { DramBank } from './memory/dram.js';
 import type { TagRange } from './memory/tag-controller.js';
+import { missingDevices } from './missing.js';
 
 const FIRMWARE_SIZE = 0x10000;
 /** Where firmware is for bare programs. */
@@ -178,7 +179,7 @@ export function bootBoard(tree: DeviceTree, next: NextStage, options: BoardOptio
   loadSegment(machine, { address: nextStage.base, bytes: next.image });
   loadSegment(machine, { address: dtb.base, bytes: blob });
   start(board, base, code, dtb.base);
-  return { ...board, firmware, nextStage, dtb, tagRanges, missing: missingDevices(board) };
+  return { ...board, firmware, nextStage, dtb, tagRanges, missing: missingDevices(tree, board) };
 }
 
 interface FirmwareCode {
@@ -266,7 +267,7 @@ export function bootBare(tree: DeviceTree, program: BareProgram, options: BoardO
     nextStage: { base: first?.address ?? program.entry, size: first?.bytes.length ?? 0 },
     dtb,
     tagRanges,
-    missing: missingDevices(board),
+    missing: missingDevices(tree, board),
   };
 }
 
@@ -321,18 +322,9 @@ function placeTree(bank: DramBank, size: number, segments: readonly Segment[]): 
   return found;
 }
 
-function missingDevices(board: Board): string[] {
-  const missing: string[] = [];
-  if (board.uarts.length === 0) missing.push("no 'arm,pl011' serial port: firmware's messages go nowhere");
-  if (board.tagControllers.length === 0) {
-    missing.push(`no '${TAG_CONTROLLER_COMPATIBLE}': no memory has allocation tags, every tag reads 0`);
-  }
-  return missing;
-}
-
 /** The board description of firmware/boot.s. */
 function description(board: Board, ranges: readonly TagRange[], entry: number, level: number): Uint8Array {
-  const words = [board.tagControllers[0]?.base ?? 0, board.uarts[0]?.base ?? 0, entry, level, ranges.length];
+  const words = [board.tagControllers[0]?.base ?? 0, board.console?.base ?? 0, entry, level, ranges.length];
   for (const r of ranges) {
     words.push(r.memBase, r.memSize, r.tagBase, r.blockSize, Math.log2(r.interleave ?? 1));
   }

@@ -6,6 +6,7 @@
  * called through `Supervisor`.
  */
 export * from './board.js';
+export * from './bootloader.js';
 export * from './caches/index.js';
 export * from './conductor.js';
 export * from './cpu/calls.js';

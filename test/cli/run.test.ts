@@ -257,8 +257,27 @@ describe('machines', () => {
     expect(outcome).toMatchObject({ status: 0, stdout: 'hello from EL0\n' });
     expect(outcome.stderr).toBe(
       "mtemu: note: the machine has no 'arm,pl011' serial port: firmware's messages go nowhere\n" +
-        "mtemu: note: the machine has no 'mtemu,tag-controller': no memory has allocation tags, every tag reads 0\n",
+        "mtemu: note: the machine has no 'mtemu,tag-controller': no memory has allocation tags, every tag reads 0\n" +
+        "mtemu: note: the machine has no 'arm,gic-v3' interrupt controller: no interrupt of a device or timer reaches a CPU\n" +
+        "mtemu: note: the machine has no 'arm,armv8-timer': a guest that looks for its timer in the tree finds none (the CPUs' own timers count all the same)\n" +
+        "mtemu: note: the machine has no 'arm,psci-0.2': a guest that goes by the tree cannot start further CPUs or switch off (PSCI 1.1 answers all the same)\n",
     );
+  });
+
+  it('get their memory from --memory where the tree leaves it to the bootloader', async () => {
+    const run = (text: string, ...options: string[]) =>
+      mtemu(['run', '--machine', 'm.dts', ...options, 'firmware/examples/hello.s'], { 'm.dts': text });
+    const open = tree('').replace('0 0x4000000>', '0 0>');
+    const without = await run(open);
+    expect(without.status).toBe(2);
+    expect(without.stderr).toContain('help: give the size as that bootloader would, with --memory 1G');
+    expect(await run(open, '--memory', '64M')).toMatchObject({ status: 0, stdout: 'hello from EL0\n' });
+    const nowhere = await run(open.replace(/\tmemory@.*\n/, ''), '--memory', '64M');
+    expect(nowhere.status).toBe(0);
+    expect(nowhere.stderr).toContain('does not say where memory is: it is put at 0x40000000\n');
+    const closed = await run(tree(''), '--memory', '64M');
+    expect(closed.status).toBe(2);
+    expect(closed.stderr).toContain('this one has its own');
   });
 
   it('hand their command line to the kernel: arm64.nomte turns tagging off', async () => {

@@ -254,9 +254,10 @@ describe('each rule of the binding', () => {
     expect(found.enabled).toBe(false);
     expect(found.regions).toEqual([]);
     for (const d of found.diagnostics.filter((x) => x.severity === 'error')) {
-      expect(d.found).toBeTruthy();
-      expect(d.rule).toBeTruthy();
-      expect(d.why).toBeTruthy();
+      expect([d.code, d.found, d.rule, d.why]).toEqual([
+        expect.stringMatching(/^TAG-STORAGE-[A-Z-]+$/),
+        ...Array.from({ length: 3 }, () => expect.stringMatching(/\S/)),
+      ]);
     }
   });
 

@@ -146,13 +146,6 @@ describe('boards', () => {
     ['no memory', TREE.replace(/memory@.*\n/, '')],
     ['memory twice', TREE.replace('<8 0 1 0>', '<0 0x43000000 0 0x4000000>')],
     ['memory beyond 48 bits', TREE.replace('<8 0 1 0>', '<0x10000 0 1 0>')],
-    [
-      'too many CPUs',
-      TREE.replace(
-        'reg = <2>; status = "disabled"; };',
-        `reg = <2>; };${Array.from({ length: 6 }, (_, i) => `cpu@${i + 3} { device_type = "cpu"; reg = <${i + 3}>; };`).join(' ')}`,
-      ),
-    ],
     ['devices that overlap', TREE.replace('reg = <0x100000 0x1000>', 'reg = <0x800 0x1000>')],
   ])('refuse %s', (_what, text) => {
     expect(() => buildBoard(tree(text))).toThrow(InputError);
