@@ -87,7 +87,7 @@ export function writePstate(cpu: Cpu, field: PstateField, value: number): void {
       pstate.tco = value & 1;
       break;
   }
-  cpu.refreshContext();
+  cpu.stateChanged();
 }
 
 const WFE = 2;

@@ -42,7 +42,7 @@ function field(
     read: (cpu) => BigInt(cpu.pstate[name]) << bit,
     write: always((cpu, value) => {
       cpu.pstate[name] = Number((value >> bit) & 1n);
-      cpu.refreshContext();
+      cpu.stateChanged();
     }),
   };
 }

@@ -73,6 +73,27 @@ const CONTEXT_CELLS: ReadonlySet<number> = new Set([
   CPTR_EL3,
 ]);
 
+/** What `refreshContext` computes. */
+type Derived = Pick<
+  Cpu,
+  | 'config'
+  | 'dataContext'
+  | 'userContext'
+  | 'fetchContext'
+  | 'isUser'
+  | 'panApplies'
+  | 'tcf'
+  | 'userTcf'
+  | 'ata'
+  | 'userAta'
+  | 'tbiLower'
+  | 'tbiUpper'
+  | 'alignmentChecked'
+  | 'nAA'
+  | 'spChecked'
+  | 'fpTrap'
+>;
+
 export class Cpu {
   readonly index: number;
   readonly environment: CpuEnvironment;
@@ -119,9 +140,9 @@ export class Cpu {
   /** Switched on (PSCI CPU_ON). */
   powered = true;
   /** The last exception that was not a fetch of a vector gone wrong: what a storm of them began with. */
-  lastException: { readonly ec: number; readonly esr: bigint; readonly pc: bigint; readonly far: bigint } = {
+  lastException: { readonly ec: number; readonly esr: number; readonly pc: bigint; readonly far: bigint } = {
     ec: 0,
-    esr: 0n,
+    esr: 0,
     pc: 0n,
     far: 0n,
   };
@@ -153,6 +174,9 @@ export class Cpu {
   spChecked = false;
   /** Where an FP or SIMD instruction traps to; 0: it does not. */
   fpTrap: 0 | 1 | 2 | 3 = 0;
+  /** Derived states since a register changed, by level, PAN, UAO and TCO; good in one epoch of the MMU. */
+  readonly #derived: (Derived | undefined)[] = new Array<undefined>(32).fill(undefined);
+  #derivedEpoch = -1;
 
   readonly #x: number;
   /** The vector entered last. */
@@ -282,7 +306,7 @@ export class Cpu {
     this.pstate.el = el;
     this.pstate.sp = el === 0 ? 0 : sp;
     this.#selectSp();
-    this.refreshContext();
+    this.stateChanged();
   }
 
   // ---- context -------------------------------------------------------------------------------------
@@ -324,42 +348,91 @@ export class Cpu {
     return this.cells.bit(SCTLR_OF[el]!, el === 0 ? SCTLR.ATA0 : SCTLR.ATA);
   }
 
-  /** Recomputes everything that accesses look at. Called on every change of level, PSTATE or control registers. */
+  /** Recomputes everything that accesses look at. Called on every change of control registers. */
   refreshContext(): void {
+    this.#derived.fill(undefined);
+    this.stateChanged();
+  }
+
+  /** The level or PAN, UAO or TCO changed, and nothing else: what accesses look at is computed or looked up. */
+  stateChanged(): void {
+    const { pstate } = this;
+    if (this.#derivedEpoch !== this.mmu.epoch) this.#derived.fill(undefined);
+    const key = pstate.el | (pstate.pan << 2) | (pstate.uao << 3) | (pstate.tco << 4);
+    let derived = this.#derived[key];
+    if (derived === undefined) {
+      derived = this.#derive();
+      // New contexts may have made those of other states worthless.
+      if (this.#derivedEpoch !== this.mmu.epoch) this.#derived.fill(undefined);
+      this.#derivedEpoch = this.mmu.epoch;
+      this.#derived[key] = derived;
+    }
+    this.config = derived.config;
+    this.dataContext = derived.dataContext;
+    this.userContext = derived.userContext;
+    this.fetchContext = derived.fetchContext;
+    this.isUser = derived.isUser;
+    this.panApplies = derived.panApplies;
+    this.tcf = derived.tcf;
+    this.userTcf = derived.userTcf;
+    this.ata = derived.ata;
+    this.userAta = derived.userAta;
+    this.tbiLower = derived.tbiLower;
+    this.tbiUpper = derived.tbiUpper;
+    this.alignmentChecked = derived.alignmentChecked;
+    this.nAA = derived.nAA;
+    this.spChecked = derived.spChecked;
+    this.fpTrap = derived.fpTrap;
+    if (anythingPending(this) || this.debug?.isOn === true) this.attention();
+  }
+
+  #derive(): Derived {
     const { pstate, cells, mmu } = this;
+    const { hasMte3 } = this.environment;
     const el = pstate.el;
     const sctlr = this.sctlr;
     const config = mmu.config(regimeOf(el));
-    this.config = config;
-    this.isUser = el === 0;
-    this.panApplies = pstate.pan === 1 && el === 1;
+    const isUser = el === 0;
+    const panApplies = pstate.pan === 1 && el === 1;
+    // PSTATE.UAO makes LDTR and STTR ordinary accesses at EL1.
+    const unprivileged = el === 0 || (el === 1 && pstate.uao === 0);
+    let dataContext: number;
+    let fetchContext: number;
+    let userContext: number;
     let epoch: number;
     do {
       epoch = mmu.epoch;
-      this.dataContext = mmu.context(config, this.isUser, this.panApplies);
-      this.fetchContext = mmu.context(config, this.isUser, false);
-      // PSTATE.UAO makes LDTR and STTR ordinary accesses at EL1.
-      const unprivileged = el === 0 || (el === 1 && pstate.uao === 0);
-      this.userContext = unprivileged ? mmu.context(config, true, false) : this.dataContext;
+      dataContext = mmu.context(config, isUser, panApplies);
+      fetchContext = mmu.context(config, isUser, false);
+      userContext = unprivileged ? mmu.context(config, true, false) : dataContext;
     } while (epoch !== mmu.epoch);
 
-    this.ata = this.tagAccessEnabled(el);
-    this.userAta = el === 1 && pstate.uao === 0 ? this.tagAccessEnabled(0) : this.ata;
+    const ata = this.tagAccessEnabled(el);
+    const asEl0 = el === 1 && pstate.uao === 0;
+    const userAta = asEl0 ? this.tagAccessEnabled(0) : ata;
     const tcf0 = cells.field(sctlr, 39, 38);
-    const tcf = cells.field(sctlr, 41, 40);
-    const mode = (ata: boolean, field: number) =>
+    const mode = (enabled: boolean, field: number) =>
       // Asymmetric is FEAT_MTE3; without it the value behaves as synchronous.
-      ata && pstate.tco === 0 ? (field === 3 && !this.environment.hasMte3 ? 1 : field) : 0;
-    this.tcf = mode(this.ata, el === 0 ? tcf0 : tcf);
-    this.userTcf = el === 1 && pstate.uao === 0 ? mode(this.userAta, tcf0) : this.tcf;
-
-    this.tbiLower = config.lower.tbi;
-    this.tbiUpper = config.upper?.tbi ?? false;
-    this.alignmentChecked = cells.bit(sctlr, SCTLR.A);
-    this.nAA = cells.bit(sctlr, SCTLR.nAA);
-    this.spChecked = cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA);
-    this.fpTrap = this.#fpTrapTarget();
-    if (anythingPending(this) || this.debug?.isOn === true) this.attention();
+      enabled && pstate.tco === 0 ? (field === 3 && !hasMte3 ? 1 : field) : 0;
+    const tcf = mode(ata, el === 0 ? tcf0 : cells.field(sctlr, 41, 40));
+    return {
+      config,
+      dataContext,
+      fetchContext,
+      userContext,
+      isUser,
+      panApplies,
+      ata,
+      userAta,
+      tcf,
+      userTcf: asEl0 ? mode(userAta, tcf0) : tcf,
+      tbiLower: config.lower.tbi,
+      tbiUpper: config.upper?.tbi ?? false,
+      alignmentChecked: cells.bit(sctlr, SCTLR.A),
+      nAA: cells.bit(sctlr, SCTLR.nAA),
+      spChecked: cells.bit(sctlr, el === 0 ? SCTLR.SA0 : SCTLR.SA),
+      fpTrap: this.#fpTrapTarget(),
+    };
   }
 
   // ---- asynchronous events -------------------------------------------------------------------------
@@ -475,8 +548,8 @@ export class Cpu {
     let ec = exception.exceptionClass;
     if (target === from && LOWER_CLASSES.has(ec)) ec++;
     // Every A64 instruction is 32 bits: IL is 1.
-    const esr = BigInt(ec * 2 ** 26 + 2 ** 25 + this.#issOf(exception, target));
-    this.cells.set(ESR_OF[target]!, esr);
+    const esr = ec * 2 ** 26 + 2 ** 25 + this.#issOf(exception, target);
+    this.cells.setWord(ESR_OF[target]!, esr);
     const again = pc === this.#vector;
     if (!again) this.lastException = { ec, esr, pc, far: exception.vaddress ?? 0n };
     if (exception.vaddress !== undefined) this.cells.set(FAR_OF[target]!, exception.vaddress);
@@ -513,7 +586,7 @@ export class Cpu {
     const { pstate, cells } = this;
     this.exceptions++;
     const offset = kind + (target > pstate.el ? 0x400 : pstate.sp === 1 ? 0x200 : 0);
-    cells.set(SPSR_OF[target]!, pstate.save(this.nzcv));
+    cells.setWord(SPSR_OF[target]!, pstate.saveWord(this.nzcv));
     cells.set(ELR_OF[target]!, elr);
     pstate.el = target;
     pstate.sp = 1;
@@ -527,7 +600,7 @@ export class Cpu {
     pstate.ssbs = cells.bit(sctlr, SCTLR.DSSBS) ? 1 : 0;
     if (target === 1 && !cells.bit(sctlr, SCTLR.SPAN)) pstate.pan = 1;
     this.#selectSp();
-    this.refreshContext();
+    this.stateChanged();
     this.vectorOffset = offset;
     this.#vector = BigInt.asUintN(64, cells.get(VBAR_OF[target]!) + BigInt(offset));
     this.pc = this.#vector;
@@ -551,8 +624,7 @@ export class Cpu {
   exceptionReturn(link?: bigint): void {
     const { pstate, cells } = this;
     const el = pstate.el as 1 | 2 | 3;
-    const spsr = cells.get(SPSR_OF[el]!);
-    const elr = link ?? this.exceptionLink;
+    const spsr = cells.field(SPSR_OF[el]!, 31, 0);
     const target = this.#returnTarget(spsr, el);
     const step = target === undefined ? 0 : this.#debugStep(el, target, spsr);
     this.nzcv = pstate.restore(spsr);
@@ -562,21 +634,22 @@ export class Cpu {
       pstate.btype = 0;
     } else {
       pstate.el = target;
-      pstate.sp = (Number(spsr) & 1) as 0 | 1;
+      pstate.sp = (spsr & 1) as 0 | 1;
       this.#selectSp();
     }
     this.access.clearExclusive();
     this.event = true;
-    this.refreshContext();
-    this.pc = this.branchAddress(elr);
+    this.stateChanged();
+    if (link === undefined) this.#branchToLink(ELR_OF[el]!);
+    else this.pc = this.branchAddress(link);
   }
 
-  #debugStep(from: ExceptionLevel, to: ExceptionLevel, spsr: bigint): number {
+  #debugStep(from: ExceptionLevel, to: ExceptionLevel, spsr: number): number {
     return this.debug.stepAfterReturn(from, (this.pstate.daif & 8) !== 0, to, spsr);
   }
 
-  #returnTarget(spsr: bigint, from: ExceptionLevel): ExceptionLevel | undefined {
-    const mode = Number(spsr & 0x1fn);
+  #returnTarget(spsr: number, from: ExceptionLevel): ExceptionLevel | undefined {
+    const mode = spsr & 0x1f;
     // M[4]: AArch32, which no level here has; M[1] is reserved.
     if ((mode & 0x12) !== 0) return undefined;
     const el = (mode >> 2) as ExceptionLevel;
@@ -584,6 +657,20 @@ export class Cpu {
     if (el === 2 && !this.el2Enabled) return undefined;
     if (el === 1 && this.hcrBit(HCR.TGE)) return undefined;
     return el;
+  }
+
+  /** PC = BranchAddr(ELR). */
+  #branchToLink(cell: number): void {
+    const words = this.linear.i32;
+    const pc = (this.base + CpuLayout.PC) >>> 2;
+    let high = this.cells.field(cell, 63, 32);
+    const isUpper = (high & 0x80_0000) !== 0;
+    const half = isUpper ? this.config.upper : this.config.lower;
+    if ((half ?? this.config.lower).tbiFetch) {
+      high = isUpper && half !== undefined ? high | 0xff00_0000 : high & 0xff_ffff;
+    }
+    words[pc] = this.cells.field(cell, 31, 0);
+    words[pc + 1] = high;
   }
 
   /** AArch64.BranchAddr: with TBI for fetches the PC keeps no tag. */

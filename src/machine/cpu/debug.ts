@@ -102,11 +102,11 @@ export class DebugUnit {
   }
 
   /** PSTATE.SS after an exception return to `el` with this SPSR. Ref. DebugExceptionReturnSS. */
-  stepAfterReturn(from: ExceptionLevel, fromMasked: boolean, el: ExceptionLevel, spsr: bigint): number {
+  stepAfterReturn(from: ExceptionLevel, fromMasked: boolean, el: ExceptionLevel, spsr: number): number {
     if (!this.#cpu.cells.bit(MDSCR_EL1, SS)) return 0;
-    const toMasked = ((spsr >> 9n) & 1n) === 1n;
+    const toMasked = ((spsr >>> 9) & 1) === 1;
     if (this.enabledFrom(from, fromMasked) || !this.enabledFrom(el, toMasked)) return 0;
-    return Number((spsr >> 21n) & 1n);
+    return (spsr >>> 21) & 1;
   }
 
   /** A register of DEBUG_CELLS was written. */

@@ -26,6 +26,11 @@ export class Pstate {
 
   /** SPSR_ELx as an exception saves it. `nzcv`: N in bit 3. */
   save(nzcv: number): bigint {
+    return BigInt(this.saveWord(nzcv));
+  }
+
+  /** The same as a number: SPSR_ELx has 32 bits. */
+  saveWord(nzcv: number): number {
     const low =
       (this.el << 2) |
       this.sp |
@@ -39,12 +44,11 @@ export class Pstate {
       (this.dit << 24) |
       (this.tco << 25) |
       (nzcv << 28);
-    return BigInt(low >>> 0);
+    return low >>> 0;
   }
 
   /** Takes everything but the exception level and the flags from an SPSR; gives NZCV. */
-  restore(spsr: bigint): number {
-    const word = Number(BigInt.asUintN(32, spsr));
+  restore(word: number): number {
     const bit = (n: number) => (word >>> n) & 1;
     this.daif = (word >>> 6) & 15;
     this.btype = (word >>> 10) & 3;

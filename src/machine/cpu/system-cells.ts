@@ -42,6 +42,13 @@ export class SystemCells {
     this.#linear.u64[this.#first + cell] = value;
   }
 
+  /** A value of 32 bits. */
+  setWord(cell: number, value: number): void {
+    const at = (this.#first + cell) * 2;
+    this.#linear.u32[at] = value;
+    this.#linear.u32[at + 1] = 0;
+  }
+
   /** Bits `high`..`low` as a number; at most 32 of them. */
   field(cell: number, high: number, low: number): number {
     const at = (this.#first + cell) * 2;

@@ -11,7 +11,14 @@ import { dataAbort, ExceptionClass, GuestException, ISS_S1PTW, ISS_WNR } from '.
 import type { SystemCells } from '../cpu/system-cells.js';
 import { ZERO_CHUNK } from '../memory/linear-memory.js';
 import type { MemorySystem } from '../memory/memory-system.js';
-import { decodeRegime, type Regime, type RegimeConfig, type RegimeOptions } from './regime.js';
+import {
+  decodeRegime,
+  EL10_WORDS,
+  type Regime,
+  type RegimeConfig,
+  type RegimeOptions,
+  readEl10Words,
+} from './regime.js';
 import { EntryFlag, MOST_CONTEXTS, SLOW, Tlb, TlbKind, UNTAGGED } from './tlb.js';
 import {
   type AccessIntent,
@@ -27,6 +34,8 @@ const KIND_OF: Readonly<Record<AccessIntent, TlbKind>> = {
   write: TlbKind.write,
   fetch: TlbKind.fetch,
 };
+/** Processes that take turns are seldom more. */
+const MOST_RECENT = 16;
 const INTENTS = ['read', 'write', 'fetch'] as const;
 
 /** Which regime translates for an exception level (without FEAT_VHE). */
@@ -40,6 +49,9 @@ export class Mmu {
   readonly #options: () => RegimeOptions;
   readonly #configs: Partial<Record<Regime, RegimeConfig>> = {};
   readonly #interned = new Map<string, RegimeConfig>();
+  /** Configurations of EL1&0 used lately; all of them are interned. */
+  #recent: { readonly words: Uint32Array; readonly config: RegimeConfig }[] = [];
+  readonly #words = new Uint32Array(EL10_WORDS);
   #nextContext = 1;
   /** Walks done, for --stats. */
   walks = 0;
@@ -66,10 +78,31 @@ export class Mmu {
   config(regime: Regime): RegimeConfig {
     const known = this.#configs[regime];
     if (known !== undefined) return known;
-    const decoded = decodeRegime(this.#cells, regime, this.#options());
+    const config = regime === 'el10' ? this.#recentConfig() : this.#decoded(regime, this.#options());
+    this.#configs[regime] = config;
+    return config;
+  }
+
+  #decoded(regime: Regime, options: RegimeOptions): RegimeConfig {
+    const decoded = decodeRegime(this.#cells, regime, options);
     const config = this.#interned.get(decoded.key) ?? decoded;
     if (config === decoded) this.#interned.set(decoded.key, decoded);
-    this.#configs[regime] = config;
+    return config;
+  }
+
+  /** Going from one process to another and back must not cost decoding every time. */
+  #recentConfig(): RegimeConfig {
+    const options = this.#options();
+    const words = this.#words;
+    readEl10Words(this.#cells, options, words);
+    for (const { words: theirs, config } of this.#recent) {
+      let i = 0;
+      while (i < EL10_WORDS && words[i] === theirs[i]) i++;
+      if (i === EL10_WORDS) return config;
+    }
+    const config = this.#decoded('el10', options);
+    if (this.#recent.length >= MOST_RECENT) this.#recent.shift();
+    this.#recent.push({ words: words.slice(), config });
     return config;
   }
 
@@ -91,6 +124,7 @@ export class Mmu {
     this.epoch++;
     for (const config of this.#interned.values()) config.contexts.fill(0);
     this.#interned.clear();
+    this.#recent = [];
     for (const config of Object.values(this.#configs)) this.#interned.set(config.key, config);
   }
 

@@ -130,6 +130,31 @@ export function decodeRegime(cells: SystemCells, regime: Regime, options: Regime
   return regime === 'el10' ? decodeEl10(cells, options) : decodeSingle(cells, regime);
 }
 
+/** Registers that the EL1&0 configuration is decoded from; the one that changes most comes first. */
+const EL10_CELLS = [
+  TTBR0_EL1,
+  TCR_EL1,
+  TTBR1_EL1,
+  MAIR_EL1,
+  SCTLR_EL1,
+  HCR_EL2,
+  VTCR_EL2,
+  VTTBR_EL2,
+] as const;
+export const EL10_WORDS = 2 * EL10_CELLS.length;
+
+/**
+ * Everything that `decodeRegime` reads for EL1&0, as 32-bit words: where they are the same, so is the
+ * configuration.
+ */
+export function readEl10Words(cells: SystemCells, { el2Enabled }: RegimeOptions, out: Uint32Array): void {
+  EL10_CELLS.forEach((cell, i) => {
+    const isUsed = i < 5 || el2Enabled;
+    out[2 * i] = isUsed ? cells.field(cell, 31, 0) & (cell === SCTLR_EL1 ? Number(SCTLR_BITS) : -1) : 0;
+    out[2 * i + 1] = isUsed && cell !== SCTLR_EL1 ? cells.field(cell, 63, 32) : 0;
+  });
+}
+
 function mairBytes(value: bigint): number[] {
   return Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
