@@ -30,6 +30,7 @@ import type {
 import {
   breakpoint,
   type Cpu,
+  CpuLayout,
   ExceptionClass,
   GuestException,
   halt,
@@ -95,6 +96,10 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
   guarded = false;
   /** The fetch of an instruction is under way: a fault is of cpu.pc. */
   fetching = false;
+  /** An exception that the instruction ends with and that nothing needs to be undone for; the engine takes it. */
+  raised: GuestException | undefined;
+  #pageLow = 0;
+  #pageHigh = 0;
   readonly #hasBti: boolean;
   readonly #float: FloatUnit;
 
@@ -106,7 +111,22 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
 
   /** Leaves the program counter where others see it. */
   syncPc(): void {
-    this.cpu.pc = this.page + BigInt(this.offset);
+    const { cpu } = this;
+    const words = cpu.linear.i32;
+    const at = (cpu.base + CpuLayout.PC) >>> 2;
+    words[at] = this.#pageLow | this.offset;
+    words[at + 1] = this.#pageHigh;
+  }
+
+  /** The next instruction is the one at this address, in halves. */
+  goTo(low: number, high: number): void {
+    const pageLow = low & ~0xfff;
+    if (pageLow !== this.#pageLow || high !== this.#pageHigh) {
+      this.#pageLow = pageLow;
+      this.#pageHigh = high;
+      this.page = (BigInt(high >>> 0) << 32n) | BigInt(pageLow >>> 0);
+    }
+    this.offset = low & 0xfff;
   }
 
   // ---- values --------------------------------------------------------------------------------------
@@ -606,7 +626,8 @@ export class EvaluatorBuilder implements Builder<EvaluatorWords> {
     this.cpu.system.operation(operation, value);
   }
   supervisorCall(imm: bigint): void {
-    supervisorCall(Number(imm & 0xffffn));
+    this.raised = supervisorCall(Number(imm & 0xffffn));
+    this.next = -1;
   }
   hypervisorCall(imm: bigint): void {
     hypervisorCall(this.cpu, Number(imm & 0xffffn));

@@ -10,6 +10,7 @@
  */
 import {
   type Cpu,
+  CpuLayout,
   type Engine,
   EntryFlag,
   ExceptionClass,
@@ -75,6 +76,11 @@ export class Evaluator implements Engine {
         }
         if (this.#onStep === undefined) this.#burst(cpu, builder, end - wasted);
         else this.#traced(cpu, builder, this.#onStep);
+        const { raised } = builder;
+        if (raised !== undefined) {
+          builder.raised = undefined;
+          cpu.takeException(raised, builder.pc());
+        }
       } catch (thrown) {
         if (thrown instanceof GuestException) {
           if (builder.fetching) wasted++;
@@ -139,6 +145,7 @@ export class Evaluator implements Engine {
             break;
           }
         } else {
+          if (b.raised !== undefined) return;
           cpu.pc = next < 0 ? b.target : BigInt.asUintN(64, b.page + 4096n);
           break;
         }
@@ -150,11 +157,12 @@ export class Evaluator implements Engine {
   /** Translates the page of cpu.pc for fetches. Throws the instruction abort, PC alignment or illegal state. */
   #enterPage(cpu: Cpu, b: EvaluatorBuilder): FetchPage {
     b.fetching = true;
-    const pc = cpu.pc;
-    if ((pc & 3n) !== 0n) throw new GuestException(ExceptionClass.PCAlignment, 0, { vaddress: pc });
+    const { pc, linear } = cpu;
+    const at = (cpu.base + CpuLayout.PC) >>> 2;
+    const low = linear.i32[at]!;
+    const high = linear.i32[at + 1]!;
+    if ((low & 3) !== 0) throw new GuestException(ExceptionClass.PCAlignment, 0, { vaddress: pc });
     if (cpu.pstate.il === 1) throw new GuestException(ExceptionClass.IllegalState, 0);
-    const low = Number(BigInt.asUintN(32, pc)) | 0;
-    const high = Number(BigInt.asUintN(32, pc >> 32n)) | 0;
     const { tlb } = cpu.mmu;
     const entry = cpu.mmu.translate(
       cpu.config,
@@ -174,12 +182,11 @@ export class Evaluator implements Engine {
       });
     }
     const w = (tlb.base + entry * TLB_ENTRY_BYTES) >>> 2;
-    const words = cpu.linear.i32;
+    const words = linear.i32;
     const isDirect = words[w + 1] === tlb.keyHigh[entry] && words[w] === tlb.keyLow[entry];
     const host = isDirect ? ((low & ~0xfff) + words[w + 2]!) >>> 0 : -1;
     b.guarded = (tlb.flags[entry]! & EntryFlag.guarded) !== 0;
-    b.page = BigInt.asUintN(64, pc & ~0xfffn);
-    b.offset = low & 0xfff;
+    b.goTo(low, high);
     b.fetching = false;
     return { host, pa, records: this.#recordsOf(pa) };
   }

@@ -6,7 +6,7 @@
 
 import { explainUndefined, footprintOf } from '../../isa/index.js';
 import { untagged, VA } from '../base/index.js';
-import { cellOf, ExceptionClass, type Machine } from '../machine/index.js';
+import { CpuLayout, cellOf, ExceptionClass, type Machine } from '../machine/index.js';
 import {
   ENOSYS,
   ERESTART_RESTARTBLOCK,
@@ -33,7 +33,9 @@ import {
   KEEP_REGISTERS,
   readTexts,
   SYSCALLS,
+  type Syscall,
   type SyscallArguments,
+  type SyscallResult,
   type SyscallServices,
 } from './syscalls/index.js';
 import type { TagFaultReporter } from './tag-fault-reporter.js';
@@ -45,6 +47,11 @@ const TFSRE0_EL1 = cellOf('tfsre0_el1');
 
 /** Bits 63:60 of a tag check fault's address are not the CPU's to say. */
 const TAG_FAULT_ADDRESS = (1n << 60n) - 1n;
+
+/** X0 above this is a negative errno (IS_ERR_VALUE). */
+const LEAST_ERROR = 2n ** 64n - 4096n;
+/** Words remembered at most. */
+const MOST_WORDS = 4096;
 
 const OOM_WAIT = sleepPoint('out of memory: the victim leaves');
 
@@ -60,6 +67,8 @@ export class UserEntry {
   readonly #services: SyscallServices;
   readonly #reporter: TagFaultReporter;
   readonly #strace: ((line: string) => void) | undefined;
+  /** Whether instruction words access tags: they fault in the same places again and again. */
+  readonly #tagAccesses = new Map<number, boolean>();
   /** Page faults handled. */
   faults = 0;
 
@@ -70,22 +79,33 @@ export class UserEntry {
     this.#strace = options.strace;
   }
 
-  /** Deals with the exception that the thread, whose registers are in the CPU, has taken. */
-  *handle(thread: Thread): MaySleep<void> {
+  /**
+   * Deals with the exception that the thread, whose registers are in the CPU, has taken. Gives what is left to
+   * do where that may sleep: most system calls are over at once.
+   */
+  handle(thread: Thread): MaySleep<void> | undefined {
+    const { cells } = this.#services.user.cpu;
+    const isCall = cells.field(ESR_EL1, 31, 26) === ExceptionClass.SVC;
+    if (isCall && (cells.field(TFSRE0_EL1, 0, 0) === 0 || !this.#tagFaultBefore(thread))) {
+      return this.#systemCall(thread);
+    }
+    return isCall ? undefined : this.#exception(thread);
+  }
+
+  /** An asynchronous tag fault precedes the call, which is made again after its signal (el0_svc_common). */
+  #tagFaultBefore(thread: Thread): boolean {
+    const { cpu } = this.#services.user;
+    if (!this.#asynchronousTagFault(thread, VA(cpu.cells.get(ELR_EL1)), cpu.cells.get(ESR_EL1))) return false;
+    thread.syscall = { number: Number(BigInt.asUintN(32, cpu.readX(8))), originalX0: cpu.readX(0) };
+    cpu.writeX(0, BigInt.asUintN(64, BigInt(-ERESTARTNOINTR)));
+    return true;
+  }
+
+  *#exception(thread: Thread): MaySleep<void> {
     const { cpu } = this.#services.user;
     const esr = cpu.cells.get(ESR_EL1);
     const pc = VA(cpu.cells.get(ELR_EL1));
-    const isCall = Number(esr >> 26n) === ExceptionClass.SVC;
-    if (this.#asynchronousTagFault(thread, pc, esr) && isCall) {
-      // The signal precedes the call: the call is made again after it (el0_svc_common).
-      thread.syscall = { number: Number(BigInt.asUintN(32, cpu.readX(8))), originalX0: cpu.readX(0) };
-      cpu.writeX(0, BigInt.asUintN(64, BigInt(-ERESTARTNOINTR)));
-      return;
-    }
-    if (isCall) {
-      yield* this.#systemCall(thread);
-      return;
-    }
+    this.#asynchronousTagFault(thread, pc, esr);
     const far = VA(cpu.cells.get(FAR_EL1));
     const what = decodeUserException(esr, far, pc, this.#accessesTags(thread.process, esr, pc));
     yield* this.#fault(thread, what, esr, far, pc);
@@ -183,7 +203,14 @@ export class UserEntry {
   #accessesTags(process: Process, esr: bigint, pc: VA): boolean {
     if (Number(esr >> 26n) !== ExceptionClass.DataAbort) return false;
     const word = this.#wordAt(process, pc);
-    return word !== undefined && footprintOf(word)?.tags === true;
+    if (word === undefined) return false;
+    let known = this.#tagAccesses.get(word);
+    if (known === undefined) {
+      known = footprintOf(word)?.tags === true;
+      if (this.#tagAccesses.size >= MOST_WORDS) this.#tagAccesses.clear();
+      this.#tagAccesses.set(word, known);
+    }
+    return known;
   }
 
   #whyUndefined(process: Process, pc: VA): string {
@@ -211,40 +238,73 @@ export class UserEntry {
 
   // ---- system calls ----------------------------------------------------------------------------------
 
-  *#systemCall(thread: Thread): MaySleep<void> {
-    const { user } = this.#services;
-    const { cpu } = user;
-    const number = Number(BigInt.asUintN(32, cpu.readX(8)));
-    const args = [0, 1, 2, 3, 4, 5].map((i) => cpu.readX(i)) as unknown as SyscallArguments;
+  #systemCall(thread: Thread): MaySleep<void> | undefined {
+    const { cpu } = this.#services.user;
+    const number = cpu.linear.u32[(cpu.base + CpuLayout.X + 8 * 8) >>> 2]!;
+    const args: SyscallArguments = [
+      cpu.readX(0),
+      cpu.readX(1),
+      cpu.readX(2),
+      cpu.readX(3),
+      cpu.readX(4),
+      cpu.readX(5),
+    ];
     const row = SYSCALLS.get(number);
-    const strace = this.#strace;
-    const texts = strace === undefined ? [] : yield* readTexts(this.#services, thread, row, args);
-    const describe = () => `${this.#who(thread)}${describeCall(number, row, args, texts)}`;
-    let result: bigint | number = -ENOSYS;
-    if (row !== undefined) {
-      const outcome = row.run(this.#services, thread, args);
-      result = typeof outcome === 'object' ? yield* outcome : outcome;
+    if (this.#strace !== undefined) return this.#tracedCall(thread, number, row, args, this.#strace);
+    const outcome = row === undefined ? -ENOSYS : row.run(this.#services, thread, args);
+    if (typeof outcome === 'object' || this.#services.files.pending) {
+      return this.#sleepingCall(thread, number, args, outcome);
     }
+    this.#finish(thread, number, args[0], outcome);
+    return undefined;
+  }
+
+  *#sleepingCall(
+    thread: Thread,
+    number: number,
+    args: SyscallArguments,
+    outcome: ReturnType<Syscall['run']>,
+  ): MaySleep<void> {
+    const result = typeof outcome === 'object' ? yield* outcome : outcome;
     if (this.#services.files.pending) yield* this.#services.files.flush();
-    if (result === KEEP_REGISTERS) {
-      strace?.(`${describe()} = 0`);
-      return;
-    }
-    if (thread.exiting !== undefined || thread.process.groupExit !== undefined) {
-      strace?.(`${describe()} = ?`);
-      return;
-    }
+    this.#finish(thread, number, args[0], result);
+  }
+
+  *#tracedCall(
+    thread: Thread,
+    number: number,
+    row: Syscall | undefined,
+    args: SyscallArguments,
+    strace: (line: string) => void,
+  ): MaySleep<void> {
+    const texts = yield* readTexts(this.#services, thread, row, args);
+    const describe = () => `${this.#who(thread)}${describeCall(number, row, args, texts)}`;
+    const outcome = row === undefined ? -ENOSYS : row.run(this.#services, thread, args);
+    const result = typeof outcome === 'object' ? yield* outcome : outcome;
+    if (this.#services.files.pending) yield* this.#services.files.flush();
+    if (result === KEEP_REGISTERS) strace(`${describe()} = 0`);
+    else if (isLeaving(thread)) strace(`${describe()} = ?`);
+    else strace(`${describe()} ${describeResult(row, BigInt.asUintN(64, BigInt(result)))}`);
+    this.#finish(thread, number, args[0], result);
+  }
+
+  /** The call's result goes to X0, and what asks for a restart is remembered (do_signal). */
+  #finish(thread: Thread, number: number, originalX0: bigint, result: SyscallResult): void {
+    if (result === KEEP_REGISTERS || isLeaving(thread)) return;
     const x0 = BigInt.asUintN(64, BigInt(result));
-    strace?.(`${describe()} ${describeResult(row, x0)}`);
-    const error = Number(BigInt.asIntN(64, -x0));
-    if (error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK) {
-      thread.syscall = { number, originalX0: args[0] };
+    if (x0 > LEAST_ERROR) {
+      const error = Number(BigInt.asIntN(64, -x0));
+      if (error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK) thread.syscall = { number, originalX0 };
     }
-    user.setResult(thread, x0);
+    this.#services.user.setResult(thread, x0);
   }
 
   /** strace -f names the thread when there are several. */
   #who(thread: Thread): string {
     return this.#services.table.threadCount > 1 || thread.tid !== 1 ? `[pid ${thread.tid}] ` : '';
   }
+}
+
+function isLeaving(thread: Thread): boolean {
+  return thread.exiting !== undefined || thread.process.groupExit !== undefined;
 }

@@ -388,7 +388,8 @@ export class Kernel implements Supervisor {
       const stop = this.#engine.run(cpu, budget);
       slice -= cpu.steps - before + ENTRY_COST;
       if (stop.kind === 'supervisor') {
-        yield* entry.handle(thread);
+        const rest = entry.handle(thread);
+        if (rest !== undefined) yield* rest;
         this.#fatal ??= this.#violated();
         if (this.#fatal === undefined) continue;
       } else if (stop.kind === 'limit' || stop.kind === 'wait') {

@@ -55,9 +55,18 @@ export function copyRegisters(from: UserRegisters, to: UserRegisters): void {
 
 const ELR_EL1 = cellOf('elr_el1');
 const SPSR_EL1 = cellOf('spsr_el1');
+const FPCR = cellOf('fpcr');
+const FPSR = cellOf('fpsr');
 const TPIDR_EL0 = cellOf('tpidr_el0');
 const SCTLR_TCF0_SHIFT = 38n;
 const GCR_RRND = 1n << 16n;
+
+interface RegisterViews {
+  /** What they are views of. */
+  readonly memory: BigUint64Array;
+  readonly x: BigUint64Array;
+  readonly v: BigUint64Array;
+}
 
 export class UserCpu {
   readonly cpu: Cpu;
@@ -66,10 +75,11 @@ export class UserCpu {
   readonly #hasFp: boolean;
   readonly #hasPac: boolean;
   #keys: PointerAuthKeys | undefined;
+  #views: RegisterViews | undefined;
   /** Whose registers are in the CPU. */
   #owner: Thread | undefined;
   /** Whose tables and control the CPU was given last. */
-  #pgd = 0n;
+  #mm: Thread['process']['mm'] | undefined;
   #control: TaggedAddressControl | undefined;
   #controlPreferred: Tcf0 = TCF0.ASYNC;
 
@@ -108,10 +118,9 @@ export class UserCpu {
         cpu.writeRegister(name, program.keys.values[i]!);
       });
     }
-    const ttbr = (BigInt(mm.asid) << 48n) | BigInt(mm.pgd);
-    if (ttbr !== this.#pgd) {
-      this.#pgd = ttbr;
-      cpu.writeRegister('ttbr0_el1', ttbr);
+    if (mm !== this.#mm) {
+      this.#mm = mm;
+      cpu.writeRegister('ttbr0_el1', (BigInt(mm.asid) << 48n) | BigInt(mm.pgd));
     }
   }
 
@@ -139,30 +148,42 @@ export class UserCpu {
     const { cpu } = this;
     const registers = this.#owner?.registers;
     if (registers === undefined) return;
-    const { u64 } = cpu.linear;
-    const x = (cpu.base + CpuLayout.X) / 8;
-    registers.x.set(u64.subarray(x, x + 31));
+    const views = this.#viewsOf();
+    registers.x.set(views.x);
     registers.sp = cpu.spOf(0);
     registers.pc = cpu.cells.get(ELR_EL1);
     registers.pstate = cpu.cells.get(SPSR_EL1);
     registers.tls = cpu.cells.get(TPIDR_EL0);
     if (!this.#hasFp) return;
-    const v = (cpu.base + CpuLayout.V) / 8;
-    registers.v.set(u64.subarray(v, v + 64));
-    registers.fpcr = cpu.readRegister('fpcr');
-    registers.fpsr = cpu.readRegister('fpsr');
+    registers.v.set(views.v);
+    registers.fpcr = cpu.cells.get(FPCR);
+    registers.fpsr = cpu.cells.get(FPSR);
   }
 
   #load(registers: UserRegisters): void {
     const { cpu } = this;
-    cpu.linear.u64.set(registers.x, (cpu.base + CpuLayout.X) / 8);
+    const views = this.#viewsOf();
+    views.x.set(registers.x);
     cpu.setSpOf(0, registers.sp);
     cpu.cells.set(ELR_EL1, registers.pc);
     cpu.cells.set(SPSR_EL1, registers.pstate);
     cpu.cells.set(TPIDR_EL0, registers.tls);
     if (!this.#hasFp) return;
-    cpu.linear.u64.set(registers.v, (cpu.base + CpuLayout.V) / 8);
-    cpu.writeRegister('fpcr', registers.fpcr);
-    cpu.writeRegister('fpsr', registers.fpsr);
+    views.v.set(registers.v);
+    if (cpu.cells.get(FPCR) !== registers.fpcr) cpu.writeRegister('fpcr', registers.fpcr);
+    if (cpu.cells.get(FPSR) !== registers.fpsr) cpu.writeRegister('fpsr', registers.fpsr);
+  }
+
+  /** Views of the CPU's registers; made anew when the linear memory has grown. */
+  #viewsOf(): RegisterViews {
+    const { u64 } = this.cpu.linear;
+    let views = this.#views;
+    if (views?.memory !== u64) {
+      const x = (this.cpu.base + CpuLayout.X) / 8;
+      const v = (this.cpu.base + CpuLayout.V) / 8;
+      views = { memory: u64, x: u64.subarray(x, x + 31), v: u64.subarray(v, v + 64) };
+      this.#views = views;
+    }
+    return views;
   }
 }

@@ -17,7 +17,13 @@ import { systemSyscalls } from './system.js';
 import { timeSyscalls } from './time.js';
 import { treeSyscalls } from './tree.js';
 
-export { KEEP_REGISTERS, type Syscall, type SyscallArguments, type SyscallServices } from './row.js';
+export {
+  KEEP_REGISTERS,
+  type Syscall,
+  type SyscallArguments,
+  type SyscallResult,
+  type SyscallServices,
+} from './row.js';
 export { describeCall, describeResult, errnoName, readTexts } from './strace.js';
 
 /** One row each; the number is the key. */
