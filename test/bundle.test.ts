@@ -3,7 +3,7 @@
  */
 import { build, type Plugin } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { generateInterpreter } from '../src/engine/index.js';
+import { generateInterpreter, generateVectors } from '../src/engine/index.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 
@@ -11,12 +11,12 @@ const ROOT = new URL('..', import.meta.url).pathname;
 const interpreter: Plugin = {
   name: 'interpreter',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /dist\/interpreter\.wasm$/ }, () => ({
-      path: 'interpreter',
+    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, ({ path }) => ({
+      path: path.includes('vectors') ? 'vectors' : 'interpreter',
       namespace: 'generated',
     }));
-    onLoad({ filter: /.*/, namespace: 'generated' }, () => ({
-      contents: generateInterpreter().bytes,
+    onLoad({ filter: /.*/, namespace: 'generated' }, ({ path }) => ({
+      contents: (path === 'vectors' ? generateVectors() : generateInterpreter()).bytes,
       loader: 'base64',
     }));
   },

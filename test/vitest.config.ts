@@ -9,7 +9,7 @@ import type { Reporter } from 'vitest/node';
 const assets = {
   name: 'assets',
   enforce: 'pre' as const,
-  resolveId: (id: string) => (id.endsWith('/dist/interpreter.wasm') ? '\0interpreter' : undefined),
+  resolveId: (id: string) => (/\/dist\/(interpreter|vectors)\.wasm$/.test(id) ? '\0generated' : undefined),
   load(id: string) {
     const file = id.split('?')[0]!;
     if (/\.(s|dts)$/.test(file)) return `export default ${JSON.stringify(readFileSync(file, 'utf8'))};`;
@@ -17,7 +17,7 @@ const assets = {
       const base64 = readFileSync(file).toString('base64');
       return `export default Uint8Array.from(atob(${JSON.stringify(base64)}), (c) => c.charCodeAt(0));`;
     }
-    if (id === '\0interpreter') return "export default '';";
+    if (id === '\0generated') return "export default '';";
     return undefined;
   },
 };

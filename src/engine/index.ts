@@ -15,6 +15,7 @@ export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
 export {
   type GeneratedInterpreter,
   generateInterpreter,
+  generateVectors,
   Interpreter,
   type InterpreterStatistics,
 } from './interpreter/index.js';

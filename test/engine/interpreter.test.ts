@@ -34,10 +34,7 @@ const SVC = 0x15;
 describe('the interpreter', () => {
   it('does all integer instructions itself, but for these', () => {
     const { missing } = generateInterpreter();
-    const operations = (id: string) => missing.get(id) ?? new Set<string>();
-    // What uses V registers asks first whether it may.
-    const integer = ROWS.filter(({ id }) => !operations(id).has('checkFPAdvSIMDEnabled'));
-    const left = integer.filter((row) => row.class !== 'pauth' && missing.has(row.id)).map((row) => row.id);
+    const left = ROWS.filter((row) => row.class !== 'pauth' && missing.has(row.id)).map((row) => row.id);
     expect(left.filter((id) => !/^(LD|ST)TR/.test(id)).sort()).toMatchInlineSnapshot(`
       [
         "BRK_exception",

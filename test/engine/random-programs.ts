@@ -23,6 +23,9 @@ const WEIGHTS: Readonly<Partial<Record<Row['class'], number>>> = {
   mte: 4,
   atomic: 2,
   system: 1,
+  simd: 5,
+  fp: 4,
+  crypto: 1,
   exception: 0,
   pauth: 0,
 };
@@ -54,6 +57,82 @@ export function randomWord(random: Random, hasFeature: (f: string) => boolean): 
     const word = composeWord(row, fields);
     if (decode(word, hasFeature) !== undefined) return word;
   }
+}
+
+const EDGES: Readonly<Record<16 | 32 | 64, readonly bigint[]>> = {
+  16: [0n, 1n, 0x3ffn, 0x400n, 0x3c00n, 0x7bffn, 0x7c00n, 0x7c01n, 0x7e00n, 0x5640n],
+  32: [
+    0n,
+    1n,
+    0x7fffffn,
+    0x800000n,
+    0x3f800000n,
+    0x7f7fffffn,
+    0x7f800000n,
+    0x7f800001n,
+    0x7fc00000n,
+    0x4f000000n,
+  ],
+  64: [
+    0n,
+    1n,
+    0xfffffffffffffn,
+    0x10000000000000n,
+    0x3ff0000000000000n,
+    0x7fefffffffffffffn,
+    0x7ff0000000000000n,
+    0x7ff0000000000001n,
+    0x7ff8000000000000n,
+    0x41e0000000000000n,
+  ],
+};
+
+/** A number of `size` bits: random, an edge, near one or minus that, or an integer as a float. */
+function specialNumber(random: Random, size: 16 | 32 | 64): bigint {
+  const edges = EDGES[size];
+  const sign = BigInt(random.below(2)) << BigInt(size - 1);
+  const exponentBits = { 16: 5, 32: 8, 64: 11 }[size];
+  switch (random.below(5)) {
+    case 0:
+      return BigInt.asUintN(size, random.u64());
+    case 1:
+      return edges[random.below(edges.length)]! | sign;
+    case 2: {
+      const near = edges[random.below(edges.length)]! + BigInt(random.below(9) - 4);
+      return BigInt.asUintN(size, near) ^ sign;
+    }
+    case 3: {
+      // A small integer or a half of one.
+      const view = new DataView(new ArrayBuffer(8));
+      const value = (random.below(300) - 150) / 2;
+      if (size === 64) view.setFloat64(0, value);
+      else view.setFloat32(0, value);
+      if (size !== 16) return size === 64 ? view.getBigUint64(0) : BigInt(view.getUint32(0));
+      return BigInt(0x3c00 + 0x40 * random.below(100)) | sign;
+    }
+    default: {
+      // An exponent near the middle and any fraction: what sums and products of are ordinary numbers.
+      const bias = 2 ** (exponentBits - 1) - 1;
+      const exponent = BigInt(bias + random.below(9) - 4);
+      const fraction = BigInt.asUintN(size - 1 - exponentBits, random.u64());
+      return sign | (exponent << BigInt(size - 1 - exponentBits)) | fraction;
+    }
+  }
+}
+
+/** A vector of numbers of one size, or of anything. */
+export function specialVector(random: Random): bigint {
+  const size = ([16, 32, 64, 32, 64] as const)[random.below(5)]!;
+  let out = 0n;
+  for (let at = 0; at < 128; at += size) out = (out << BigInt(size)) | specialNumber(random, size);
+  return out;
+}
+
+/** FPCR and FPSR: mostly as programs have them. */
+export function randomFpState(random: Random): { fpcr: bigint; fpsr: bigint } {
+  const fpcr = random.below(3) > 0 ? 0n : BigInt(random.below(256)) << 19n;
+  const fpsr = [0n, 0x10n, 0x10n, BigInt(random.below(32))][random.below(4)]!;
+  return { fpcr: fpcr & 0x7c8_0000n, fpsr };
 }
 
 export interface RandomProgram {
@@ -100,6 +179,11 @@ export function randomProgram(random: Random, el: 0 | 1): RandomProgram {
       for (let n = 0; n < 31; n++) {
         cpu.writeX(n, choices.below(3) === 0 ? BigInt(choices.below(300)) : pointer(choices, tag));
       }
+      for (let n = 0; n < 32; n++) cpu.writeV(n, specialVector(choices));
+      const { fpcr, fpsr } = randomFpState(choices);
+      cpu.writeRegister('fpcr', fpcr);
+      cpu.writeRegister('fpsr', fpsr);
+      cpu.writeRegister('cpacr_el1', choices.below(8) === 0 ? 0n : 3n << 20n);
       cpu.nzcv = choices.below(16);
       cpu.pstate.il = 0;
       cpu.pstate.btype = 0;

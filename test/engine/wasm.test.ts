@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/index.js';
-import { generateInterpreter } from '../../src/engine/index.js';
+import { generateInterpreter, generateVectors } from '../../src/engine/index.js';
 import {
   Bytes,
   block,
@@ -160,6 +160,13 @@ describe('the generated module', () => {
     expect(handlers).toBeGreaterThan(hot);
     expect(forms).toBeGreaterThan(handlers);
     expect(bytes.length).toBeLessThan(400_000);
+  });
+
+  it('has the forms that use V registers in a module of their own', () => {
+    const vectors = generateVectors();
+    expect(WebAssembly.validate(vectors.bytes)).toBe(true);
+    expect(vectors.handlers).toBeGreaterThan(1500);
+    expect(vectors.bytes.length).toBeLessThan(1_500_000);
   });
 
   it('is the same at every generation', () => {

@@ -13,6 +13,8 @@ export const FieldKind = {
   read: 2,
   /** u16: the same, writes to the zero register go to the sink. */
   write: 2,
+  /** u16: distance of a V register's cell. */
+  vector: 2,
   /** i64: an immediate. */
   immediate: 8,
   /** u16: bit n is ConditionHolds for NZCV = n. */

@@ -35,12 +35,15 @@ import {
   wideLocal,
   wideValue,
 } from './values.js';
+import type { VectorValue } from './vector-values.js';
 
 export interface FormWords extends Words {
   readonly x: Value;
+  readonly q: VectorValue;
   /** Code that leaves 0 or 1, an i32. */
   readonly bool: Code;
   readonly reg: Operand;
+  readonly vreg: Operand;
   readonly cond: Operand;
   readonly label: Operand;
   readonly sysreg: Operand;

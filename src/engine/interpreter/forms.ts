@@ -11,21 +11,20 @@ import {
   type Decoded,
   decode,
   decodeOperands,
-  ROWS,
   type Row,
   type Shape,
 } from '../../../isa/index.js';
 import { type Field, RecordFull } from './fields.js';
 import { formBuilder } from './form-builder.js';
 import { FunctionFrame, LoopFrame, type RecordFrame, Unsupported } from './frame.js';
-import { MemoryFormBuilder } from './memory-forms.js';
 import type { Operand } from './operands.js';
 import { RecordOperands } from './record-operands.js';
+import { VectorFormBuilder } from './vector-forms.js';
 
 export interface Form {
   readonly key: string;
   readonly row: Row;
-  readonly builder: MemoryFormBuilder;
+  readonly builder: VectorFormBuilder;
   readonly fields: readonly Field[];
 }
 
@@ -40,7 +39,7 @@ export const isForm = (form: Form | NoForm): form is Form => 'key' in form;
 
 /** An operand as the form builder's semantics see it; static parts go to `statics`. */
 function symbolic(
-  builder: MemoryFormBuilder,
+  builder: VectorFormBuilder,
   shape: Shape,
   value: Concrete<Shape>,
   path: readonly string[],
@@ -67,7 +66,7 @@ function symbolic(
  * Runs the semantics of an instruction on the builder; gives the key of its form.
  * Throws Unsupported where the builder does not do them.
  */
-export function lower(builder: MemoryFormBuilder, decoded: Decoded): string {
+export function lower(builder: VectorFormBuilder, decoded: Decoded): string {
   const { row, fields } = decoded;
   const values = decodeOperands(decoded);
   const parts: number[] = [];
@@ -88,7 +87,7 @@ export function lower(builder: MemoryFormBuilder, decoded: Decoded): string {
 export function formOf(decoded: Decoded, frame: RecordFrame): Form | NoForm {
   const { row } = decoded;
   const operands = new RecordOperands(frame);
-  const builder = new MemoryFormBuilder(frame, operands);
+  const builder = new VectorFormBuilder(frame, operands);
   try {
     const key = lower(builder, decoded);
     return { key, row, builder, fields: operands.fields.fields };
@@ -101,19 +100,46 @@ export function formOf(decoded: Decoded, frame: RecordFrame): Form | NoForm {
 }
 
 /** Everything that may decide what form a word has, without making it. */
-export function discriminator({ row, fields }: Decoded): string {
-  const sp = row.fields.map((f) => (f.width === 5 && fields[f.name] === 31 ? '1' : '0')).join('');
+export function discriminator(decoded: Decoded, values = decodeOperands(decoded)): string {
+  const { row, fields } = decoded;
+  const sp = baseFields(row)
+    .map((name) => (fields[name] === 31 ? '1' : '0'))
+    .join('');
   const statics = row.statics.map((name) => fields[name]).join(',');
-  const parts = Object.values(row.operands)
-    .filter((kind) => hasStatic(kind.shape))
-    .flatMap((kind) => kind.fields.map((name) => fields[name]));
+  const parts: number[] = [];
+  for (const [name, { shape }] of Object.entries(row.operands)) staticParts(shape, values[name]!, parts);
   return `${row.id}|${statics}|${parts.join(',')}|${sp}`;
 }
 
-function hasStatic(shape: Shape): boolean {
-  if (typeof shape === 'string') return shape === 'static';
-  return Object.values(shape).some(hasStatic);
+function staticParts(shape: Shape, value: Concrete<Shape>, out: number[]): void {
+  if (shape === 'static') out.push(value as number);
+  if (typeof shape === 'string') return;
+  const parts = value as Readonly<Record<string, Concrete<Shape>>>;
+  for (const [name, part] of Object.entries(shape)) staticParts(part, parts[name]!, out);
 }
+
+function has(shape: Shape, part: Shape): boolean {
+  if (typeof shape === 'string') return shape === part;
+  return Object.values(shape).some((inner) => has(inner, part));
+}
+
+const BASE_FIELDS = new Map<Row, readonly string[]>();
+
+/** Fields of registers that may be SP. */
+function baseFields(row: Row): readonly string[] {
+  let names = BASE_FIELDS.get(row);
+  if (names === undefined) {
+    const bases = Object.values(row.operands).filter((kind) => has(kind.shape, 'reg'));
+    const candidates = new Set(bases.flatMap((kind) => kind.fields));
+    names = row.fields.filter((f) => f.width === 5 && candidates.has(f.name)).map((f) => f.name);
+    BASE_FIELDS.set(row, names);
+  }
+  return names;
+}
+
+/** Whether the row's instructions name V registers; their forms are in a module of their own. */
+export const usesVectors = (row: Row): boolean =>
+  Object.values(row.operands).some((kind) => has(kind.shape, 'vreg'));
 
 /** Words of the row that between them have every form; at most this many are tried. */
 const MOST_WORDS = 4096;
@@ -123,11 +149,13 @@ const ENOUGH = 16;
 function* wordsOf(row: Row): Generator<number> {
   const matters = new Set(row.statics);
   for (const kind of Object.values(row.operands)) {
-    if (hasStatic(kind.shape)) for (const name of kind.fields) matters.add(name);
+    if (has(kind.shape, 'static')) for (const name of kind.fields) matters.add(name);
   }
+  const bases = new Set(baseFields(row));
   const choices = row.fields.map(({ name, width }) => {
     if (matters.has(name) && width < 5) return Array.from({ length: 2 ** width }, (_, i) => i);
-    if (width === 5) return [2, 31];
+    if (width === 5 && bases.has(name)) return [2, 31];
+    if (width === 5 && !matters.has(name)) return [2];
     if (width === 1) return [0, 1];
     return matters.has(name) ? Array.from({ length: 2 ** Math.min(width, 6) }, (_, i) => i) : [0, 1];
   });
@@ -148,17 +176,18 @@ export interface FormSet {
   readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** The form of an instruction in the loop, or, where that cannot be, in a function. */
+/** The form of an instruction in the loop, or, where that cannot be or is not worth it, in a function. */
 export function anyFormOf(decoded: Decoded): Form | NoForm {
+  if (usesVectors(decoded.row)) return formOf(decoded, new FunctionFrame());
   const form = formOf(decoded, new LoopFrame());
   return isForm(form) ? form : formOf(decoded, new FunctionFrame());
 }
 
-/** Every form, by key, with an instruction of it. */
-export function allForms(): FormSet {
+/** Every form of these rows, by key, with an instruction of it. */
+export function allForms(rows: readonly Row[]): FormSet {
   const forms = new Map<string, Decoded>();
   const missing = new Map<string, Set<string>>();
-  for (const row of ROWS) {
+  for (const row of rows) {
     const seen = new Set<string>();
     let found = 0;
     for (const word of wordsOf(row)) {

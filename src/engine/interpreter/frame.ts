@@ -35,6 +35,8 @@ export interface Frame {
   readonly checks: Switch;
   readonly alignment: Switch;
   readonly spChecked: Switch;
+  /** V registers may not be used. */
+  readonly fpTrapped: Switch;
   readonly ata: Code;
   /** See Cell.TAG_WRITERS; undefined where none are remembered. */
   readonly tagWriters: Code | undefined;
@@ -114,6 +116,7 @@ export class LoopFrame implements RecordFrame {
   readonly checks = local.get(LoopLocal.checks);
   readonly alignment = cellI32(LoopLocal.cpu, Cell.ALIGNMENT);
   readonly spChecked = cellI32(LoopLocal.cpu, Cell.SP_CHECKED);
+  readonly fpTrapped = cellI32(LoopLocal.cpu, Cell.FP_TRAPPED);
   readonly ata = cellI32(LoopLocal.cpu, Cell.ATA);
   readonly tagWriters = cellI32(LoopLocal.cpu, Cell.TAG_WRITERS);
   readonly guarded = local.get(LoopLocal.guarded);
@@ -177,6 +180,7 @@ export class FunctionFrame implements RecordFrame {
   readonly checks = cellI32(1, Cell.CHECKS);
   readonly alignment = cellI32(1, Cell.ALIGNMENT);
   readonly spChecked = cellI32(1, Cell.SP_CHECKED);
+  readonly fpTrapped = cellI32(1, Cell.FP_TRAPPED);
   readonly ata = cellI32(1, Cell.ATA);
   readonly tagWriters = cellI32(1, Cell.TAG_WRITERS);
   readonly locals: ValueType[] = [];

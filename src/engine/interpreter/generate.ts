@@ -5,7 +5,7 @@
  * Forms whose code is the same are one handler. The module carries the handler of each form's key in a
  * custom section, so that the bytes are all that a package needs.
  */
-import type { Decoded, Row } from '../../../isa/index.js';
+import { type Decoded, ROWS, type Row } from '../../../isa/index.js';
 import { TLB_ENTRIES, TLB_TABLE_BYTES } from '../../machine/index.js';
 import {
   Bytes,
@@ -25,7 +25,7 @@ import {
   ValueType,
   when,
 } from '../wasm/index.js';
-import { allForms, type Form, formOf, isForm } from './forms.js';
+import { allForms, type Form, formOf, isForm, usesVectors } from './forms.js';
 import {
   cellI32,
   cellI64,
@@ -44,6 +44,8 @@ import {
   Cell,
   Exit,
   FIRST_FORM,
+  FIRST_VECTOR_FORM,
+  FORM_PLACES,
   GUARDED,
   Handler,
   HEAT_OFFSET,
@@ -318,7 +320,7 @@ export interface GeneratedInterpreter {
 }
 
 export function generateInterpreter(): GeneratedInterpreter {
-  const { forms, missing } = allForms();
+  const { forms, missing } = allForms(ROWS.filter((row) => !usesVectors(row)));
   const single = handlersOf(forms);
   const hotSingle = single.filter((h) => h.inline !== undefined);
   // Rare handlers have numbers behind those of the switch, pairs included.
@@ -332,7 +334,8 @@ export function generateInterpreter(): GeneratedInterpreter {
   for (const { function: own } of handlers) {
     table.push(own === undefined ? none : module.addFunction(formType, own.locals, own.code));
   }
-  module.setTable(table);
+  if (table.length > FIRST_VECTOR_FORM) throw new Error(`${table.length} forms have no room`);
+  module.setTable(table, 0, FORM_PLACES);
   const { i32: I32, i64: I64 } = ValueType;
   const temporaries = [
     ...new Array<ValueType>(LOOP_TEMPORARIES).fill(I32),
@@ -355,17 +358,51 @@ export function generateInterpreter(): GeneratedInterpreter {
   };
 }
 
-/** Keys of the forms of each handler from FIRST_FORM on: a line a handler. */
+export interface GeneratedVectors {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly handlers: number;
+  readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/**
+ * The module of the forms that use V registers: functions for the interpreter's table from FIRST_VECTOR_FORM
+ * on. It is apart since many programs run without; it is instantiated when the first such instruction is
+ * decoded.
+ */
+export function generateVectors(): GeneratedVectors {
+  const { forms, missing } = allForms(ROWS.filter(usesVectors));
+  const known = new Map<string, HandlerCode>();
+  for (const [key, decoded] of forms) {
+    const own = functionOf(decoded)!;
+    const which = identity(own.code);
+    const same = known.get(which);
+    if (same === undefined) known.set(which, { keys: [key], inline: undefined, function: own });
+    else same.keys.push(key);
+  }
+  const handlers = [...known.values()];
+  if (FIRST_VECTOR_FORM + handlers.length > FORM_PLACES)
+    throw new Error(`${handlers.length} forms have no room`);
+  const module = new ModuleWriter();
+  module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
+  module.importTable(MEMORY_IMPORT.module, TABLE_EXPORT);
+  const formType = module.type(...TYPE_FORM);
+  const table = handlers.map(({ function: own }) => module.addFunction(formType, own!.locals, own!.code));
+  module.setTable(table, FIRST_VECTOR_FORM);
+  module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
+  return { bytes: module.finish(), handlers: handlers.length, missing };
+}
+
+/** Keys of the forms of each handler: a line a handler. */
 function handlerNames(handlers: readonly HandlerCode[]): string {
   return handlers.map((h) => h.keys.join(' ')).join('\n');
 }
 
-/** The handlers by key of form, read back from the custom section. */
-export function readHandlers(section: ArrayBuffer): ReadonlyMap<string, number> {
+/** The handlers by key of form, read back from the custom section; `first` is the place of the first. */
+export function readHandlers(section: ArrayBuffer, first: number): ReadonlyMap<string, number> {
   const out = new Map<string, number>();
   const lines = new TextDecoder().decode(section).split('\n');
   lines.forEach((line, index) => {
-    for (const key of line.split(' ')) out.set(key, FIRST_FORM + index);
+    for (const key of line.split(' ')) out.set(key, first + index);
   });
   return out;
 }

@@ -6,6 +6,7 @@ export { type Frame, type Switch, Unsupported } from './frame.js';
 export {
   type GeneratedInterpreter,
   generateInterpreter,
+  generateVectors,
   MEMORY_IMPORT,
   TYPE_REGION,
 } from './generate.js';
@@ -22,7 +23,6 @@ export {
   Special,
   STATE,
 } from './layout.js';
-export { MemoryFormBuilder } from './memory-forms.js';
 export type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 export { conditionTable, freeCell, valueAt } from './templates.js';
 export type {
@@ -32,4 +32,15 @@ export type {
   TranslationContext,
   TranslationStatistics,
 } from './translation.js';
-export { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';
+export {
+  constantValue,
+  narrowLocal,
+  narrowValue,
+  type RealSize,
+  realValue,
+  type Value,
+  wideLocal,
+  wideValue,
+} from './values.js';
+export { VectorFormBuilder } from './vector-forms.js';
+export type { VectorOperands } from './vector-operands.js';

@@ -6,8 +6,11 @@
  * instruction's beginning, so that every exception, system register and odd access is the reference's.
  * The contexts that accesses depend on are copied into the CPU's cells before every entry.
  */
+import { FloatException, FPCR_FZ, FPCR_RMODE_SHIFT } from '../../base/index.js';
 import {
   type Cpu,
+  CpuLayout,
+  cellOf,
   type Engine,
   EntryFlag,
   GuestException,
@@ -19,7 +22,7 @@ import {
 } from '../../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
-import { Cell, cpuDistance, Exit, GUARDED, Heat, INDIRECT, Special } from './layout.js';
+import { Cell, cpuDistance, Exit, FPSR, FpState, GUARDED, Heat, INDIRECT, Special } from './layout.js';
 import { interpreterModule } from './module.js';
 import { makeTagWriters, NO_TAG_WRITERS } from './tag-writers.js';
 import { Templates } from './templates.js';
@@ -37,6 +40,8 @@ const WARM_UP = 4096;
 const SHORT_RUN = 20;
 /** Instructions that the evaluator does at a time, at most, while they are not. */
 const LONGEST_BURST = 256;
+const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
+const FPCR_UNUSUAL = FPCR_FZ | (3 << FPCR_RMODE_SHIFT);
 /** No host offset of guest memory. */
 const NOWHERE = 1;
 
@@ -123,8 +128,11 @@ export class Interpreter implements Engine {
   #instantiate(): Generated {
     const machine = this.#machine;
     const features: ReadonlySet<string> = machine.features;
-    const { run, table, handlers } = interpreterModule().instantiate(machine.linear.memory);
-    const pages = new CodePages(machine, new Templates(handlers, (feature) => features.has(feature)));
+    const { run, table, handlers, vectorHandlers } = interpreterModule().instantiate(machine.linear.memory);
+    const pages = new CodePages(
+      machine,
+      new Templates(handlers, vectorHandlers, (feature) => features.has(feature)),
+    );
     pages.dropAll();
     const translation = this.#makeTranslation?.({ machine, table, pages });
     pages.translation = translation;
@@ -238,12 +246,18 @@ export class Interpreter implements Engine {
     words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked || (isChecked && tcma));
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
+    words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
+    const fpcr = words[base + (FPCR >>> 2)]!;
+    const isExact = (words[base + (FPSR >>> 2)]! & FloatException.Inexact) === 0;
+    words[base + (Cell.FP_STATE >>> 2)] =
+      (isExact ? FpState.exact : 0) | ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual);
     words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
     words[base + (Cell.SPECIALIZATION >>> 2)] =
       (isChecked ? Special.checks : 0) |
       (words[base + (Cell.ALIGNMENT >>> 2)]! === 0 ? 0 : Special.alignment) |
       (cpu.spChecked ? Special.spChecked : 0) |
       (cpu.ata ? Special.ata : 0) |
+      (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
       (isMixed ? Special.half : 0) |
       (isMixed && !tbi ? Special.topByte : 0) |
       (half === 0 ? 0 : Special.upper) |

@@ -12,7 +12,7 @@
  *
  * Cells are in the part of the CPU's state block that belongs to engines.
  */
-import { CPU_STATE_BASE, CPU_STATE_SIZE, CpuLayout } from '../../machine/index.js';
+import { CPU_STATE_BASE, CPU_STATE_SIZE, CpuLayout, cellOf } from '../../machine/index.js';
 
 export const RECORD_BYTES = 32;
 /** From a page's records to the heat of its instructions, an i32 each. */
@@ -38,6 +38,10 @@ export const Handler = {
   pageEnd: 2,
 } as const;
 export const FIRST_FORM = 3;
+/** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
+export const FIRST_VECTOR_FORM = 2048;
+/** Elements of the table before those of translated regions. */
+export const FORM_PLACES = 5120;
 
 /** Why generated code gives back control; PC and fuel are in their cells. */
 export const Exit = {
@@ -110,6 +114,23 @@ export const Cell = {
   /** i32: instructions that regions have done since the entry; i32: times they left one to the interpreter. */
   TRANSLATED: cell(33),
   LEAVES: cell(33) + 4,
+  /** i32: 1 where instructions that use V registers trap. */
+  FP_TRAPPED: cell(34),
+  /** i32: what floating point has to look at, see `FpState`. */
+  FP_STATE: cell(34) + 4,
+  /** 64 bytes that code may use inside an instruction. */
+  SCRATCH: cell(36),
+} as const;
+
+/** The cell of FPSR. */
+export const FPSR = CpuLayout.SYSTEM + 8 * cellOf('fpsr');
+
+/** Bits of Cell.FP_STATE; 0 for what programs nearly always compute in. */
+export const FpState = {
+  /** FPSR.IXC is not set: an inexact result must be noticed. */
+  exact: 1,
+  /** FPCR asks for something else than rounding to nearest without flushing. */
+  unusual: 2,
 } as const;
 
 /** Memory argument offset of a CPU's state, to which the CPU's distance is added. */
@@ -144,4 +165,5 @@ export const Special = {
   upper: 64,
   tagWriters: 128,
   noTagWriters: 256,
+  fpTrapped: 512,
 } as const;

@@ -150,6 +150,55 @@ export class MemoryFormBuilder extends FormBuilder {
     return when(misaligned, this.frame.failIf(alignment));
   }
 
+  /**
+   * The host offset (a local) of `total` bytes, at most 64, made of elements of `element` bytes, all of
+   * them checked.
+   */
+  protected vectorAccess(
+    table: Table,
+    address: Value,
+    element: Size | 16,
+    total: number,
+    access: Access,
+  ): number {
+    const { frame } = this;
+    const va = this.keep(address.wide());
+    const low = this.keep32(i32.wrap(local.get(va)));
+    if (element > 1) {
+      const misaligned = i32.and(local.get(low), i32.const(element - 1));
+      this.emit(frame.thorough ? this.#failWhereAligned(misaligned) : frame.failIf(misaligned));
+    }
+    if (total > 1) {
+      const offset = i32.and(local.get(low), i32.const(4095));
+      this.emit(frame.failIf(i32.gtU(offset, i32.const(4096 - total))));
+    }
+    const probe = this.#find(table, va, low);
+    if (access.tagChecked) this.#checkVectorTags(probe, total);
+    return this.keep32(this.#host(probe));
+  }
+
+  /** As `#checkTags`, for any number of bytes from any address. */
+  #checkVectorTags(probe: Probe, bytes: number): void {
+    const addend = this.frame.local(ValueType.i32);
+    const low = local.get(probe.low);
+    const check: Code[] = [this.#compareTag(probe, low, addend)];
+    for (let at = 16; at < bytes; at += 16) {
+      check.push(this.#compareTag(probe, i32.add(low, i32.const(at)), addend));
+    }
+    if (bytes > 1) {
+      // The last byte is in a granule of its own where the first is not at the beginning of one.
+      const rest = ((bytes - 1) & 15) + 1;
+      const crosses = i32.gtU(i32.and(low, i32.const(15)), i32.const(16 - rest));
+      const last = i32.add(low, i32.const(bytes - 1));
+      check.push(when(crosses, this.#compareTag(probe, last, addend)));
+    }
+    check.push(this.frame.countTagCheck());
+    const special = i32.geU(local.get(addend), i32.const(SPECIAL));
+    const found = local.set(addend, this.#ofEntry(probe, TAG_ADDEND));
+    const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
+    this.emit(onlyWhen(this.frame.checks, [found, when(special, slow, check)]));
+  }
+
   #ofEntry(probe: Probe, field: number): Code {
     return i32.load(local.get(probe.entry), this.frame.tlbOffset + TABLE[probe.table] + field);
   }

@@ -1,17 +1,21 @@
 /**
- * The interpreter's module: its bytes, compiled once for each process, instantiated for each machine.
+ * The interpreter's modules: their bytes, compiled once for each process, instantiated for each machine.
  *
- * The build generates the module and the bundler embeds it; run from source, it is generated at first use.
+ * The build generates the modules and the bundler embeds them; run from source, they are generated at first
+ * use. The forms that use V registers are a module of their own, compiled when the first is met.
  */
 import embedded from '../../../dist/interpreter.wasm';
+import embeddedVectors from '../../../dist/vectors.wasm';
 import {
   FORMS_SECTION,
   generateInterpreter,
+  generateVectors,
   MEMORY_IMPORT,
   RUN_EXPORT,
   readHandlers,
   TABLE_EXPORT,
 } from './generate.js';
+import { FIRST_FORM, FIRST_VECTOR_FORM } from './layout.js';
 
 export interface Instance {
   /** `cpu`: distance of the CPU's state; gives an `Exit`. */
@@ -19,25 +23,57 @@ export interface Instance {
   readonly table: WebAssembly.Table;
   /** Handlers by key of form. */
   readonly handlers: ReadonlyMap<string, number>;
+  /** The same of forms that use V registers; they are in the table from the first call on. */
+  readonly vectorHandlers: () => ReadonlyMap<string, number>;
+}
+
+/** A compiled module and what it has handlers for. */
+interface Compiled {
+  readonly module: WebAssembly.Module;
+  readonly handlers: ReadonlyMap<string, number>;
+}
+
+function compile(bytes: Uint8Array<ArrayBuffer>, first: number): Compiled {
+  const module = new WebAssembly.Module(bytes);
+  const [section] = WebAssembly.Module.customSections(module, FORMS_SECTION);
+  return { module, handlers: readHandlers(section!, first) };
+}
+
+function decoded(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 export class InterpreterModule {
-  readonly #module: WebAssembly.Module;
-  readonly #handlers: ReadonlyMap<string, number>;
+  readonly #main: Compiled;
+  readonly #vectorBytes: () => Uint8Array<ArrayBuffer>;
+  #vectors: Compiled | undefined;
 
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
-    this.#module = new WebAssembly.Module(bytes);
-    this.#handlers = readHandlers(WebAssembly.Module.customSections(this.#module, FORMS_SECTION)[0]!);
+  constructor(bytes: Uint8Array<ArrayBuffer>, vectorBytes: () => Uint8Array<ArrayBuffer>) {
+    this.#main = compile(bytes, FIRST_FORM);
+    this.#vectorBytes = vectorBytes;
   }
 
   instantiate(memory: WebAssembly.Memory): Instance {
-    const instance = new WebAssembly.Instance(this.#module, {
-      [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.name]: memory },
-    });
+    const machine = { [MEMORY_IMPORT.name]: memory };
+    const { exports } = new WebAssembly.Instance(this.#main.module, { [MEMORY_IMPORT.module]: machine });
+    const table = exports[TABLE_EXPORT] as WebAssembly.Table;
+    let isThere = false;
     return {
-      run: instance.exports[RUN_EXPORT] as Instance['run'],
-      table: instance.exports[TABLE_EXPORT] as WebAssembly.Table,
-      handlers: this.#handlers,
+      run: exports[RUN_EXPORT] as Instance['run'],
+      table,
+      handlers: this.#main.handlers,
+      vectorHandlers: () => {
+        this.#vectors ??= compile(this.#vectorBytes(), FIRST_VECTOR_FORM);
+        if (!isThere) {
+          const imports = { [MEMORY_IMPORT.module]: { ...machine, [TABLE_EXPORT]: table } };
+          new WebAssembly.Instance(this.#vectors.module, imports);
+          isThere = true;
+        }
+        return this.#vectors.handlers;
+      },
     };
   }
 }
@@ -45,8 +81,8 @@ export class InterpreterModule {
 let module: InterpreterModule | undefined;
 
 export function interpreterModule(): InterpreterModule {
-  module ??= new InterpreterModule(
-    embedded === '' ? generateInterpreter().bytes : Uint8Array.from(atob(embedded), (c) => c.charCodeAt(0)),
+  module ??= new InterpreterModule(embedded === '' ? generateInterpreter().bytes : decoded(embedded), () =>
+    embeddedVectors === '' ? generateVectors().bytes : decoded(embeddedVectors),
   );
   return module;
 }

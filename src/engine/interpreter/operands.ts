@@ -9,6 +9,7 @@
 import type { FlagOperation, Width } from '../../../isa/index.js';
 import type { Code } from '../wasm/index.js';
 import type { Value } from './values.js';
+import type { VectorOperands } from './vector-operands.js';
 
 /** An operand, by its place in the row's operand set. */
 export interface Operand {
@@ -34,6 +35,8 @@ export interface Emitter {
 export type BranchKind = 'jump' | 'call' | 'return';
 
 export interface Operands {
+  readonly vectors: VectorOperands;
+
   immediate(path: readonly string[]): Value;
   readX(w: Width, reg: Operand): Value;
   /** `value` of a 32-bit write has zeros in its upper half. */

@@ -10,13 +10,16 @@ import type { RecordFrame } from './frame.js';
 import { Cell, INDIRECT, STATE } from './layout.js';
 import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 import { narrowValue, type Value } from './values.js';
+import { RecordVectors } from './vector-operands.js';
 
 export class RecordOperands implements Operands {
   readonly fields = new FieldAllocator();
+  readonly vectors: RecordVectors;
   readonly #frame: RecordFrame;
 
   constructor(frame: RecordFrame) {
     this.#frame = frame;
+    this.vectors = new RecordVectors(frame.record, (reg) => this.#field('vector', reg));
   }
 
   get #record(): Code {

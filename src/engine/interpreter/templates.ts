@@ -15,7 +15,7 @@ import {
 import { CpuLayout, cellOf, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
-import { anyFormOf, discriminator, isForm } from './forms.js';
+import { anyFormOf, discriminator, isForm, usesVectors } from './forms.js';
 import { pairKey } from './generate.js';
 import { Handler, RECORD_BYTES } from './layout.js';
 
@@ -83,13 +83,19 @@ export function freeCell(encoding: number, row: string): number | undefined {
 
 export class Templates {
   readonly #handlers: ReadonlyMap<string, number>;
+  readonly #vectorHandlers: () => ReadonlyMap<string, number>;
   readonly #hasFeature: (feature: string) => boolean;
   readonly #forms = new Map<string, KnownForm>();
   readonly #words = new Map<number, Template>();
 
-  /** `handlers`: by key of form, see generate.ts. */
-  constructor(handlers: ReadonlyMap<string, number>, hasFeature: (feature: string) => boolean) {
+  /** `handlers`: by key of form, see generate.ts; those of forms that use V registers are asked for when one is met. */
+  constructor(
+    handlers: ReadonlyMap<string, number>,
+    vectorHandlers: () => ReadonlyMap<string, number>,
+    hasFeature: (feature: string) => boolean,
+  ) {
     this.#handlers = handlers;
+    this.#vectorHandlers = vectorHandlers;
     this.#hasFeature = hasFeature;
   }
 
@@ -113,14 +119,14 @@ export class Templates {
     const view = new DataView(words.buffer);
     const decoded = decode(word, this.#hasFeature);
     if (decoded === undefined) return { ...this.#evaluated(), endsBlock: true };
-    const which = discriminator(decoded);
+    const values = decodeOperands(decoded);
+    const which = discriminator(decoded, values);
     let form = this.#forms.get(which);
     if (form === undefined) {
       form = this.#formFor(decoded);
       this.#forms.set(which, form);
     }
     view.setUint16(0, form.handler, true);
-    const values = decodeOperands(decoded);
     const placed: Placed[] = [];
     const registers: number[] = [];
     for (const { kind, path, plus, offset } of form.fields) {
@@ -130,6 +136,12 @@ export class Templates {
         case 'write': {
           const slot = (value as number) + plus;
           view.setUint16(offset, 8 * (kind === 'write' && slot === ZERO_SLOT ? SINK_SLOT : slot), true);
+          registers.push(offset);
+          break;
+        }
+        case 'vector': {
+          const slot = ((value as number) + plus) & 31;
+          view.setUint16(offset, CpuLayout.V + 16 * slot, true);
           registers.push(offset);
           break;
         }
@@ -168,7 +180,8 @@ export class Templates {
   #formFor(decoded: NonNullable<ReturnType<typeof decode>>): KnownForm {
     const form = anyFormOf(decoded);
     if (!isForm(form)) return EVALUATED;
-    const handler = this.#handlers.get(form.key);
+    const handlers = usesVectors(decoded.row) ? this.#vectorHandlers() : this.#handlers;
+    const handler = handlers.get(form.key);
     return handler === undefined ? EVALUATED : { handler, fields: form.fields };
   }
 }

@@ -16,7 +16,18 @@ export interface Value {
   readonly constant?: bigint;
   /** The value is a local: it may be used any number of times. */
   readonly isLocal?: true;
+  /** The same bits as an f32 or f64. */
+  readonly real?: { readonly size: RealSize; readonly code: () => Code };
 }
+
+/** Bits of WebAssembly's floating-point types. */
+export type RealSize = 32 | 64;
+
+/** A value whose bits are at hand as an f32 or f64 too. */
+export const realValue = (value: Value, size: RealSize, code: Code): Value => ({
+  ...value,
+  real: { size, code: () => code },
+});
 
 /** A value that code computes as an i64. */
 export const wideValue = (code: Code): Value => ({

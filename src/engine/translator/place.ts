@@ -35,6 +35,7 @@ import {
 } from '../interpreter/index.js';
 import { br, type Code, i32, i64, Label, local, ValueType } from '../wasm/index.js';
 import { RegionFlags } from './region-flags.js';
+import { RegionVectors } from './region-vectors.js';
 import type { Instruction } from './scan.js';
 
 /** What a region is made for; the same for all of it. */
@@ -85,11 +86,13 @@ export class RegionPlace implements Frame, Operands {
   readonly checks: boolean;
   readonly alignment: boolean;
   readonly spChecked: boolean;
+  readonly fpTrapped: boolean;
   readonly ata: Code;
   readonly tagWriters: Code | undefined;
 
   readonly context: RegionContext;
   readonly flags: RegionFlags;
+  readonly vectors: RegionVectors;
   /** Types of the locals behind the parameters. */
   readonly locals: ValueType[] = new Array<ValueType>(FIRST_LOCAL - 2).fill(ValueType.i32);
   /** The local of each register used, and which of them are written. */
@@ -120,9 +123,12 @@ export class RegionPlace implements Frame, Operands {
     this.checks = has(Special.checks);
     this.alignment = has(Special.alignment);
     this.spChecked = has(Special.spChecked);
+    this.fpTrapped = has(Special.fpTrapped);
     this.ata = i32.const(has(Special.ata) ? 1 : 0);
     this.tagWriters = has(Special.tagWriters) ? i32.const(context.tagWriters) : undefined;
-    this.flags = new RegionFlags((type) => this.newLocal(type));
+    const newLocal = (type: ValueType) => this.newLocal(type);
+    this.flags = new RegionFlags(newLocal);
+    this.vectors = new RegionVectors(newLocal, (reg) => this.#slot(reg));
   }
 
   newLocal(type: ValueType): number {
@@ -301,6 +307,7 @@ export class RegionPlace implements Frame, Operands {
     for (const [slot, index] of this.registers) {
       out.push(local.set(index, i64.load(this.cpu, STATE + CpuLayout.X + 8 * slot)));
     }
+    out.push(this.vectors.enter(this.cpu));
     if (this.#dataContext !== undefined) {
       out.push(local.set(this.#dataContext, i64.load(this.cpu, STATE + Cell.DATA_CONTEXT)));
     }
@@ -315,6 +322,7 @@ export class RegionPlace implements Frame, Operands {
       const value = local.get(this.registers.get(slot)!);
       e.emit(i64.store(this.cpu, value, STATE + CpuLayout.X + 8 * slot));
     }
+    this.vectors.exit(e, this.cpu);
     if (this.flags.isDirty) {
       const nzcv = this.flags.leave(e);
       e.emit(i32.store(this.cpu, nzcv, STATE + Cell.NZCV));

@@ -7,7 +7,7 @@
  * stores registers and goes on: to the region that begins where a branch leads, or to the interpreter.
  */
 import { TLB_TABLE_BYTES } from '../../machine/index.js';
-import { Cell, lower, MemoryFormBuilder, RegionExit, STATE, Unsupported } from '../interpreter/index.js';
+import { Cell, lower, RegionExit, STATE, Unsupported, VectorFormBuilder } from '../interpreter/index.js';
 import {
   block,
   br,
@@ -76,7 +76,7 @@ interface Lowered {
 class RegionWriter {
   readonly #request: RegionRequest;
   readonly #place: RegionPlace;
-  readonly #builder: MemoryFormBuilder;
+  readonly #builder: VectorFormBuilder;
   readonly #graph: Graph;
   readonly #module: RegionModule;
   readonly #lowered = new Map<Node, Lowered>();
@@ -87,7 +87,7 @@ class RegionWriter {
     this.#request = request;
     this.#module = module;
     this.#place = new RegionPlace(request.context);
-    this.#builder = new MemoryFormBuilder(this.#place, this.#place);
+    this.#builder = new VectorFormBuilder(this.#place, this.#place);
     this.#graph = new Graph(request.blocks[0]!);
   }
 

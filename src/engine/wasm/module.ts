@@ -5,7 +5,7 @@
  *
  * Ref. WebAssembly Core Specification 2.0, section 5.5 (modules).
  */
-import { Bytes, type Code, encode, unsigned, type ValueType } from './code.js';
+import { Bytes, type Code, encode, i32, unsigned, type ValueType } from './code.js';
 
 export interface Signature {
   readonly params: readonly ValueType[];
@@ -32,6 +32,8 @@ export class ModuleWriter {
   readonly #customs: { readonly name: string; readonly bytes: Uint8Array }[] = [];
   #memory: { readonly module: string; readonly name: string; readonly most: number } | undefined;
   #table: readonly number[] = [];
+  #firstElement = 0;
+  #tableSize = 0;
   #tableImport: { readonly module: string; readonly name: string } | undefined;
 
   /** The index of a signature, the same for equal ones. */
@@ -59,9 +61,11 @@ export class ModuleWriter {
     this.#exports.push({ name, kind: Kind.function, index });
   }
 
-  /** Table 0: these functions, from element 0. */
-  setTable(functions: readonly number[]): void {
+  /** Table 0: these functions from element `first`; `size` elements in all, where the table is the module's own. */
+  setTable(functions: readonly number[], first = 0, size = first + functions.length): void {
     this.#table = functions;
+    this.#firstElement = first;
+    this.#tableSize = size;
   }
 
   /** Table 0 is another module's, of any size. */
@@ -118,10 +122,10 @@ export class ModuleWriter {
       s.append(unsigned(this.#functions.length));
       for (const { type } of this.#functions) s.append(unsigned(type));
     });
-    if (this.#table.length > 0) {
+    if (this.#table.length > 0 && this.#tableImport === undefined) {
       section(out, Section.table, (s) => {
         s.append([1, FUNCREF, 0]);
-        s.append(unsigned(this.#table.length));
+        s.append(unsigned(this.#tableSize));
       });
     }
     section(out, Section.export, (s) => {
@@ -134,8 +138,10 @@ export class ModuleWriter {
     });
     if (this.#table.length > 0) {
       section(out, Section.element, (s) => {
-        // One active segment for table 0 at i32.const 0.
-        s.append([1, 0, 0x41, 0, END]);
+        // One active segment for table 0.
+        s.append([1, 0]);
+        encode([i32.const(this.#firstElement)], s);
+        s.push(END);
         s.append(unsigned(this.#table.length));
         for (const index of this.#table) s.append(unsigned(index));
       });
