@@ -1,5 +1,6 @@
 /**
- * Loads, stores, atomics and tag accesses of one CPU, with everything that can go wrong in order.
+ * Loads, stores and atomics of one CPU, with everything that can go wrong in order; accesses to tags are in
+ * tag-access.ts.
  *
  * The fast path is one TLB probe and one tag compare for an access that is aligned to its size and
  * allowed; whatever is not that takes the slow path, which does the whole of the architecture: alignment
@@ -13,27 +14,15 @@
  * AArch64.AccessTagIsChecked, AArch64.TagCheckFault.
  */
 import type { Access, AtomicOperation } from '../../../isa/index.js';
-import { SCR } from '../../../isa/index.js';
 import type { LinearMemory } from '../memory/linear-memory.js';
-import type { MemorySystem } from '../memory/memory-system.js';
 import { EntryFlag, SLOW, TLB_ENTRIES, TLB_TABLE_BYTES, TlbKind, UNTAGGED } from '../mmu/index.js';
 import type { Cpu } from './cpu.js';
-import {
-  alignmentFault,
-  dataAbort,
-  ExceptionClass,
-  FaultStatus,
-  GuestException,
-  ISS_WNR,
-} from './exception.js';
+import { alignmentFault, GuestException } from './exception.js';
 import { ExclusiveMonitor } from './exclusive-monitor.js';
-import { cellOf } from './system-cells.js';
+import { GRANULE, TagAccess } from './tag-access.js';
 
 export type AccessSize = 1 | 2 | 4 | 8;
 
-const GRANULE = 16;
-const GRANULE_MASK = ~15n;
-const SCR_EL3 = cellOf('scr_el3');
 const NORMAL: Access = { kind: 'normal', tagChecked: false };
 
 /** A write to memory, for traces. */
@@ -43,28 +32,20 @@ export interface MemoryWrite {
   readonly value: bigint;
 }
 
-export class MemoryAccess {
-  readonly #cpu: Cpu;
-  readonly #memory: MemorySystem;
+export class MemoryAccess extends TagAccess {
   readonly #linear: LinearMemory;
   /** Engines with a monitor of their own keep it equal to this one. */
   readonly monitor = new ExclusiveMonitor();
   /** Word indices of the read and write tables. */
   readonly #readTable: number;
   readonly #writeTable: number;
-  /** An address in halves: bigint in, two int32 out. */
-  readonly #split64 = new BigUint64Array(1);
-  readonly #split = new Int32Array(this.#split64.buffer);
   /** The pieces of the access being done: physical address, length, and 1 where it is cacheable. */
   readonly #pieces: number[] = [];
-  /** An access is one tag check, however many granules it touches. */
-  #isCounted = false;
   /** Called for each write where someone traces. */
   onWrite: ((write: MemoryWrite) => void) | undefined;
 
   constructor(cpu: Cpu) {
-    this.#cpu = cpu;
-    this.#memory = cpu.memory;
+    super(cpu);
     this.#linear = cpu.linear;
     this.#readTable = cpu.mmu.tlb.base >>> 2;
     this.#writeTable = (cpu.mmu.tlb.base + TLB_TABLE_BYTES) >>> 2;
@@ -73,15 +54,15 @@ export class MemoryAccess {
   // ---- fast path -----------------------------------------------------------------------------------
 
   /**
-   * Host offset for `bytes` bytes from the address in #split, aligned to `alignment`, in one page and
+   * Host offset for `bytes` bytes from the address in split, aligned to `alignment`, in one page and
    * with matching tags; -1 where the slow path must look.
    */
   #probe(table: number, bytes: number, alignment: number, access: Access): number {
-    const low = this.#split[0]!;
-    const high = this.#split[1]!;
+    const low = this.split[0]!;
+    const high = this.split[1]!;
     if ((low & (alignment - 1)) !== 0 || (low & 0xfff) + bytes > 4096 || access.unprivileged === true)
       return -1;
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     const words = this.#linear.i32;
     const w = table + ((low >>> 12) & (TLB_ENTRIES - 1)) * 4;
     if (
@@ -111,7 +92,7 @@ export class MemoryAccess {
   }
 
   load(bytes: AccessSize, va: bigint, access: Access): bigint {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = this.#probe(this.#readTable, bytes, bytes, access);
     if (host < 0) return this.#loadSlow(bytes, va, access);
     return this.#fromHost(bytes, host);
@@ -126,7 +107,7 @@ export class MemoryAccess {
   }
 
   store(bytes: AccessSize, va: bigint, value: bigint, access: Access): void {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = this.#probe(this.#writeTable, bytes, bytes, access);
     if (host < 0) this.#storeSlow(bytes, va, value, access);
     else this.#toHost(bytes, host, value);
@@ -138,8 +119,8 @@ export class MemoryAccess {
     if (bytes === 8) {
       linear.u64[host >>> 3] = value;
     } else {
-      this.#split64[0] = value;
-      const low = this.#split[0]!;
+      this.split64[0] = value;
+      const low = this.split[0]!;
       if (bytes === 4) linear.i32[host >>> 2] = low;
       else if (bytes === 1) linear.u8[host] = low;
       else linear.view.setUint16(host, low & 0xffff, true);
@@ -147,7 +128,7 @@ export class MemoryAccess {
   }
 
   loadPair(bytes: 4 | 8, va: bigint, access: Access): readonly [bigint, bigint] {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = access.kind === 'normal' ? this.#probe(this.#readTable, 2 * bytes, bytes, access) : -1;
     if (host >= 0) return [this.#fromHost(bytes, host), this.#fromHost(bytes, host + bytes)];
     this.#checkAlignment(va, bytes, access, false);
@@ -156,7 +137,7 @@ export class MemoryAccess {
   }
 
   storePair(bytes: 4 | 8, va: bigint, first: bigint, second: bigint, access: Access): void {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = access.kind === 'normal' ? this.#probe(this.#writeTable, 2 * bytes, bytes, access) : -1;
     if (host >= 0) {
       this.#toHost(bytes, host, first);
@@ -178,7 +159,7 @@ export class MemoryAccess {
    * a result, zeros after the last.
    */
   loadVector(element: 1 | 2 | 4 | 8 | 16, total: number, va: bigint, access: Access): bigint[] {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = this.#probe(this.#readTable, total, element, access);
     if (host < 0) {
       this.#checkAlignment(va, element, access, false);
@@ -207,7 +188,7 @@ export class MemoryAccess {
     values: readonly bigint[],
     access: Access,
   ): void {
-    this.#split64[0] = va;
+    this.split64[0] = va;
     const host = this.#probe(this.#writeTable, total, element, access);
     if (host < 0) {
       this.#checkAlignment(va, element, access, true);
@@ -246,10 +227,10 @@ export class MemoryAccess {
 
   /** AArch64.CheckAlignment. `alignment`: the size of the single-copy atomic unit. */
   #checkAlignment(va: bigint, alignment: number, access: Access, isWrite: boolean): void {
-    this.#split64[0] = va;
-    const low = this.#split[0]!;
+    this.split64[0] = va;
+    const low = this.split[0]!;
     if ((low & (alignment - 1)) === 0) return;
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     // Both oracles let a misaligned Load-Exclusive inside 16 bytes pass, but no Store-Exclusive.
     let fault = cpu.alignmentChecked || (access.kind === 'exclusive' && isWrite);
     if (!fault && access.kind !== 'normal') {
@@ -274,7 +255,7 @@ export class MemoryAccess {
     alsoWrite = false,
   ): void {
     this.#pieces.length = 0;
-    this.#isCounted = false;
+    this.isCounted = false;
     for (let element = 0; element < count; element++) {
       const at = element === 0 ? va : BigInt.asUintN(64, va + BigInt(element * bytes));
       const offset = Number(at & 15n);
@@ -288,7 +269,7 @@ export class MemoryAccess {
         this.#piece(next, bytes - room, false, access, kind, reportWrite, alsoWrite);
       }
     }
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     const user = cpu.isUser || (access.unprivileged === true && cpu.userContext !== cpu.dataContext);
     const isStore = kind === TlbKind.write;
     cpu.debug.checkAccess(va, bytes * count, !isStore, isStore || alsoWrite, user);
@@ -303,14 +284,14 @@ export class MemoryAccess {
     reportWrite: boolean,
     alsoWrite: boolean,
   ): void {
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     const unprivileged = access.unprivileged === true;
     const user = cpu.isUser || (unprivileged && cpu.userContext !== cpu.dataContext);
     const context = unprivileged ? cpu.userContext : cpu.dataContext;
     const pan = cpu.panApplies && !user;
-    this.#split64[0] = va;
-    const low = this.#split[0]!;
-    const high = this.#split[1]!;
+    this.split64[0] = va;
+    const low = this.split[0]!;
+    const high = this.split[1]!;
     const tlb = cpu.mmu.tlb;
     let entry = cpu.mmu.translate(cpu.config, context, va, low, high, kind, user, pan, 0);
     if (alsoWrite) entry = cpu.mmu.translate(cpu.config, context, va, low, high, TlbKind.write, user, pan, 0);
@@ -318,37 +299,10 @@ export class MemoryAccess {
     const pa = tlb.page[entry]! + (low & 0xfff);
     if (!aligned && (flags & EntryFlag.device) !== 0) throw alignmentFault(reportWrite, va);
     if (access.tagChecked && (flags & EntryFlag.tagged) !== 0) {
-      this.#checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, user, reportWrite);
+      this.checkTag(va, high, pa, unprivileged ? cpu.userTcf : cpu.tcf, user, reportWrite);
     }
-    if (!this.#memory.isBacked(pa, bytes)) throw this.#externalAbort(va, reportWrite);
+    if (!this.memory.isBacked(pa, bytes)) throw this.externalAbort(va, reportWrite);
     this.#pieces.push(pa, bytes, (flags & EntryFlag.uncached) === 0 ? 1 : 0);
-  }
-
-  #externalAbort(va: bigint, isWrite: boolean): GuestException {
-    const cpu = this.#cpu;
-    const toEl3 = cpu.environment.hasEl3 && cpu.cells.bit(SCR_EL3, SCR.EA);
-    return new GuestException(
-      ExceptionClass.DataAbort,
-      FaultStatus.SynchronousExternal | (isWrite ? ISS_WNR : 0),
-      toEl3 ? { vaddress: va, target: 3 } : { vaddress: va },
-    );
-  }
-
-  /** AArch64.AccessTagIsChecked and CheckTag; `tcf` is 0 where TCO, TCF or ATA switch checks off. */
-  #checkTag(va: bigint, high: number, pa: number, tcf: number, user: boolean, isWrite: boolean): void {
-    if (tcf === 0) return;
-    const cpu = this.#cpu;
-    const upper = (high & 0x80_0000) !== 0;
-    const half = upper ? (cpu.config.upper ?? cpu.config.lower) : cpu.config.lower;
-    if (!half.tbi) return;
-    const tag = (high >>> 24) & 15;
-    // TCMA: tag 0 in the lower half, tag 15 in the upper one, are not checked.
-    if (half.tcma && tag === (upper ? 15 : 0)) return;
-    if (!this.#isCounted) cpu.tagChecks++;
-    this.#isCounted = true;
-    if (this.#memory.readTag(pa) === tag) return;
-    if (tcf === 1 || (tcf === 3 && !isWrite)) throw dataAbort(FaultStatus.SynchronousTagCheck, isWrite, va);
-    cpu.tags.reportAsynchronous(user ? 0 : cpu.pstate.el, upper);
   }
 
   /** `bytes` bytes from byte `from` of the resolved access. */
@@ -367,10 +321,10 @@ export class MemoryAccess {
       }
       const run = Math.min(length - skip, bytes - done);
       if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
-        return this.#memory.load(pa + skip, run, cacheable);
+        return this.memory.load(pa + skip, run, cacheable);
       }
       for (let b = 0; b < run; b++) {
-        value |= this.#memory.load(pa + skip + b, 1, cacheable) << BigInt(8 * (done + b));
+        value |= this.memory.load(pa + skip + b, 1, cacheable) << BigInt(8 * (done + b));
       }
       done += run;
       skip = 0;
@@ -392,11 +346,11 @@ export class MemoryAccess {
       }
       const run = Math.min(length - skip, bytes - done);
       if (run === bytes && (run === 1 || run === 2 || run === 4 || run === 8)) {
-        this.#memory.store(pa + skip, run, BigInt.asUintN(run * 8, value), cacheable);
+        this.memory.store(pa + skip, run, BigInt.asUintN(run * 8, value), cacheable);
         return;
       }
       for (let b = 0; b < run; b++) {
-        this.#memory.store(pa + skip + b, 1, (value >> BigInt(8 * (done + b))) & 0xffn, cacheable);
+        this.memory.store(pa + skip + b, 1, (value >> BigInt(8 * (done + b))) & 0xffn, cacheable);
       }
       done += run;
       skip = 0;
@@ -502,183 +456,6 @@ export class MemoryAccess {
   /** Gives true if a mark was set. */
   clearExclusive(): boolean {
     return this.monitor.clear();
-  }
-
-  // ---- tags ----------------------------------------------------------------------------------------
-
-  /** Translates for a tag access or a block operation; gives the TLB entry. */
-  #translate(va: bigint, kind: TlbKind, flags = 0): number {
-    const cpu = this.#cpu;
-    this.#split64[0] = va;
-    const low = this.#split[0]!;
-    const high = this.#split[1]!;
-    return cpu.mmu.translate(
-      cpu.config,
-      cpu.dataContext,
-      va,
-      low,
-      high,
-      kind,
-      cpu.isUser,
-      cpu.panApplies,
-      flags,
-    );
-  }
-
-  #physical(va: bigint, entry: number): number {
-    return this.#cpu.mmu.tlb.page[entry]! + Number(va & 0xfffn);
-  }
-
-  #isCacheable(entry: number): boolean {
-    return (this.#cpu.mmu.tlb.flags[entry]! & EntryFlag.uncached) === 0;
-  }
-
-  #isTagged(entry: number): boolean {
-    return this.#cpu.ata && (this.#cpu.mmu.tlb.flags[entry]! & EntryFlag.tagged) !== 0;
-  }
-
-  /** AArch64.MemTag read of the granule at `va`. */
-  loadTag(va: bigint): number {
-    const at = va & GRANULE_MASK;
-    const entry = this.#translate(at, TlbKind.read);
-    return this.#isTagged(entry) ? this.#memory.readTag(this.#physical(at, entry)) : 0;
-  }
-
-  #writeTag(pa: number, tag: number): void {
-    if (this.#memory.recordsTagWriters) {
-      const { pc, steps } = this.#cpu;
-      const before = this.#memory.readTag(pa);
-      this.#memory.noteTagWrite(pa, { pc, step: BigInt(steps), before, after: tag });
-    }
-    this.#memory.writeTag(pa, tag);
-  }
-
-  /** STG, ST2G, STZG, STZ2G. */
-  storeTag(va: bigint, tag: number, granules: 1 | 2, zeroData: boolean): void {
-    if ((va & 15n) !== 0n) throw alignmentFault(true, va);
-    const first = this.#translate(va, TlbKind.write);
-    const pa = this.#physical(va, first);
-    const next = BigInt.asUintN(64, va + 16n);
-    const second = granules === 2 ? this.#translate(next, TlbKind.write) : first;
-    // A second fill may have replaced the first entry only if it is the same slot, which it is not.
-    const taggedFirst = this.#isTagged(first);
-    if (zeroData) {
-      this.#cpu.debug.checkAccess(va, granules * GRANULE, false, true, this.#cpu.isUser);
-      this.#requireBacked(va, pa);
-      this.#zero(pa, GRANULE, this.#isCacheable(first));
-    }
-    if (taggedFirst) this.#writeTag(pa, tag & 15);
-    if (granules === 2) {
-      const pa2 = this.#physical(next, second);
-      if (zeroData) {
-        this.#requireBacked(next, pa2);
-        this.#zero(pa2, GRANULE, this.#isCacheable(second));
-      }
-      if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15);
-    }
-  }
-
-  #requireBacked(va: bigint, pa: number): void {
-    if (!this.#memory.isBacked(pa, GRANULE)) throw this.#externalAbort(va, true);
-  }
-
-  #zero(pa: number, bytes: number, cacheable: boolean): void {
-    for (let i = 0; i < bytes; i += 8) this.#memory.store(pa + i, 8, 0n, cacheable);
-  }
-
-  /** STGP. */
-  storeTagPair(va: bigint, tag: number, first: bigint, second: bigint): void {
-    if ((va & 15n) !== 0n) throw alignmentFault(true, va);
-    const entry = this.#translate(va, TlbKind.write);
-    const pa = this.#physical(va, entry);
-    this.#requireBacked(va, pa);
-    this.#cpu.debug.checkAccess(va, GRANULE, false, true, this.#cpu.isUser);
-    const cacheable = this.#isCacheable(entry);
-    this.#memory.store(pa, 8, first, cacheable);
-    this.#memory.store(pa + 8, 8, second, cacheable);
-    if (this.#isTagged(entry)) this.#writeTag(pa, tag & 15);
-  }
-
-  /** LDGM: 16 granules, GMID_EL1.BS = 6. */
-  loadTagBlock(va: bigint): bigint {
-    const at = va & ~0xffn;
-    const entry = this.#translate(at, TlbKind.read);
-    if (!this.#isTagged(entry)) return 0n;
-    const pa = this.#physical(at, entry);
-    let tags = 0n;
-    for (let i = 0; i < 16; i++) tags |= BigInt(this.#memory.readTag(pa + i * GRANULE)) << BigInt(4 * i);
-    return tags;
-  }
-
-  /** STGM. */
-  storeTagBlock(va: bigint, tags: bigint): void {
-    const at = va & ~0xffn;
-    const entry = this.#translate(at, TlbKind.write);
-    if (!this.#isTagged(entry)) return;
-    const pa = this.#physical(at, entry);
-    for (let i = 0; i < 16; i++) this.#writeTag(pa + i * GRANULE, Number((tags >> BigInt(4 * i)) & 15n));
-  }
-
-  /** STZGM: the DC ZVA block of 64 bytes. */
-  storeTagZeroBlock(va: bigint, tag: number): void {
-    this.#block(va & ~0x3fn, tag & 15, true);
-  }
-
-  // ---- blocks: DC ZVA, GVA, GZVA -------------------------------------------------------------------
-
-  /** Tags and, if asked, zeroes the 64-byte block at `at`. A fault reports `va`. */
-  #block(at: bigint, tag: number | undefined, zero: boolean, va = at): void {
-    const entry = this.#translateBlock(at, va);
-    const pa = this.#physical(at, entry);
-    if (zero) {
-      if (!this.#memory.isBacked(pa, 64)) throw this.#externalAbort(va, true);
-      this.#cpu.debug.checkAccess(at, 64, false, true, this.#cpu.isUser);
-      this.#zero(pa, 64, this.#isCacheable(entry));
-    }
-    if (tag !== undefined && this.#isTagged(entry)) {
-      for (let i = 0; i < 64; i += GRANULE) this.#writeTag(pa + i, tag);
-    }
-  }
-
-  #translateBlock(at: bigint, va: bigint): number {
-    const cpu = this.#cpu;
-    this.#split64[0] = at;
-    const low = this.#split[0]!;
-    const high = this.#split[1]!;
-    const { config, dataContext, isUser, panApplies } = cpu;
-    return cpu.mmu.translate(config, dataContext, va, low, high, TlbKind.write, isUser, panApplies, 0);
-  }
-
-  /** DC ZVA: tag-checked over the block, as a store. */
-  zeroBlock(va: bigint): void {
-    const at = va & ~0x3fn;
-    const cpu = this.#cpu;
-    const entry = this.#translateBlock(at, va);
-    const flags = cpu.mmu.tlb.flags[entry]!;
-    if ((flags & EntryFlag.device) !== 0) throw alignmentFault(true, va);
-    if ((flags & EntryFlag.tagged) !== 0) {
-      const pa = this.#physical(at, entry);
-      this.#split64[0] = va;
-      const high = this.#split[1]!;
-      // Whichever granule mismatches, FAR is the block's first byte.
-      this.#isCounted = false;
-      for (let i = 0; i < 64; i += GRANULE) this.#checkTag(at, high, pa + i, cpu.tcf, cpu.isUser, true);
-    }
-    this.#block(at, undefined, true, va);
-  }
-
-  /** DC GVA and DC GZVA. */
-  tagBlock(va: bigint, zero: boolean): void {
-    this.#block(va & ~0x3fn, Number((va >> 56n) & 15n), zero, va);
-  }
-
-  /**
-   * Translates for DC and IC by address: gives the physical address, or undefined for addresses that
-   * nothing needs to be done for. Faults have CM set.
-   */
-  maintenanceAddress(va: bigint, isWrite: boolean, flags: number): number {
-    const entry = this.#translate(va, isWrite ? TlbKind.write : TlbKind.read, flags);
-    return this.#physical(va, entry);
   }
 
   // ---- for supervisors, debuggers, semihosting -----------------------------------------------------
