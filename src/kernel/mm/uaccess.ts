@@ -88,7 +88,7 @@ function* userPte(
 ): MaySleep<Pte | undefined> {
   for (let faults = 0; faults < MAX_FAULTS_PER_PAGE; faults++) {
     const pte = walk(mm, as, addr);
-    if (pte !== undefined && pteUserReadable(pte) && (!access.write || writableNow(pte))) return pte;
+    if (isUsable(pte, access)) return pte;
     if (faults > 1) yield COND_RESCHED;
     const result = yield* doPageFault(mm, as, va, access);
     if (result.kind !== 'handled') return undefined;
@@ -98,6 +98,9 @@ function* userPte(
 
 /** Writable for the hardware: PTE_WRITE with RDONLY clear, so that dirtiness is recorded. */
 const writableNow = (pte: Pte): boolean => pteWrite(pte) && (pte & (1n << 7n)) === 0n;
+
+const isUsable = (pte: Pte | undefined, access: FaultAccess): pte is Pte =>
+  pte !== undefined && pteUserReadable(pte) && (!access.write || writableNow(pte));
 
 /** How many of `bytes` bytes from `addr` (inside one page) match the pointer's tag. */
 function matchingBytes(mm: Mm, pte: Pte, tag: number, addr: number, bytes: number): number {
@@ -122,11 +125,13 @@ function* eachUserPage(
   const tag = logicalTag(va);
   let done = 0;
   while (done < bytes) {
-    const at = toVA(va + BigInt(done));
+    const at = done === 0 ? va : toVA(va + BigInt(done));
     const addr = userAddress(as, at);
     if (addr === undefined) break;
     const chunk = Math.min(bytes - done, mm.pageSize - (addr % mm.pageSize));
-    const pte = yield* userPte(mm, as, at, addr, access);
+    // What is there already is most of what is copied: no generator for it.
+    const there = walk(mm, as, addr);
+    const pte = isUsable(there, access) ? there : yield* userPte(mm, as, at, addr, access);
     if (pte === undefined) break;
     const allowed = options.checkTags && pteTagged(pte) ? matchingBytes(mm, pte, tag, addr, chunk) : chunk;
     if (allowed > 0) visit(PA(ptePa(pte) + (addr % mm.pageSize)), done, allowed);
@@ -148,6 +153,7 @@ export function* copyFromUser(
   const done = yield* eachUserPage(mm, as, va, bytes, readAccess, options, (pa, _offset, length) => {
     parts.push(mm.port.readBytes(pa, length));
   });
+  if (parts.length === 1) return parts[0]!;
   const out = new Uint8Array(done);
   let at = 0;
   for (const part of parts) {

@@ -32,6 +32,7 @@ export const FRAME_RECORD_BYTES = 16;
 
 const FPSIMD_MAGIC = 0x46508001;
 const FPSIMD_SIZE = 528;
+const VECTOR_BYTES = 512;
 const ESR_MAGIC = 0x45535201;
 const ESR_SIZE = 16;
 const EXTRA_MAGIC = 0x45585401;
@@ -51,6 +52,9 @@ export interface FrameContents {
   readonly fp: boolean;
 }
 
+/** Registers as bytes: the guest is little-endian, and so is every host. */
+const bytesOf = (words: BigUint64Array) => new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+
 /** The frame's bytes, records included; what follows the terminator is left as it is. */
 export function buildSignalFrame(contents: FrameContents): Uint8Array {
   const { registers } = contents;
@@ -64,9 +68,7 @@ export function buildSignalFrame(contents: FrameContents): Uint8Array {
   view.setBigUint64(UC_STACK + 16, contents.stack.size, true);
   view.setBigUint64(UC_SIGMASK, contents.mask, true);
   view.setBigUint64(MCONTEXT, contents.faultAddress, true);
-  registers.x.forEach((value, i) => {
-    view.setBigUint64(REGS + 8 * i, value, true);
-  });
+  bytes.set(bytesOf(registers.x), REGS);
   view.setBigUint64(SP, registers.sp, true);
   view.setBigUint64(PC, registers.pc, true);
   view.setBigUint64(PSTATE, registers.pstate, true);
@@ -76,9 +78,7 @@ export function buildSignalFrame(contents: FrameContents): Uint8Array {
     view.setUint32(at + 4, FPSIMD_SIZE, true);
     view.setUint32(at + 8, Number(registers.fpsr), true);
     view.setUint32(at + 12, Number(registers.fpcr), true);
-    registers.v.forEach((value, i) => {
-      view.setBigUint64(at + 16 + 8 * i, value, true);
-    });
+    bytes.set(bytesOf(registers.v), at + 16);
     at += FPSIMD_SIZE;
   }
   if (contents.esr !== 0n) {
@@ -120,7 +120,7 @@ export function* restoreSignalFrame<Point>(
   const pstate = view.getBigUint64(PSTATE, true);
   // valid_user_regs(): EL0t and no interrupt masked, or the frame is refused.
   if ((pstate & 0x1fn) !== 0n || (pstate & 0x3c0n) !== 0n) return undefined;
-  for (let i = 0; i < 31; i++) into.x[i] = view.getBigUint64(REGS + 8 * i, true);
+  bytesOf(into.x).set(bytes.subarray(REGS, SP));
   into.sp = view.getBigUint64(SP, true);
   into.pc = view.getBigUint64(PC, true);
   into.pstate = pstate & VALID_PSTATE;
@@ -128,7 +128,7 @@ export function* restoreSignalFrame<Point>(
     const { at, view: from } = records.fpsimd;
     into.fpsr = BigInt(from.getUint32(at + 8, true));
     into.fpcr = BigInt(from.getUint32(at + 12, true));
-    for (let i = 0; i < 64; i++) into.v[i] = from.getBigUint64(at + 16 + 8 * i, true);
+    bytesOf(into.v).set(new Uint8Array(from.buffer, from.byteOffset + at + 16, VECTOR_BYTES));
   }
   return {
     mask: view.getBigUint64(UC_SIGMASK, true),

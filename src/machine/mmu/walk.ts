@@ -244,9 +244,17 @@ export class Walker {
         at = mapped.pa;
       }
       if (!this.#memory.isBacked(at, 8)) return { status: FaultStatus.ExternalOnWalk + level };
-      const descriptor = this.#memory.load(at, 8, half.walkCacheable);
-      const dLow = Number(BigInt.asIntN(32, descriptor));
-      const dHigh = Number(BigInt.asIntN(32, descriptor >> 32n));
+      let dLow: number;
+      let dHigh: number;
+      if (this.#memory.isDirect && this.#memory.dram.contains(at, 8)) {
+        const word = this.#memory.dram.hostForRead(at) >>> 2;
+        dLow = this.#memory.dram.linear.i32[word]!;
+        dHigh = this.#memory.dram.linear.i32[word + 1]!;
+      } else {
+        const descriptor = this.#memory.load(at, 8, half.walkCacheable);
+        dLow = Number(BigInt.asIntN(32, descriptor));
+        dHigh = Number(BigInt.asIntN(32, descriptor >> 32n));
+      }
       const kind = dLow & 3;
       if ((kind & 1) === 0) return { status: FaultStatus.Translation + level };
       // The address field, before its low bits are cut to the table's or the block's size.
