@@ -208,10 +208,13 @@ function unlinkTables(
   const entries = level === layout.startLevel ? layout.topEntries : layout.entriesPerTable;
   const first = Math.max(0, Math.floor((range.start - base) / span));
   const last = Math.min(entries - 1, Math.floor((range.end - 1 - base) / span));
+  if (first > last) return;
+  // Most entries are empty: they are looked at as bytes, not read as descriptors one by one.
+  const bytes = port.readBytes(entryAddress(table, first), (last - first + 1) * DESCRIPTOR_BYTES);
   for (let index = first; index <= last; index++) {
+    if ((bytes[(index - first) * DESCRIPTOR_BYTES]! & 3) !== 3) continue;
     const at = entryAddress(table, index);
     const descriptor = port.read64(at);
-    if (!isTable(descriptor)) continue;
     const childBase = base + index * span;
     unlinkTables(mm, level + 1, ptePa(descriptor), childBase, range, unlinked);
     if (childBase >= range.floor && childBase + span <= range.ceiling) {

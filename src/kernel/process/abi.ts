@@ -44,10 +44,16 @@ export type SignalName = keyof typeof SIGNAL;
 export const SIGNALS = 64;
 export const SIGRTMIN = 32;
 
+/** The first of a number's names. */
+const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map<number, string>(
+  Object.entries(SIGNAL)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
+
 /** `SIGSEGV`, `SIGRT_3`. */
 export function signalName(signo: number): string {
-  for (const [name, number] of Object.entries(SIGNAL)) if (number === signo) return name;
-  return `SIGRT_${signo - SIGRTMIN}`;
+  return SIGNAL_NAMES.get(signo) ?? `SIGRT_${signo - SIGRTMIN}`;
 }
 
 /** si_code values. */

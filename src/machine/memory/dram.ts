@@ -199,6 +199,10 @@ export class Dram {
   }
 
   readBytes(pa: number, bytes: number): Uint8Array {
+    if ((pa % CHUNK) + bytes <= CHUNK) {
+      const host = this.hostForRead(pa);
+      return this.linear.u8.slice(host, host + bytes);
+    }
     const out = new Uint8Array(bytes);
     for (let done = 0; done < bytes; ) {
       const host = this.hostForRead(pa + done);
@@ -210,6 +214,12 @@ export class Dram {
   }
 
   writeBytes(pa: number, from: Uint8Array): void {
+    if (from.length > 0 && (pa % CHUNK) + from.length <= CHUNK) {
+      // In two steps: the first may make the memory grow.
+      const host = this.hostForWrite(pa, from.length);
+      this.linear.u8.set(from, host);
+      return;
+    }
     for (let done = 0; done < from.length; ) {
       const run = Math.min(from.length - done, CHUNK - ((pa + done) % CHUNK));
       const host = this.hostForWrite(pa + done, run);
