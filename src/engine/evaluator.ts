@@ -32,6 +32,8 @@ const MOST_PAGES = 4096;
 export interface EvaluatorOptions {
   /** Called after each instruction. Slow. */
   readonly onStep?: (step: TraceStep) => void;
+  /** For its statistics: why no other engine runs. */
+  readonly note?: string;
 }
 
 /** What the current page of instructions is. */
@@ -45,6 +47,7 @@ interface FetchPage {
 
 export class Evaluator implements Engine {
   readonly name = 'evaluate';
+  readonly statistics: { readonly note?: string };
   readonly #builders: readonly EvaluatorBuilder[];
   readonly #predecoder: Predecoder;
   readonly #pages = new Map<number, (Predecoded | undefined)[]>();
@@ -55,6 +58,7 @@ export class Evaluator implements Engine {
     const features: ReadonlySet<string> = machine.features;
     this.#predecoder = new Predecoder((feature) => features.has(feature));
     this.#onStep = options.onStep;
+    this.statistics = options.note === undefined ? {} : { note: options.note };
   }
 
   /** The record of a word: for tools that ask what would run. */

@@ -7,6 +7,7 @@
 import { inputError } from '../base/index.js';
 import type { Engine, Machine } from '../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from './evaluator.js';
+import { refusalOfGeneratedCode } from './generated-code.js';
 import { Interpreter } from './interpreter/index.js';
 import { Translator, type TranslatorOptions } from './translator/index.js';
 
@@ -48,6 +49,13 @@ const EAGER: TranslatorOptions = { hotAfter: 2, patience: 0 };
 /** Makes the engine of this name. Throws InputError for a name that is unknown. */
 export function createEngine(machine: Machine, name: string, options: EngineOptions = {}): Engine {
   if (name === 'evaluate') return new Evaluator(machine, options);
+  const refusal = ENGINE_NAMES.some((known) => known === name) ? refusalOfGeneratedCode() : undefined;
+  if (refusal !== undefined) {
+    if (name === 'auto') return new Evaluator(machine, { ...options, note: refusal });
+    throw inputError('CLI-ENGINE', `the engine '${name}' cannot be used: ${refusal}`, {
+      help: "'auto' and 'evaluate' run everywhere",
+    });
+  }
   if (name === 'interpret') return new Interpreter(machine, options);
   if (name === 'auto') return new Interpreter(machine, { ...options, adaptive: true });
   if (name === 'translate') {

@@ -6,7 +6,7 @@ import type { StopReason } from './stop.js';
 
 export interface Engine {
   readonly name: string;
-  /** Counters by name, all numbers: what `--stats` prints of the engine. */
+  /** Counters by name, all numbers but for a `note` in words: what `--stats` prints of the engine. */
   readonly statistics?: object | undefined;
   /**
    * Executes at most `maxInstructions` instructions on `cpu` and gives why it ended. Never throws for

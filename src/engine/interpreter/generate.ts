@@ -25,6 +25,7 @@ import {
   ValueType,
   when,
 } from '../wasm/index.js';
+import { FINGERPRINT_SECTION, fingerprint } from './fingerprint.js';
 import { allForms, type Form, formOf, isForm, usesVectors } from './forms.js';
 import {
   cellI32,
@@ -349,6 +350,7 @@ export function generateInterpreter(): GeneratedInterpreter {
   module.exportFunction(RUN_EXPORT, run);
   module.exportTable(TABLE_EXPORT);
   module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
+  module.addCustom(FINGERPRINT_SECTION, new TextEncoder().encode(fingerprint()));
   return {
     bytes: module.finish(),
     hot: handlers.filter((h) => h.inline !== undefined).length,
@@ -389,6 +391,7 @@ export function generateVectors(): GeneratedVectors {
   const table = handlers.map(({ function: own }) => module.addFunction(formType, own!.locals, own!.code));
   module.setTable(table, FIRST_VECTOR_FORM);
   module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
+  module.addCustom(FINGERPRINT_SECTION, new TextEncoder().encode(fingerprint()));
   return { bytes: module.finish(), handlers: handlers.length, missing };
 }
 

@@ -6,6 +6,7 @@
  */
 import embedded from '../../../dist/interpreter.wasm';
 import embeddedVectors from '../../../dist/vectors.wasm';
+import { checkFingerprint } from './fingerprint.js';
 import {
   FORMS_SECTION,
   generateInterpreter,
@@ -35,6 +36,7 @@ interface Compiled {
 
 function compile(bytes: Uint8Array<ArrayBuffer>, first: number): Compiled {
   const module = new WebAssembly.Module(bytes);
+  checkFingerprint(module);
   const [section] = WebAssembly.Module.customSections(module, FORMS_SECTION);
   return { module, handlers: readHandlers(section!, first) };
 }

@@ -50,8 +50,26 @@ export class OutOfHostMemory {
   readonly message = 'the emulator has no more room for guest memory (4 GiB of touched memory at most)';
 }
 
+/** What a host without WebAssembly has instead: every growth is a copy. */
+class PlainMemory {
+  buffer: ArrayBuffer;
+
+  constructor(pages: number) {
+    this.buffer = new ArrayBuffer(pages * CHUNK);
+  }
+
+  /** Throws RangeError where the host has no room. */
+  grow(pages: number): number {
+    const before = this.buffer.byteLength;
+    const grown = new ArrayBuffer(before + pages * CHUNK);
+    new Uint8Array(grown).set(new Uint8Array(this.buffer));
+    this.buffer = grown;
+    return before / CHUNK;
+  }
+}
+
 export class LinearMemory {
-  readonly memory: WebAssembly.Memory;
+  readonly #backing: WebAssembly.Memory | PlainMemory;
   u8!: Uint8Array;
   u32!: Uint32Array;
   i32!: Int32Array;
@@ -64,9 +82,19 @@ export class LinearMemory {
   /** `limit`: bytes at most, for tests of exhaustion. */
   constructor(limit = MOST_PAGES * CHUNK) {
     this.#most = Math.min(MOST_PAGES, Math.floor(limit / CHUNK));
-    this.memory = new WebAssembly.Memory({ initial: 3, maximum: this.#most });
+    this.#backing =
+      typeof WebAssembly === 'undefined'
+        ? new PlainMemory(3)
+        : new WebAssembly.Memory({ initial: 3, maximum: this.#most });
     this.#next = 3 * CHUNK;
     this.#refresh();
+  }
+
+  /** For generated code. Throws Error where the host has no WebAssembly, and nothing generates any. */
+  get memory(): WebAssembly.Memory {
+    const backing = this.#backing;
+    if (backing instanceof PlainMemory) throw new Error('the host has no WebAssembly');
+    return backing;
   }
 
   /** Bytes given out so far. */
@@ -75,7 +103,7 @@ export class LinearMemory {
   }
 
   #refresh(): void {
-    const buffer = this.memory.buffer;
+    const buffer = this.#backing.buffer;
     this.u8 = new Uint8Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
@@ -87,13 +115,13 @@ export class LinearMemory {
   allocate(bytes: number): number {
     const at = this.#next;
     const end = at + Math.ceil(bytes / CHUNK) * CHUNK;
-    const have = this.memory.buffer.byteLength;
+    const have = this.#backing.buffer.byteLength;
     if (end > have) {
       const needed = (end - have) / CHUNK;
       const room = this.#most - have / CHUNK;
       if (needed > room) throw new OutOfHostMemory();
       try {
-        this.memory.grow(Math.min(room, Math.max(needed, GROWTH_STEP)));
+        this.#backing.grow(Math.min(room, Math.max(needed, GROWTH_STEP)));
       } catch {
         throw new OutOfHostMemory();
       }

@@ -1,0 +1,54 @@
+/**
+ * What a generated module was made for: the instruction set's rows and every place that the module and the
+ * TypeScript around it agree on. A module with another fingerprint is of another build, and would run wild.
+ *
+ * It covers the layouts and the rows' encodings, not the code that is made from them: the build makes both
+ * together, and this is what tells that they were not.
+ */
+import { ROWS, SYSTEM_REGISTERS } from '../../../isa/index.js';
+import {
+  CPU_STATE_BASE,
+  CPU_STATE_SIZE,
+  CpuLayout,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+} from '../../machine/index.js';
+import * as layout from './layout.js';
+
+export const FINGERPRINT_SECTION = 'fingerprint';
+
+/** Two 32-bit sums (FNV-1a and a rotated one) over a text's characters, as 16 hexadecimal digits. */
+function digest(text: string): string {
+  let a = 0x811c_9dc5;
+  let b = 0x9e37_79b9;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    a = Math.imul(a ^ code, 0x0100_0193);
+    b = Math.imul((b << 7) | (b >>> 25), 0x85eb_ca6b) ^ code;
+  }
+  return [a, b].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
+}
+
+let known: string | undefined;
+
+/** The fingerprint of this program: 16 hexadecimal digits. */
+export function fingerprint(): string {
+  if (known === undefined) {
+    const places = [layout, CpuLayout, CPU_STATE_BASE, CPU_STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_BYTES];
+    const rows = ROWS.map((row) => `${row.id} ${row.mask} ${row.value}`);
+    const cells = SYSTEM_REGISTERS.map((register) => register.name);
+    known = digest(JSON.stringify([places, rows, cells]));
+  }
+  return known;
+}
+
+/** Throws Error where the module with these custom sections was made for another program. */
+export function checkFingerprint(module: WebAssembly.Module): void {
+  const [section] = WebAssembly.Module.customSections(module, FINGERPRINT_SECTION);
+  const found = section === undefined ? 'none' : new TextDecoder().decode(section);
+  if (found !== fingerprint()) {
+    throw new Error(
+      `the generated interpreter is of another build (its fingerprint is ${found}, the program's ${fingerprint()}); npm run build makes it anew`,
+    );
+  }
+}
