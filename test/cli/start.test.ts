@@ -18,7 +18,7 @@ const folder = `${mkdtempSync(join(tmpdir(), 'mtemu-start-'))}/`;
 const noInterpreter: Plugin = {
   name: 'no interpreter',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /dist\/interpreter\.wasm$/ }, () => ({ path: 'none', namespace: 'none' }));
+    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, () => ({ path: 'none', namespace: 'none' }));
     onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: "export default ''" }));
   },
 };

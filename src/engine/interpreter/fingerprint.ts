@@ -34,7 +34,9 @@ let known: string | undefined;
 /** The fingerprint of this program: 16 hexadecimal digits. */
 export function fingerprint(): string {
   if (known === undefined) {
-    const places = [layout, CpuLayout, CPU_STATE_BASE, CPU_STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_BYTES];
+    // In the order of their names: a module's own order is the bundler's.
+    const own = Object.entries(layout).sort(([a], [b]) => (a < b ? -1 : 1));
+    const places = [own, CpuLayout, CPU_STATE_BASE, CPU_STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_BYTES];
     const rows = ROWS.map((row) => `${row.id} ${row.mask} ${row.value}`);
     const cells = SYSTEM_REGISTERS.map((register) => register.name);
     known = digest(JSON.stringify([places, rows, cells]));
