@@ -130,6 +130,37 @@ describe('code that changes', () => {
     expect([classOf(cpu), cpu.readX(3)]).toEqual([SVC, 33n]);
   });
 
+  it.each([
+    ['add x3, x3, #5\n add x5, x5, #7', [15n, 21n]],
+    ['cmp x4, #2\n b.hs 3f', [2n, 0n]],
+    ['cmp x4, #0\n b.eq 3f', [0n, 0n]],
+    ['adrp x3, .\n add x5, x3, #7', [BigInt(CODE), BigInt(CODE) + 7n]],
+  ])('leaves what is before it as it was: %s', (before, result) => {
+    const { machine, cpu, tables } = mappedMachine();
+    tables.mapRange(CODE, 0x1000, D.user);
+    load(
+      machine,
+      `
+      mov x3, #0
+      mov x4, #0
+      mov x5, #0
+   1: ${before}
+      mov x0, #1
+      adr x1, 1b
+      str w2, [x1, #8]
+   2: add x4, x4, #1
+      cmp x4, #3
+      b.ne 1b
+      svc #0
+   3: mov x3, x4
+      svc #0
+  `,
+    );
+    cpu.writeX(2, MOV_X0_16);
+    runAt(machine);
+    expect([classOf(cpu), cpu.readX(3), cpu.readX(5)]).toEqual([SVC, ...result]);
+  });
+
   it('is seen through another mapping of the same memory', () => {
     const { machine, cpu, tables } = mappedMachine();
     tables.map(DATA + 0x20000, CODE, D.user);

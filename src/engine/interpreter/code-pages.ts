@@ -192,11 +192,13 @@ export class CodePages {
 
   #undecode(page: CodePage, from: number, to: number): void {
     const words = this.#linear.i32;
+    const { view } = this.#linear;
     for (const records of page.records) {
       if (records === 0) continue;
-      // The instruction before may be one handler with the first.
+      // The instruction before may be one handler with the first. Its own fields stay: the one before it
+      // may be one handler with it, and reads them.
       for (let i = Math.max(0, (from >>> 2) - 1); i * 4 < to; i++)
-        words[(records + i * RECORD_BYTES) >>> 2] = Handler.undecoded;
+        view.setUint16(records + i * RECORD_BYTES, Handler.undecoded, true);
       const heat = (records + HEAT_OFFSET) >>> 2;
       words.fill(this.#coldHeat(page), heat + (from >>> 2), heat + ((to + 3) >>> 2));
     }
