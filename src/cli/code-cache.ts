@@ -1,6 +1,7 @@
 /**
  * The command's program as one script with V8's code cache beside it: most of what starting costs is
  * compiling two megabytes of text, of which a run needs little, and the cache holds just that, compiled.
+ * Firmware is kept there, too, assembled.
  *
  * A cache is good for one text and one V8. V8 itself refuses what another version made; of the text it
  * looks at the length only, so the text's own hash stands at its end and in the cache, and both must
@@ -14,6 +15,9 @@ import type { DispatchOptions } from './dispatch.js';
 
 /** What src/cli/main.ts exports. */
 export interface Program {
+  /** See src/machine/firmware.ts. */
+  assembledFirmware(): string;
+  useAssembledFirmware(text: string): void;
   main(args: readonly string[]): Promise<void>;
   dispatch(args: readonly string[], io: CommandIo, options?: DispatchOptions): Promise<number>;
 }
@@ -35,20 +39,27 @@ export function stampOf(source: string): string | undefined {
 /** `source` with its hash at its end. */
 export const stamped = (source: string, hash: string): string => `${source}${STAMP}${hash}`;
 
-/** The cache's file: the hash of the text it was made from, then V8's data. */
-export function packCache(hash: string, data: Uint8Array): Uint8Array {
-  const out = new Uint8Array(HASH_LENGTH + data.length);
-  out.set(new TextEncoder().encode(hash));
-  out.set(data, HASH_LENGTH);
+/** Digits of the length of the firmware's text. */
+const LENGTH_DIGITS = 8;
+
+/** The cache's file: the hash of the text it was made from, the firmware's length, the firmware, V8's data. */
+export function packCache(hash: string, firmware: string, data: Uint8Array): Uint8Array {
+  const head = hash + String(firmware.length).padStart(LENGTH_DIGITS, '0') + firmware;
+  const out = new Uint8Array(head.length + data.length);
+  out.set(new TextEncoder().encode(head));
+  out.set(data, head.length);
   return out;
 }
 
-/** V8's data for this text; undefined where there is none or it is another text's. */
-function readCache(path: string, hash: string | undefined): Buffer | undefined {
+/** What the cache holds for this text; undefined where there is none or it is another text's. */
+function readCache(path: string, hash: string | undefined): { firmware: string; data: Buffer } | undefined {
   if (hash === undefined) return undefined;
   try {
     const file = readFileSync(path);
-    return file.toString('latin1', 0, HASH_LENGTH) === hash ? file.subarray(HASH_LENGTH) : undefined;
+    if (file.toString('latin1', 0, HASH_LENGTH) !== hash) return undefined;
+    const start = HASH_LENGTH + LENGTH_DIGITS;
+    const end = start + Number(file.toString('latin1', HASH_LENGTH, start));
+    return { firmware: file.toString('latin1', start, end), data: file.subarray(end) };
   } catch {
     return undefined;
   }
@@ -65,12 +76,12 @@ export interface LoadedProgram {
 export function loadProgram(folder: string): LoadedProgram {
   const filename = folder + PROGRAM_FILE;
   const source = readFileSync(filename, 'latin1');
-  const cachedData = readCache(folder + CACHE_FILE, stampOf(source));
+  const cache = readCache(folder + CACHE_FILE, stampOf(source));
   // The first releases of Node 20 lack it; imports at run time then fail, of which there are none today.
   const importModuleDynamically = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
   const script = new vm.Script(source, {
     filename,
-    ...(cachedData === undefined ? {} : { cachedData }),
+    ...(cache === undefined ? {} : { cachedData: cache.data }),
     ...(importModuleDynamically === undefined ? {} : { importModuleDynamically }),
   });
   // The text is a function of what CommonJS gives a module.
@@ -78,9 +89,9 @@ export function loadProgram(folder: string): LoadedProgram {
     script.runInThisContext();
   const module = { exports: {} };
   run(module.exports, createRequire(filename), module);
-  return {
-    program: module.exports as Program,
-    script,
-    fromCache: cachedData !== undefined && script.cachedDataRejected === false,
-  };
+  const program = module.exports as Program;
+  const fromCache = cache !== undefined && script.cachedDataRejected === false;
+  // A cache that is whole: what V8 took is not cut short, so neither is what stands before it.
+  if (fromCache) program.useAssembledFirmware(cache.firmware);
+  return { program, script, fromCache };
 }

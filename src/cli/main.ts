@@ -3,6 +3,7 @@
  */
 import { appendFileSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { inputError } from '../base/index.js';
+import { assembledFirmware, useAssembledFirmware } from '../machine/index.js';
 import type { CommandIo } from './command.js';
 import { dispatch } from './dispatch.js';
 import { hostFolder } from './host-folder.js';
@@ -82,4 +83,4 @@ export async function main(args: readonly string[]): Promise<void> {
   process.exitCode = await dispatch(args, io, { debug: (process.env['MTEMU_DEBUG'] ?? '') !== '' });
 }
 
-export { dispatch };
+export { assembledFirmware, dispatch, useAssembledFirmware };

@@ -73,5 +73,5 @@ export async function makeCodeCache(path: string): Promise<void> {
   };
   await program.dispatch(['asm', 'exit.s', '-o', 'exit.elf'], io);
   for (const command of COMMANDS) await program.dispatch(command, io);
-  writeFileSync(folder + CACHE_FILE, packCache(hash, script.createCachedData()));
+  writeFileSync(folder + CACHE_FILE, packCache(hash, program.assembledFirmware(), script.createCachedData()));
 }

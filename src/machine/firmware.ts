@@ -78,11 +78,11 @@ export interface NextStage {
 
 /** The stub behind which the mini-kernel sits. */
 export function kernelEntryStage(): NextStage {
-  const program = assemble(
-    { name: 'firmware/kernel-entry.s', text: kernelEntrySource },
-    { textBase: VA(0n) },
-  );
-  return { image: toFlat(program, VA(0n)), entryOffset: 0, level: 1 };
+  if (ASSEMBLED.kernelEntry === undefined) {
+    const source = { name: 'firmware/kernel-entry.s', text: kernelEntrySource };
+    ASSEMBLED.kernelEntry = toFlat(assemble(source, { textBase: VA(0n) }), VA(0n));
+  }
+  return { image: ASSEMBLED.kernelEntry, entryOffset: 0, level: 1 };
 }
 
 /** The tag ranges that hardware with these tag storage nodes has. */
@@ -188,11 +188,15 @@ interface FirmwareCode {
   readonly secondaryEntry: bigint;
 }
 
-/** By base: the text never changes. */
-const ASSEMBLED = new Map<number, FirmwareCode>();
+/** The texts never change. */
+const ASSEMBLED: { kernelEntry: Uint8Array | undefined; readonly firmware: Map<number, FirmwareCode> } = {
+  kernelEntry: undefined,
+  /** By base. */
+  firmware: new Map(),
+};
 
 function assembleFirmware(base: number): FirmwareCode {
-  const known = ASSEMBLED.get(base);
+  const known = ASSEMBLED.firmware.get(base);
   if (known !== undefined) return known;
   const program = assemble({ name: 'firmware/boot.s', text: bootSource }, { textBase: VA(BigInt(base)) });
   const image = toFlat(program, VA(BigInt(base)));
@@ -200,8 +204,37 @@ function assembleFirmware(base: number): FirmwareCode {
   const secondary = program.symbols.find((s) => s.name === 'secondary_start');
   if (secondary === undefined) throw new Error('firmware has no entry for further CPUs');
   const code = { image, entry: program.entry, secondaryEntry: secondary.value };
-  ASSEMBLED.set(base, code);
+  ASSEMBLED.firmware.set(base, code);
   return code;
+}
+
+/** What has been assembled so far, as text, for programs of the same build to start from. */
+export function assembledFirmware(): string {
+  return JSON.stringify({
+    kernelEntry: ASSEMBLED.kernelEntry === undefined ? null : [...ASSEMBLED.kernelEntry],
+    firmware: [...ASSEMBLED.firmware].map(([base, { image, entry, secondaryEntry }]) => ({
+      base,
+      image: [...image],
+      entry: Number(entry),
+      secondaryEntry: Number(secondaryEntry),
+    })),
+  });
+}
+
+/** Takes what `assembledFirmware` gave in a program of the same build, so that it is not assembled again. */
+export function useAssembledFirmware(text: string): void {
+  const { kernelEntry, firmware } = JSON.parse(text) as {
+    kernelEntry: number[] | null;
+    firmware: { base: number; image: number[]; entry: number; secondaryEntry: number }[];
+  };
+  if (kernelEntry !== null) ASSEMBLED.kernelEntry = Uint8Array.from(kernelEntry);
+  for (const { base, image, entry, secondaryEntry } of firmware) {
+    ASSEMBLED.firmware.set(base, {
+      image: Uint8Array.from(image),
+      entry: BigInt(entry),
+      secondaryEntry: BigInt(secondaryEntry),
+    });
+  }
 }
 
 function installFirmware(
