@@ -1,9 +1,11 @@
 /**
  * What `--lockstep` says when engines differ: one of them is made to be wrong.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { runInLockstep } from '../../src/cli/run-lockstep.js';
 import { CODE, load, testMachine } from '../machine/support.js';
+import { mtemu } from './in-process.js';
 
 /** 1000 instructions of a loop; `wrong` may spoil what the tried engine does. */
 function run(wrong: (steps: number, most: number) => boolean) {
@@ -61,4 +63,21 @@ describe('runInLockstep', () => {
       '  x5  interpret 0x6, evaluate 0x0',
     ]);
   });
+});
+
+const busybox = process.env['MTEMU_ARM64_BUSYBOX'];
+
+describe('programs of others in lock-step', () => {
+  it.skipIf(busybox === undefined).each(['interpret', 'translate'])(
+    'busybox: processes, pipes, signals under %s [needs MTEMU_ARM64_BUSYBOX]',
+    async (engine) => {
+      const script =
+        'x=0; while [ $x -lt 20 ]; do x=$((x+1)); done; echo $x | sha256sum | cut -c1-8; ' +
+        'seq 1 60 | sort -rn | head -2; kill -TERM $$';
+      const args = ['run', '--lockstep=997', '--engine', engine, '/bin/busybox', 'sh', '-c', script];
+      const { status, stdout, stderr } = await mtemu(args, { '/bin/busybox': readFileSync(busybox!) });
+      expect({ status, stdout }).toEqual({ status: 143, stdout: '53787963\n60\n59\n' });
+      expect(stderr).toContain('SIGTERM');
+    },
+  );
 });

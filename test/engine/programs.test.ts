@@ -1,5 +1,5 @@
 /**
- * Whole programs under the mini-kernel, evaluator and interpreter in lock-step: registers, system
+ * Whole programs under the mini-kernel, evaluator and each other engine in lock-step: registers, system
  * registers and counts after every stretch, all of memory now and then and at the end.
  */
 import { readFileSync } from 'node:fs';
@@ -39,9 +39,10 @@ function side(elf: ElfFile, args: readonly string[], engine: EngineMaker, tcf: b
 }
 
 const evaluator: EngineMaker = (machine) => createEngine(machine, 'evaluate');
-const interpreter: EngineMaker = (machine) => createEngine(machine, 'interpret');
 
-describe('programs in lock-step', () => {
+describe.each(['interpret', 'translate'])('programs in lock-step, evaluator and %s', (name) => {
+  const other: EngineMaker = (machine) => createEngine(machine, name);
+
   it.each([
     ['firmware/bench/alu.s', ['100'], 1n, 997],
     ['firmware/bench/copy.s', ['2'], 1n, 1013],
@@ -56,7 +57,7 @@ describe('programs in lock-step', () => {
     ['firmware/programs/reuse.elf', [], 0n, 4999],
   ] as const)('%s %j, TCF %i', (path, args, tcf, every) => {
     const elf = program(path);
-    const result = lockstep((engine) => side(elf, args, engine, tcf), [evaluator, interpreter], {
+    const result = lockstep((engine) => side(elf, args, engine, tcf), [evaluator, other], {
       every,
       memoryEvery: 200,
     });
