@@ -310,6 +310,7 @@ export class FormBuilder implements Emitter {
     this.operands.writeX(this, reg, w === 64 ? value : lowHalf(value));
   }
   readBase(reg: Operand): Value {
+    this.operands.usesBase?.(reg);
     const value = this.readX(64, reg);
     if (!this.isSP(reg)) return value;
     const base = this.keep(value.wide());

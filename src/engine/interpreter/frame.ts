@@ -5,6 +5,7 @@
  * the loop, what a lean form does not do leads to the form's function, which does more ("thorough": any
  * alignment inside a page); what that does not do either is left to the evaluator.
  */
+import { SECOND_TLB_ENTRIES, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../../machine/index.js';
 import { br, type Code, giveBack, i32, i64, Label, local, ValueType, when } from '../wasm/index.js';
 import { Cell, Outcome, RECORD_BYTES, STATE } from './layout.js';
 
@@ -20,6 +21,13 @@ export function onlyWhen(on: Switch, body: Code): Code {
   return when(on, body);
 }
 
+/** Locals: a page of addresses (i64: its last one; 0 for none) and what its TLB entry holds. */
+export interface PageCache {
+  readonly page: number;
+  readonly hostAddend: number;
+  readonly tagAddend: number;
+}
+
 export interface Frame {
   /** Accesses that are misaligned inside a page are done here. */
   readonly thorough: boolean;
@@ -28,6 +36,8 @@ export interface Frame {
   /** The entry of a TLB table whose offset in the table is `slot`: an address to which `tlbOffset` is added. */
   entry(slot: Code): Code;
   readonly tlbOffset: number;
+  /** Where the page that the instruction's base register last led to is remembered, if anywhere. */
+  pageCache?(table: 'read' | 'write'): PageCache | undefined;
   readonly dataContext: Code;
   /** See Cell.TOP_MASK; undefined where no bit matters. */
   readonly topMask: Code | undefined;
@@ -48,7 +58,27 @@ export interface Frame {
   /** Gives up the instruction, of which nothing has been done. */
   fail(): Code;
   failIf(condition: Code): Code;
+  /**
+   * What is done about a miss of the TLB: the instruction is given up, the second level is looked at, or
+   * `missIf` is asked.
+   */
+  readonly onMiss: 'fail' | 'refill' | 'ask';
+  /** Gives up because the table has no entry for the address in local `address`. */
+  missIf?(condition: Code, table: 'read' | 'write', address: number): Code;
 }
+
+/** Offset in a TLB table of an address's entry. `low`: the low half of the address, used twice. */
+export const tlbSlotCode = (low: Code): Code =>
+  i32.and(
+    i32.xor(i32.shrU(low, i32.const(8)), i32.shrU(low, i32.const(20))),
+    i32.const((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
+  );
+/** The same of the second level's tables. */
+export const secondTlbSlotCode = (low: Code): Code =>
+  i32.and(
+    i32.xor(i32.shrU(low, i32.const(8)), i32.shrU(low, i32.const(22))),
+    i32.const((SECOND_TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
+  );
 
 /** A frame whose instruction has a record. */
 export interface RecordFrame extends Frame {
@@ -105,6 +135,7 @@ export const SLOW = new Label('slow');
 
 export class LoopFrame implements RecordFrame {
   readonly thorough = false;
+  readonly onMiss = 'fail';
   readonly record = LoopLocal.record;
   readonly cpu = local.get(LoopLocal.cpu);
   readonly page = LoopLocal.page;
@@ -169,6 +200,7 @@ export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, 
 
 export class FunctionFrame implements RecordFrame {
   readonly thorough = true;
+  readonly onMiss = 'refill';
   readonly record = 0;
   readonly cpu = local.get(1);
   readonly page = 2;

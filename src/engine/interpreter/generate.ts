@@ -6,7 +6,7 @@
  * custom section, so that the bytes are all that a package needs.
  */
 import { type Decoded, ROWS, type Row } from '../../../isa/index.js';
-import { TLB_ENTRIES, TLB_TABLE_BYTES } from '../../machine/index.js';
+import { TLB_TABLE_BYTES } from '../../machine/index.js';
 import {
   Bytes,
   block,
@@ -40,6 +40,7 @@ import {
   NEXT,
   SLOW,
   TAKEN,
+  tlbSlotCode,
 } from './frame.js';
 import {
   Cell,
@@ -192,7 +193,7 @@ function enterPage(): Code {
     i32.store(get(LoopLocal.cpu), get(LoopLocal.btype), STATE + Cell.BTYPE),
     exit(Exit.page, target),
   ];
-  const slot = i32.and(i32.shrU(i32.wrap(target), i32.const(8)), i32.const((TLB_ENTRIES - 1) * 16));
+  const slot = tlbSlotCode(i32.wrap(target));
   const withoutTop = i64.shl(target, i64.const(8n));
   const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), get(LoopLocal.fetchContext));
   const differs = i64.xor(i64.load(get(LoopLocal.entry), FETCH_TABLE), key);

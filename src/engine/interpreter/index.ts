@@ -2,7 +2,14 @@
 export type { CodePages } from './code-pages.js';
 export { nzcvOf } from './flags.js';
 export { lower } from './forms.js';
-export { type Frame, type Switch, Unsupported } from './frame.js';
+export {
+  type Frame,
+  type PageCache,
+  type Switch,
+  secondTlbSlotCode,
+  tlbSlotCode,
+  Unsupported,
+} from './frame.js';
 export {
   type GeneratedInterpreter,
   generateInterpreter,

@@ -9,10 +9,18 @@
  * Ref. src/machine/cpu/memory-access.ts, src/machine/mmu/tlb.ts.
  */
 import type { Access, AtomicOperation } from '../../../isa/index.js';
-import { CHUNK, CpuLayout, cellOf, TLB_ENTRIES, TLB_TABLE_BYTES, ZERO_CHUNK } from '../../machine/index.js';
+import {
+  CHUNK,
+  CpuLayout,
+  cellOf,
+  SECOND_TLB_TABLE_BYTES,
+  TLB_BYTES,
+  TLB_TABLE_BYTES,
+  ZERO_CHUNK,
+} from '../../machine/index.js';
 import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
-import { onlyWhen, Unsupported } from './frame.js';
+import { onlyWhen, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
 import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';
 
@@ -20,9 +28,6 @@ type Size = 1 | 2 | 4 | 8;
 type Table = 'read' | 'write';
 
 const TABLE: Readonly<Record<Table, number>> = { read: 0, write: TLB_TABLE_BYTES };
-/** log2(4096 / 16): from an address to the offset of its entry. */
-const ENTRY_SHIFT = 8;
-const ENTRY_MASK = (TLB_ENTRIES - 1) * 16;
 const HOST_ADDEND = 8;
 const TAG_ADDEND = 12;
 /** Tag addends from here up are UNTAGGED and SLOW. */
@@ -32,14 +37,14 @@ const RGSR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('rgsr_el1');
 /** No alignment is promised: WebAssembly allows any. */
 const ANY = 0;
 
-/** What a probe found: locals. */
+/** What a probe found. */
 interface Probe {
-  /** i64: the address; i32: its low half. */
+  /** Locals: the address (i64) and its low half (i32). */
   readonly address: number;
   readonly low: number;
-  /** i32: host offset of the TLB entry. */
-  readonly entry: number;
-  readonly table: Table;
+  /** i32: the addends of the TLB entry. */
+  readonly hostAddend: Code;
+  readonly tagAddend: Code;
 }
 
 export class MemoryFormBuilder extends FormBuilder {
@@ -47,21 +52,65 @@ export class MemoryFormBuilder extends FormBuilder {
 
   /** Finds the entry of an address, or gives up. */
   #find(table: Table, address: number, low: number): Probe {
+    const cache = this.frame.pageCache?.(table);
+    if (cache === undefined) {
+      const entry = this.#look(table, address, low);
+      const [hostAddend, tagAddend] = [HOST_ADDEND, TAG_ADDEND].map((field) =>
+        this.#ofEntry(table, entry, field),
+      );
+      return { address, low, hostAddend: hostAddend!, tagAddend: tagAddend! };
+    }
+    const page = this.keep(i64.or(local.get(address), i64.const(0xfffn)));
+    const fill = this.nested(() => {
+      const entry = this.#look(table, address, low);
+      this.emit(
+        local.set(cache.hostAddend, this.#ofEntry(table, entry, HOST_ADDEND)),
+        local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
+        local.set(cache.page, local.get(page)),
+      );
+    });
+    this.emit(when(i64.ne(local.get(page), local.get(cache.page)), fill));
+    const addends = { hostAddend: local.get(cache.hostAddend), tagAddend: local.get(cache.tagAddend) };
+    return { address, low, ...addends };
+  }
+
+  /** The local of the host offset of an address's entry, which is in the TLB. */
+  #look(table: Table, address: number, low: number): number {
     const { frame } = this;
-    const slot = i32.and(i32.shrU(local.get(low), i32.const(ENTRY_SHIFT)), i32.const(ENTRY_MASK));
-    const entry = this.keep32(frame.entry(slot));
+    const entry = this.keep32(frame.entry(tlbSlotCode(local.get(low))));
     // The key without the top byte, the context above it.
     const page = i64.shrU(i64.shl(local.get(address), i64.const(8n)), i64.const(20n));
     const key = i64.or(page, frame.dataContext);
     const found = i64.load(local.get(entry), frame.tlbOffset + TABLE[table]);
     const { topMask } = frame;
-    if (topMask === undefined) {
-      this.emit(frame.failIf(i64.ne(found, key)));
-    } else {
-      const top = i64.and(i64.xor(local.get(address), frame.half), topMask);
-      this.emit(frame.failIf(i64.ne(i64.or(i64.xor(found, key), top), i64.const(0n))));
+    const top = topMask && i64.and(i64.xor(local.get(address), frame.half), topMask);
+    if (frame.onMiss === 'fail') {
+      const misses =
+        top === undefined ? i64.ne(found, key) : i64.ne(i64.or(i64.xor(found, key), top), i64.const(0n));
+      this.emit(frame.failIf(misses));
+      return entry;
     }
-    return { address, low, entry, table };
+    if (top !== undefined) this.emit(frame.failIf(i64.ne(top, i64.const(0n))));
+    if (frame.missIf !== undefined) this.emit(frame.missIf(i64.ne(found, key), table, address));
+    else this.#refill(table, low, entry, this.keep(key), found);
+    return entry;
+  }
+
+  /** Where the entry has another key, takes it from the second level, or gives up. */
+  #refill(table: Table, low: number, entry: number, key: number, found: Code): void {
+    const { frame } = this;
+    const second = frame.local(ValueType.i32);
+    const from = TLB_BYTES + (table === 'read' ? 0 : SECOND_TLB_TABLE_BYTES);
+    const half = (at: number) =>
+      i64.store(local.get(entry), i64.load(local.get(second), from + at), TABLE[table] + at);
+    this.emit(
+      when(i64.ne(found, local.get(key)), [
+        local.set(second, frame.entry(secondTlbSlotCode(local.get(low)))),
+        frame.failIf(i64.ne(i64.load(local.get(second), from), local.get(key))),
+        half(0),
+        half(8),
+      ]),
+    );
   }
 
   /** Gives up where the granule at `low` (an i32) does not have the address's tag. */
@@ -72,23 +121,33 @@ export class MemoryFormBuilder extends FormBuilder {
     return this.frame.failIf(i32.and(i32.xor(nibble, tag), i32.const(15)));
   }
 
-  /** The check of `bytes` bytes, which are in one page. `split`: elements may cross granules. */
-  #checkTags(probe: Probe, bytes: number, elements: number, aligned: boolean): void {
+  /**
+   * The check of `bytes` bytes, which are in one page unless `mayCrossPage`: then they give up here where
+   * they are not. `aligned`: elements do not cross granules.
+   */
+  #checkTags(probe: Probe, bytes: number, elements: number, aligned: boolean, mayCrossPage = false): void {
     const addend = this.frame.local(ValueType.i32);
     const low = local.get(probe.low);
     const size = bytes * elements;
     const crosses = i32.gtU(i32.and(low, i32.const(15)), i32.const(16 - size));
     const last = i32.add(low, i32.const(size - 1));
     const maybeCrosses = size > 1 && (elements > 1 || !aligned);
+    const staysInPage = mayCrossPage ? this.#failAtPageEnd(probe.low, size) : [];
     const check: Code = [
       this.#compareTag(probe, low, addend),
-      maybeCrosses ? when(crosses, this.#compareTag(probe, last, addend)) : [],
+      maybeCrosses ? when(crosses, [staysInPage, this.#compareTag(probe, last, addend)]) : [],
       this.frame.countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
-    const found = local.set(addend, this.#ofEntry(probe, TAG_ADDEND));
+    const found = local.set(addend, probe.tagAddend);
     const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
-    this.emit(onlyWhen(this.frame.checks, [found, when(special, slow, check)]));
+    this.emit(onlyWhen(this.frame.checks, [found, when(special, [slow, staysInPage], check)]));
+  }
+
+  /** Gives up `size` bytes that do not end in the page they begin in. */
+  #failAtPageEnd(low: number, size: number): Code {
+    const offset = i32.and(local.get(low), i32.const(4095));
+    return this.frame.failIf(i32.gtU(offset, i32.const(4096 - size)));
   }
 
   /**
@@ -103,14 +162,15 @@ export class MemoryFormBuilder extends FormBuilder {
     access: Access,
     alsoRead = false,
   ): number {
-    const probe = this.#probe(table, address, bytes, elements, access, alsoRead);
-    if (access.tagChecked) {
-      this.#checkTags(probe, bytes, elements, !(access.kind === 'normal' && this.frame.thorough));
-    }
+    const mayMisalign = access.kind === 'normal' && this.frame.thorough;
+    // What may cross a granule is looked at where tags are checked; only that may cross a page.
+    const isLate = mayMisalign && access.tagChecked && this.frame.checks === true && bytes * elements > 1;
+    const probe = this.#probe(table, address, bytes, elements, access, alsoRead, isLate);
+    if (access.tagChecked) this.#checkTags(probe, bytes, elements, !mayMisalign, isLate);
     return this.keep32(this.#host(probe));
   }
 
-  /** The same without the tag check. */
+  /** The same without the tag check. `mayCrossPage`: the end of the page is looked at later. */
   #probe(
     table: Table,
     address: Value,
@@ -118,6 +178,7 @@ export class MemoryFormBuilder extends FormBuilder {
     elements: 1 | 2,
     access: Access,
     alsoRead: boolean,
+    mayCrossPage = false,
   ): Probe {
     const { frame } = this;
     if (access.unprivileged === true) throw new Unsupported('unprivileged access');
@@ -135,9 +196,8 @@ export class MemoryFormBuilder extends FormBuilder {
       else this.emit(this.#failWhereAligned(misaligned));
     }
     const size = bytes * elements;
-    if (size > 1 && (mayMisalign || size > alignment)) {
-      const offset = i32.and(local.get(low), i32.const(4095));
-      this.emit(frame.failIf(i32.gtU(offset, i32.const(4096 - size))));
+    if (size > 1 && !mayCrossPage && (mayMisalign || size > alignment)) {
+      this.emit(this.#failAtPageEnd(low, size));
     }
     if (alsoRead) this.#find('read', va, low);
     return this.#find(table, va, low);
@@ -168,10 +228,7 @@ export class MemoryFormBuilder extends FormBuilder {
       const misaligned = i32.and(local.get(low), i32.const(element - 1));
       this.emit(frame.thorough ? this.#failWhereAligned(misaligned) : frame.failIf(misaligned));
     }
-    if (total > 1) {
-      const offset = i32.and(local.get(low), i32.const(4095));
-      this.emit(frame.failIf(i32.gtU(offset, i32.const(4096 - total))));
-    }
+    if (total > 1) this.emit(this.#failAtPageEnd(low, total));
     const probe = this.#find(table, va, low);
     if (access.tagChecked) this.#checkVectorTags(probe, total);
     return this.keep32(this.#host(probe));
@@ -194,17 +251,17 @@ export class MemoryFormBuilder extends FormBuilder {
     }
     check.push(this.frame.countTagCheck());
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
-    const found = local.set(addend, this.#ofEntry(probe, TAG_ADDEND));
+    const found = local.set(addend, probe.tagAddend);
     const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
     this.emit(onlyWhen(this.frame.checks, [found, when(special, slow, check)]));
   }
 
-  #ofEntry(probe: Probe, field: number): Code {
-    return i32.load(local.get(probe.entry), this.frame.tlbOffset + TABLE[probe.table] + field);
+  #ofEntry(table: Table, entry: number, field: number): Code {
+    return i32.load(local.get(entry), this.frame.tlbOffset + TABLE[table] + field);
   }
 
   #host(probe: Probe): Code {
-    return i32.add(local.get(probe.low), this.#ofEntry(probe, HOST_ADDEND));
+    return i32.add(local.get(probe.low), probe.hostAddend);
   }
 
   // ---- data ----------------------------------------------------------------------------------------
@@ -508,7 +565,7 @@ export class MemoryFormBuilder extends FormBuilder {
   #tagProbe(table: Table, va: number): { probe: Probe; addend: number } {
     const low = this.keep32(i32.wrap(local.get(va)));
     const probe = this.#find(table, va, low);
-    const addend = this.keep32(this.#ofEntry(probe, TAG_ADDEND));
+    const addend = this.keep32(probe.tagAddend);
     this.emit(this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
     return { probe, addend };
   }

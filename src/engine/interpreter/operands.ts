@@ -39,6 +39,8 @@ export interface Operands {
 
   immediate(path: readonly string[]): Value;
   readX(w: Width, reg: Operand): Value;
+  /** Told of the base register of a memory access. */
+  usesBase?(reg: Operand): void;
   /** `value` of a 32-bit write has zeros in its upper half. */
   writeX(e: Emitter, reg: Operand, value: Value): void;
 

@@ -26,6 +26,7 @@ import {
   INDIRECT,
   type Operand,
   type Operands,
+  type PageCache,
   Special,
   STATE,
   Unsupported,
@@ -66,19 +67,25 @@ export const RegionLocal = {
   /** At an exit: as Cell.BTYPE. */
   btype: 4,
   tagChecks: 5,
+  /** At an exit for a miss of the TLB: the address (i64). */
+  missed: 6,
 } as const;
-const FIRST_LOCAL = 6;
+const FIXED: readonly ValueType[] = [...new Array<ValueType>(4).fill(ValueType.i32), ValueType.i64];
 
 /** How a region is left, where it is not by a direct branch into one of its pages. */
-export const Way = { leave: 0, branch: 1 } as const;
+export const Way = { leave: 0, branch: 1, missedRead: 2, missedWrite: 3 } as const;
 
 export const OUT = new Label('out');
+
+/** Page caches of a region at most: each is three locals that live in all of it. */
+const MOST_CACHES = 6;
 
 const AT_HALF = 1n << 55n;
 const TOP_BYTE = 0xffn << 56n;
 
 export class RegionPlace implements Frame, Operands {
   readonly thorough = true;
+  readonly onMiss = 'ask';
   readonly cpu: Code;
   readonly tlbOffset: number;
   readonly topMask: Code | undefined;
@@ -94,14 +101,19 @@ export class RegionPlace implements Frame, Operands {
   readonly flags: RegionFlags;
   readonly vectors: RegionVectors;
   /** Types of the locals behind the parameters. */
-  readonly locals: ValueType[] = new Array<ValueType>(FIRST_LOCAL - 2).fill(ValueType.i32);
+  readonly locals: ValueType[] = [...FIXED];
   /** The local of each register used, and which of them are written. */
   readonly registers = new Map<number, number>();
   readonly written = new Set<number>();
   countsTagChecks = false;
+  /** An access may miss the TLB. */
+  misses = false;
   /** A jump whose BTYPE depends on whether the page is guarded. */
   asksGuarded = false;
   #dataContext: number | undefined;
+  /** By table and base register. A translation stays true as long as the region runs. */
+  readonly #caches = new Map<string, PageCache>();
+  #base: number | undefined;
   /** Temporaries; those of one instruction serve the next. */
   readonly #temporaries = new Map<ValueType, { readonly all: number[]; used: number }>();
   #instruction!: Instruction;
@@ -141,6 +153,7 @@ export class RegionPlace implements Frame, Operands {
     this.#instruction = instruction;
     this.#values = decodeOperands(instruction.decoded);
     this.#rest = rest;
+    this.#base = undefined;
     for (const pool of this.#temporaries.values()) pool.used = 0;
   }
 
@@ -153,6 +166,22 @@ export class RegionPlace implements Frame, Operands {
   get dataContext(): Code {
     this.#dataContext ??= this.newLocal(ValueType.i64);
     return local.get(this.#dataContext);
+  }
+
+  usesBase(reg: Operand): void {
+    this.#base = this.#slot(reg);
+  }
+
+  pageCache(table: 'read' | 'write'): PageCache | undefined {
+    if (this.#base === undefined) return undefined;
+    const key = `${table} ${this.#base}`;
+    let cache = this.#caches.get(key);
+    if (cache === undefined && this.#caches.size < MOST_CACHES) {
+      const { i32: I32, i64: I64 } = ValueType;
+      cache = { page: this.newLocal(I64), hostAddend: this.newLocal(I32), tagAddend: this.newLocal(I32) };
+      this.#caches.set(key, cache);
+    }
+    return cache;
   }
 
   countTagCheck(): Code {
@@ -175,11 +204,11 @@ export class RegionPlace implements Frame, Operands {
     return pool.all[pool.used++]!;
   }
 
-  #leaving(): Code {
+  #leaving(way: number = Way.leave): Code {
     return [
       local.set(RegionLocal.pc, i64.const(this.#address(this.#instruction.at))),
       local.set(RegionLocal.refund, i32.const(this.#rest)),
-      local.set(RegionLocal.way, i32.const(Way.leave)),
+      local.set(RegionLocal.way, i32.const(way)),
     ];
   }
 
@@ -189,6 +218,16 @@ export class RegionPlace implements Frame, Operands {
 
   failIf(condition: Code): Code {
     return [this.#leaving(), condition, { kind: 'br_if', to: OUT }];
+  }
+
+  missIf(condition: Code, table: 'read' | 'write', address: number): Code {
+    this.misses = true;
+    return [
+      this.#leaving(table === 'read' ? Way.missedRead : Way.missedWrite),
+      local.set(RegionLocal.missed, local.get(address)),
+      condition,
+      { kind: 'br_if', to: OUT },
+    ];
   }
 
   // ---- operands ------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ export interface RegionRequest {
 export interface RegionModule {
   /** (fuel, address, BTYPE): goes on at an address. */
   readonly link: number;
+  /** (fuel, address, data address, 1 for writes): goes on at an address after a miss of the TLB. */
+  readonly refill: number;
   readonly regionType: number;
   readonly hasTailCalls: boolean;
 }
@@ -63,7 +65,7 @@ export interface RegionFunction {
 }
 
 const get = local.get;
-const { fuel, pc, refund, way, btype } = RegionLocal;
+const { fuel, pc, refund, way, btype, missed } = RegionLocal;
 
 interface Lowered {
   readonly code: Code;
@@ -233,23 +235,32 @@ class RegionWriter {
   #out(): Code {
     const b = this.#builder;
     const cpu = this.#place.cpu;
-    const { link, regionType, hasTailCalls } = this.#module;
+    const { link, refill, regionType, hasTailCalls } = this.#module;
     this.#place.exit(b);
     const stores = b.body.splice(0);
     const leave: Code = [local.set(fuel, i32.add(get(fuel), get(refund))), this.#give(RegionExit.leave)];
+    const isMiss = i32.leU(i32.sub(get(way), i32.const(Way.missedRead)), i32.const(1));
     if (!hasTailCalls) {
       return [
         stores,
-        when(i32.eqz(get(way)), leave),
+        when(i32.or(i32.eqz(get(way)), isMiss), leave),
         i32.store(cpu, get(btype), STATE + Cell.BTYPE),
         this.#give(RegionExit.continue),
         i32.const(0),
       ];
     }
-    const isHere = i32.gtU(get(way), i32.const(Way.branch));
+    const isHere = i32.gtU(get(way), i32.const(Way.missedWrite));
+    const again = returnCall(
+      refill,
+      i32.add(get(fuel), get(refund)),
+      get(pc),
+      get(missed),
+      i32.and(get(way), i32.const(1)),
+    );
     return [
       stores,
       when(i32.eqz(get(way)), leave),
+      this.#place.misses ? when(isMiss, again) : [],
       when(isHere, [
         local.set(way, i32.load(get(way))),
         when(

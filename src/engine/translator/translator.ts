@@ -15,10 +15,12 @@ import {
   type Cpu,
   EntryFlag,
   type Machine,
-  TLB_ENTRIES,
+  SECOND_TLB_TABLE_BYTES,
+  TLB_BYTES,
   TLB_ENTRY_BYTES,
   TLB_TABLE_BYTES,
   TlbKind,
+  tlbSlot,
 } from '../../machine/index.js';
 import {
   Cell,
@@ -31,10 +33,12 @@ import {
   NO_RECORDS,
   RegionExit,
   STATE,
+  secondTlbSlotCode,
   type Translation,
   type TranslationContext,
   type TranslationStatistics,
   TYPE_REGION,
+  tlbSlotCode,
 } from '../interpreter/index.js';
 import {
   type Code,
@@ -43,6 +47,7 @@ import {
   i64,
   local,
   ModuleWriter,
+  returnCall,
   returnCallIndirect,
   ValueType,
   when,
@@ -183,7 +188,12 @@ export class Translator implements Translation {
       [I32, I32],
       linkCode(cpu, regionType),
     );
-    const indices = { link, regionType, hasTailCalls: hasTailCalls() };
+    const refill = module.addFunction(
+      module.type([I32, I64, I64, I32], [I32]),
+      [I32, I32],
+      refillCode(cpu, link),
+    );
+    const indices = { link, refill, regionType, hasTailCalls: hasTailCalls() };
     const made: { readonly target: HotTarget; readonly pages: readonly number[] }[] = [];
     for (const target of targets) {
       const request = this.#requestOf(target);
@@ -329,7 +339,7 @@ export class Translator implements Translation {
       const { records, guarded } = seen.get(number)!;
       const va = BigInt.asUintN(64, base + BigInt(number * PAGE));
       return {
-        slot: (Number(BigInt.asUintN(32, va)) >>> 8) & ((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
+        slot: tlbSlot(Number(BigInt.asUintN(32, va))) * TLB_ENTRY_BYTES,
         key: BigInt.asUintN(44, va >> 12n),
         word: records | (guarded ? GUARDED : 0),
       };
@@ -372,10 +382,7 @@ function linkCode(cpu: Cpu, regionType: number): Code {
   const get = local.get;
   const state = i32.const(cpuDistance(cpu.index));
   const table = cpu.mmu.tlb.base + 2 * TLB_TABLE_BYTES;
-  const slot = i32.and(
-    i32.shrU(i32.wrap(get(pc)), i32.const(8)),
-    i32.const((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
-  );
+  const slot = tlbSlotCode(i32.wrap(get(pc)));
   const withoutTop = i64.shl(get(pc), i64.const(8n));
   const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), i64.load(state, STATE + Cell.FETCH_CONTEXT));
   const differs = i64.xor(i64.load(slot, table), key);
@@ -400,5 +407,33 @@ function linkCode(cpu: Cpu, regionType: number): Code {
     i32.store(state, get(fuel), STATE + Cell.FUEL),
     i32.store(state, get(btype), STATE + Cell.BTYPE),
     giveBack(i32.const(RegionExit.continue)),
+  ];
+}
+
+/**
+ * (fuel, address, data address, 1 for writes): takes what the TLB missed from the second level and goes on
+ * at the address, which is a branch target as any; leaves where the second level has not got it.
+ */
+function refillCode(cpu: Cpu, link: number): Code {
+  const [fuel, pc, missed, isWrite, first, second] = [0, 1, 2, 3, 4, 5];
+  const get = local.get;
+  const state = i32.const(cpuDistance(cpu.index));
+  const { base } = cpu.mmu.tlb;
+  const low = i32.wrap(get(missed));
+  const table = (bytes: number) => i32.mul(get(isWrite), i32.const(bytes));
+  const page = i64.shrU(i64.shl(get(missed), i64.const(8n)), i64.const(20n));
+  const key = i64.or(page, i64.load(state, STATE + Cell.DATA_CONTEXT));
+  const half = (at: number) => i64.store(get(first), i64.load(get(second), base + TLB_BYTES + at), base + at);
+  return [
+    local.set(first, i32.add(tlbSlotCode(low), table(TLB_TABLE_BYTES))),
+    local.set(second, i32.add(secondTlbSlotCode(low), table(SECOND_TLB_TABLE_BYTES))),
+    when(i64.eq(i64.load(get(second), base + TLB_BYTES), key), [
+      half(0),
+      half(8),
+      hasTailCalls() ? returnCall(link, get(fuel), get(pc), i32.const(0)) : [],
+    ]),
+    i64.store(state, get(pc), STATE + Cell.PC),
+    i32.store(state, get(fuel), STATE + Cell.FUEL),
+    giveBack(i32.const(RegionExit.leave)),
   ];
 }

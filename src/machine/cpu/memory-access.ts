@@ -15,7 +15,7 @@
  */
 import type { Access, AtomicOperation } from '../../../isa/index.js';
 import type { LinearMemory } from '../memory/linear-memory.js';
-import { EntryFlag, SLOW, TLB_ENTRIES, TLB_TABLE_BYTES, TlbKind, UNTAGGED } from '../mmu/index.js';
+import { EntryFlag, SLOW, TLB_TABLE_BYTES, TlbKind, tlbSlot, UNTAGGED } from '../mmu/index.js';
 import type { Cpu } from './cpu.js';
 import { alignmentFault, GuestException } from './exception.js';
 import { ExclusiveMonitor } from './exclusive-monitor.js';
@@ -64,7 +64,7 @@ export class MemoryAccess extends TagAccess {
       return -1;
     const cpu = this.cpu;
     const words = this.#linear.i32;
-    const w = table + ((low >>> 12) & (TLB_ENTRIES - 1)) * 4;
+    const w = table + tlbSlot(low) * 4;
     if (
       words[w] !== ((high << 20) | (low >>> 12) | 0) ||
       words[w + 1] !== (((high >>> 12) & 0xfff) | (cpu.dataContext << 12) | 0)

@@ -11,6 +11,9 @@
  *          memory is not Normal Tagged, or SLOW (-2) where the byte's place is not linear in the address;
  *          in the fetch table -1, or what an engine keeps for the page
  *
+ * Behind the three tables are two larger ones, for reads and writes, of the same entries: what a table has
+ * lost to another page generated code finds there without a walk.
+ *
  * The top byte is not part of the key. The context is a number that stands for everything else a
  * translation depends on: regime, tables, ASID, privilege, PAN. It is interned by mmu.ts, so that going
  * back to a process finds its entries again. Entry 0 of every table never matches while the context is 0.
@@ -26,8 +29,22 @@ import { CHUNK, type LinearMemory, ZERO_CHUNK } from '../memory/linear-memory.js
 export const TLB_ENTRIES = 4096;
 export const TLB_ENTRY_BYTES = 16;
 export const TLB_TABLE_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
-/** Bytes of one CPU's three tables. */
+/** Bytes of one CPU's three tables; the second level's follow. */
 export const TLB_BYTES = 3 * TLB_TABLE_BYTES;
+
+/** Tables behind the three: one for reads, one for writes, of entries that have been in the small ones. */
+export const SECOND_TLB_ENTRIES = 16384;
+export const SECOND_TLB_TABLE_BYTES = SECOND_TLB_ENTRIES * TLB_ENTRY_BYTES;
+const ALL_BYTES = TLB_BYTES + 2 * SECOND_TLB_TABLE_BYTES;
+
+/**
+ * The slot of an address in a table: its page, with higher bits folded in, so that a stack and a mapping
+ * some multiple of 16 MiB below it do not fight for one. Generated code computes the same.
+ */
+export const tlbSlot = (low: number): number => ((low >>> 12) ^ (low >>> 24)) & (TLB_ENTRIES - 1);
+/** The same in the second level's tables. */
+export const secondTlbSlot = (low: number): number =>
+  ((low >>> 12) ^ (low >>> 26)) & (SECOND_TLB_ENTRIES - 1);
 
 export const UNTAGGED = -1;
 export const SLOW = -2;
@@ -59,12 +76,17 @@ export class Tlb {
 
   constructor(linear: LinearMemory) {
     this.linear = linear;
-    this.base = linear.allocate(TLB_BYTES);
+    this.base = linear.allocate(ALL_BYTES);
+  }
+
+  /** Word index of the second level's entry for an address. `kind`: read or write. */
+  #second(kind: TlbKind, low: number): number {
+    return (this.base + TLB_BYTES + kind * SECOND_TLB_TABLE_BYTES) / 4 + secondTlbSlot(low) * 4;
   }
 
   /** The entry of an address in `context`, or -1. */
   find(kind: TlbKind, low: number, high: number, context: number): number {
-    const at = kind * TLB_ENTRIES + ((low >>> 12) & (TLB_ENTRIES - 1));
+    const at = kind * TLB_ENTRIES + tlbSlot(low);
     return this.keyLow[at] === ((high << 20) | (low >>> 12) | 0) &&
       this.keyHigh[at] === (((high >>> 12) & 0xfff) | (context << 12) | 0)
       ? at
@@ -88,8 +110,7 @@ export class Tlb {
     tagHost: number,
     size: number,
   ): number {
-    const slot = (low >>> 12) & (TLB_ENTRIES - 1);
-    const at = kind * TLB_ENTRIES + slot;
+    const at = kind * TLB_ENTRIES + tlbSlot(low);
     const keyLow = (high << 20) | (low >>> 12);
     const keyHigh = ((high >>> 12) & 0xfff) | (context << 12);
     this.keyLow[at] = keyLow;
@@ -98,6 +119,8 @@ export class Tlb {
     this.flags[at] = flags;
     const words = this.linear.i32;
     const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
+    const second = kind === TlbKind.fetch ? -1 : this.#second(kind, low);
+    if (second >= 0) words[second + 1] = 0;
     if (host < 0) {
       words[w + 1] = 0;
     } else {
@@ -106,7 +129,9 @@ export class Tlb {
       words[w + 1] = keyHigh;
       words[w + 2] = host - pageLow;
       words[w + 3] = tagHost < 0 ? tagHost : tagHost - (pageLow >>> 5);
+      // What is dropped when memory is mapped is in one place only.
       if (inZeroes(host) || inZeroes(tagHost)) this.#zeroes.push(at);
+      else if (second >= 0) words.copyWithin(second, w, w + 4);
     }
     const half = (high >>> 23) & 1;
     if (size > this.#largest[half]!) this.#largest[half] = size;
@@ -137,6 +162,8 @@ export class Tlb {
       const tag = tags === UNTAGGED || tags === SLOW ? -1 : ((low >>> 5) + tags) >>> 0;
       if (data === host || (tag >= host && tag < host + 4096)) this.#drop(at);
     }
+    const first = (this.base + TLB_BYTES + SECOND_TLB_TABLE_BYTES) >>> 2;
+    words.fill(0, first, first + SECOND_TLB_TABLE_BYTES / 4);
   }
 
   /** Drops entries for writing that give no host offset: a page of theirs may have become writable directly. */
@@ -150,7 +177,7 @@ export class Tlb {
   /** Drops every entry. */
   flush(): void {
     this.keyHigh.fill(0);
-    this.linear.u8.fill(0, this.base, this.base + TLB_BYTES);
+    this.linear.u8.fill(0, this.base, this.base + ALL_BYTES);
     this.#zeroes = [];
     this.#largest[0] = 4096;
     this.#largest[1] = 4096;
@@ -166,13 +193,16 @@ export class Tlb {
       this.flush();
       return;
     }
-    const first = ((low & ~(largest - 1)) >>> 12) & (TLB_ENTRIES - 1);
-    const count = Math.min(TLB_ENTRIES, pages + (largest - 4096) / 4096);
+    const first = low & ~(largest - 1);
+    const count = pages + (largest - 4096) / 4096;
     for (let i = 0; i < count; i++) {
-      const slot = (first + i) & (TLB_ENTRIES - 1);
+      const page = (first + i * 4096) | 0;
+      const slot = tlbSlot(page);
       this.#drop(slot);
       this.#drop(TLB_ENTRIES + slot);
       this.#drop(2 * TLB_ENTRIES + slot);
+      this.linear.i32[this.#second(TlbKind.read, page) + 1] = 0;
+      this.linear.i32[this.#second(TlbKind.write, page) + 1] = 0;
     }
     this.generation++;
   }
