@@ -1,6 +1,7 @@
 /** The subcommands, in the order help lists them. */
 import { asmCommand } from './asm.js';
 import { benchCommand } from './bench.js';
+import { bootCommand } from './boot.js';
 import type { Command } from './command.js';
 import { conformCommand } from './conform.js';
 import { demoCommand } from './demo.js';
@@ -15,6 +16,7 @@ import { tagStorageCommand } from './tag-storage.js';
 export const COMMANDS: readonly Command[] = [
   demoCommand,
   runCommand,
+  bootCommand,
   asmCommand,
   disasmCommand,
   dtcCommand,

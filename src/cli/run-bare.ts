@@ -108,12 +108,19 @@ export function startBare(request: BareRequest, io: CommandIo): PausableRun {
   };
 }
 
-/** A flat binary at QEMU's place for it, an ELF where it is linked, assembly as a flat binary. */
-export function loadBareProgram(path: string, tree: DeviceTree, io: CommandIo): Omit<BareProgram, 'level'> {
-  const bytes = io.readFile(path);
+/**
+ * A flat binary at QEMU's place for it, an ELF where it is linked, assembly as a flat binary.
+ * `bytes`: what is in the file, where it is known.
+ */
+export function loadBareProgram(
+  path: string,
+  tree: DeviceTree,
+  io: CommandIo,
+  bytes = io.readFile(path),
+): Omit<BareProgram, 'level'> {
   const base = memoryBanks(tree)[0]!.base + BARE_OFFSET;
   if (isElf(bytes)) {
-    const elf = readElf(bytes, path);
+    const elf = readElf(bytes, path, { addresses: 'any' });
     const home = elf.segments.find((s) => elf.entry >= s.address && elf.entry < s.address + s.memorySize);
     const offset = home === undefined ? 0n : home.physicalAddress - home.address;
     return {

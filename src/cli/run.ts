@@ -288,16 +288,17 @@ function loadProgram(path: string, io: CommandIo): LoadedFile {
   return { elf: readElf(image, path), image, assembled: true };
 }
 
-interface Limits {
+export interface Limits {
   readonly maxSteps?: number;
   readonly expired?: () => boolean;
 }
 
-function readLimits(values: ParsedOptions['values']): Limits {
-  const maxSteps = wholeNumber(COMMAND, values, 'max-steps', 1);
+/** --max-steps and --timeout. */
+export function readLimits(values: ParsedOptions['values'], command = COMMAND): Limits {
+  const maxSteps = wholeNumber(command, values, 'max-steps', 1);
   const seconds = text(values, 'timeout');
   if (seconds !== undefined && !(Number(seconds) > 0)) {
-    throw usageError(COMMAND, `--timeout takes a number of seconds, not '${seconds}'`);
+    throw usageError(command, `--timeout takes a number of seconds, not '${seconds}'`);
   }
   const end = seconds === undefined ? undefined : performance.now() + Number(seconds) * 1000;
   return {
@@ -330,14 +331,19 @@ function guestRoot(values: ParsedOptions['values'], io: CommandIo): HostFolder |
   return io.folder(path);
 }
 
-function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: DeviceTree; lend: boolean } {
+/** The machine of --machine and --memory; `lend`: its tag storage is whole pageblocks. */
+export function machineTree(
+  values: ParsedOptions['values'],
+  io: CommandIo,
+  command = COMMAND,
+): { tree: DeviceTree; lend: boolean } {
   const file = text(values, 'machine');
   const memory = text(values, 'memory');
   const bytes = memory === undefined ? undefined : parseSize(memory);
   if (memory !== undefined && bytes === undefined) {
-    throw usageError(COMMAND, `--memory takes a size such as 128M, not '${memory}'`);
+    throw usageError(command, `--memory takes a size such as 128M, not '${memory}'`);
   }
-  if (file !== undefined) return { tree: treeWithMemory(file, bytes, io), lend: true };
+  if (file !== undefined) return { tree: treeWithMemory(file, bytes, io, command), lend: true };
   if (bytes === undefined) return { tree: shippedTree('default'), lend: true };
   const tree = defaultTree(bytes);
   const lend = bytes % REUSE_UNIT === 0;
@@ -350,12 +356,12 @@ function machineTree(values: ParsedOptions['values'], io: CommandIo): { tree: De
 }
 
 /** The tree of a file, its memory filled in where it leaves that to the bootloader. */
-function treeWithMemory(file: string, bytes: number | undefined, io: CommandIo): DeviceTree {
+function treeWithMemory(file: string, bytes: number | undefined, io: CommandIo, command: string): DeviceTree {
   const { tree } = loadTree(file, io);
   if (bytes === undefined) return tree;
   if (!leavesMemoryOpen(tree)) {
     throw usageError(
-      COMMAND,
+      command,
       '--memory is for trees that leave the size of memory open; this one has its own',
     );
   }
@@ -404,7 +410,7 @@ function boot(
 const MOST_WARNINGS = 16;
 
 /** Names each DRAM line that changed hands without the cache maintenance it needs. */
-function incoherenceWarnings(io: CommandIo): (report: Incoherence) => void {
+export function incoherenceWarnings(io: CommandIo): (report: Incoherence) => void {
   let said = 0;
   return ({ written, dramLine, taggedMemory }) => {
     said++;

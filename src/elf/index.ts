@@ -8,6 +8,7 @@ export {
   type ElfThreadLocal,
   isCode,
   isElf,
+  type ReadElfOptions,
   readElf,
 } from './read.js';
 export { SymbolIndex } from './symbols.js';

@@ -103,6 +103,13 @@ export function isElf(bytes: Uint8Array): boolean {
 
 /** Virtual addresses have 48 bits without FEAT_LVA. */
 const ADDRESS_LIMIT = 1n << 48n;
+/** Where the MMU is off when a program is loaded, what it is linked at is its own affair. */
+const ANY_ADDRESS = 1n << 64n;
+
+export interface ReadElfOptions {
+  /** `any`: virtual addresses may be a kernel's, at the top of 64 bits. Default `user`: they have 48 bits. */
+  readonly addresses?: 'user' | 'any';
+}
 /** More program headers than this come from no linker. */
 const MAX_PROGRAM_HEADERS = 512;
 
@@ -160,11 +167,11 @@ class Bytes {
 }
 
 /** Reads a file. Throws InputError (ELF-...) for anything but a static AArch64 executable. */
-export function readElf(bytes: Uint8Array, name: string): ElfFile {
+export function readElf(bytes: Uint8Array, name: string, options: ReadElfOptions = {}): ElfFile {
   const file = new Bytes(name, bytes);
   const type = checkHeader(file);
   const headers = programHeaders(file);
-  const segments = loadSegments(file, headers);
+  const segments = loadSegments(file, headers, options.addresses === 'any' ? ANY_ADDRESS : ADDRESS_LIMIT);
   const entry = file.u64(24);
   checkEntry(file, entry, segments);
   const sections = readSections(file);
@@ -291,7 +298,7 @@ function refuseInterpreter(file: Bytes, header: ProgramHeader): never {
   );
 }
 
-function loadSegments(file: Bytes, headers: readonly ProgramHeader[]): ElfSegment[] {
+function loadSegments(file: Bytes, headers: readonly ProgramHeader[], limit: bigint): ElfSegment[] {
   const loads = headers.filter((h) => h.type === PT.load && h.memorySize > 0n);
   if (loads.length === 0) file.fail('ELF-SEGMENTS', 'the file has no segment to load', 56);
   for (const h of loads) {
@@ -299,10 +306,10 @@ function loadSegments(file: Bytes, headers: readonly ProgramHeader[]): ElfSegmen
     if (h.fileSize > h.memorySize) {
       file.fail('ELF-SEGMENTS', `${name} has more bytes in the file than in memory`, h.at + 32);
     }
-    if (h.memorySize > ADDRESS_LIMIT || h.address > ADDRESS_LIMIT - h.memorySize) {
+    if (h.memorySize > ADDRESS_LIMIT || h.address > limit - h.memorySize) {
       file.fail(
         'ELF-SEGMENTS',
-        `${name} (${hex(h.memorySize)} bytes) does not fit in 48-bit addresses`,
+        `${name} (${hex(h.memorySize)} bytes) does not fit in ${limit === ANY_ADDRESS ? 64 : 48}-bit addresses`,
         h.at + 16,
       );
     }

@@ -24,6 +24,7 @@ export { type PsciOptions, psci } from './devices/psci.js';
 export * from './devices/tag-controller.js';
 export type { Engine } from './engine.js';
 export * from './firmware.js';
+export * from './linux-image.js';
 export * from './machine.js';
 export type { Device } from './memory/bus.js';
 export { Dram, type DramBank } from './memory/dram.js';
