@@ -35,7 +35,7 @@ import type { MakeTranslation, Translation } from './translation.js';
 const SLICE = 1 << 17;
 const BIT_55 = 0x80_0000;
 /** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
-const WARM_UP = 4096;
+const WARM_UP = 32_768;
 /** Instructions in an entry that make it worth its cost. */
 const SHORT_RUN = 20;
 /** Instructions that the evaluator does at a time, at most, while they are not. */
