@@ -31,6 +31,27 @@ _start: mov     x0, #1
         ldr     x1, [x0, #16]
 text:   .ascii  "mtemu"
 `,
+  // Long enough for generated code.
+  'loop.s': `
+        .global _start
+_start: mov     x1, #60000
+        sub     sp, sp, #32
+1:      ldp     x2, x3, [sp]
+        add     x2, x2, x1, lsl #1
+        stp     x2, x3, [sp]
+        fmov    d0, x2
+        add     v1.4s, v1.4s, v0.4s
+        str     q1, [sp, #16]
+        bl      2f
+        subs    x1, x1, #1
+        b.ne    1b
+        mov     x0, #0
+        mov     x8, #93
+        svc     #0
+2:      tbz     x1, #3, 3f
+        eor     w4, w4, w1
+3:      ret
+`,
   'exit.s': `
         .global _start
 _start: mov     x0, #0
@@ -43,6 +64,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['run', 'exit.s'],
   ['run', '--stats', 'checked.s'],
   ['run', 'exit.elf'],
+  ['run', 'loop.s'],
   ['run', '--bare', '--max-steps', '100', 'exit.s'],
   ['disasm', '--hex', 'd9200800'],
   ['--help'],
