@@ -88,11 +88,11 @@ const EDGES: Readonly<Record<16 | 32 | 64, readonly bigint[]>> = {
 };
 
 /** A number of `size` bits: random, an edge, near one or minus that, or an integer as a float. */
-function specialNumber(random: Random, size: 16 | 32 | 64): bigint {
+function specialNumber(random: Random, size: 16 | 32 | 64, kinds: readonly number[]): bigint {
   const edges = EDGES[size];
   const sign = BigInt(random.below(2)) << BigInt(size - 1);
   const exponentBits = { 16: 5, 32: 8, 64: 11 }[size];
-  switch (random.below(5)) {
+  switch (kinds[random.below(kinds.length)]) {
     case 0:
       return BigInt.asUintN(size, random.u64());
     case 1:
@@ -120,11 +120,12 @@ function specialNumber(random: Random, size: 16 | 32 | 64): bigint {
   }
 }
 
-/** A vector of numbers of one size, or of anything. */
-export function specialVector(random: Random): bigint {
-  const size = ([16, 32, 64, 32, 64] as const)[random.below(5)]!;
+/** A vector of numbers of one size: of any kind, or of those that arithmetic is mostly done with. */
+export function specialVector(random: Random, kind: 'any' | 'ordinary' = 'any', lane = 0): bigint {
+  const size = ([16, 32, 64, 32, 64] as const)[lane === 0 ? random.below(5) : lane === 32 ? 1 : 2]!;
+  const kinds = kind === 'any' ? [0, 1, 2, 3, 4] : [3, 4, 4];
   let out = 0n;
-  for (let at = 0; at < 128; at += size) out = (out << BigInt(size)) | specialNumber(random, size);
+  for (let at = 0; at < 128; at += size) out = (out << BigInt(size)) | specialNumber(random, size, kinds);
   return out;
 }
 

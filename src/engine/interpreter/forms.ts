@@ -15,16 +15,16 @@ import {
   type Shape,
 } from '../../../isa/index.js';
 import { type Field, RecordFull } from './fields.js';
+import { FloatFormBuilder } from './float-vectors.js';
 import { formBuilder } from './form-builder.js';
 import { FunctionFrame, LoopFrame, type RecordFrame, Unsupported } from './frame.js';
 import type { Operand } from './operands.js';
 import { RecordOperands } from './record-operands.js';
-import { VectorFormBuilder } from './vector-forms.js';
 
 export interface Form {
   readonly key: string;
   readonly row: Row;
-  readonly builder: VectorFormBuilder;
+  readonly builder: FloatFormBuilder;
   readonly fields: readonly Field[];
 }
 
@@ -39,7 +39,7 @@ export const isForm = (form: Form | NoForm): form is Form => 'key' in form;
 
 /** An operand as the form builder's semantics see it; static parts go to `statics`. */
 function symbolic(
-  builder: VectorFormBuilder,
+  builder: FloatFormBuilder,
   shape: Shape,
   value: Concrete<Shape>,
   path: readonly string[],
@@ -66,7 +66,7 @@ function symbolic(
  * Runs the semantics of an instruction on the builder; gives the key of its form.
  * Throws Unsupported where the builder does not do them.
  */
-export function lower(builder: VectorFormBuilder, decoded: Decoded): string {
+export function lower(builder: FloatFormBuilder, decoded: Decoded): string {
   const { row, fields } = decoded;
   const values = decodeOperands(decoded);
   const parts: number[] = [];
@@ -87,7 +87,7 @@ export function lower(builder: VectorFormBuilder, decoded: Decoded): string {
 export function formOf(decoded: Decoded, frame: RecordFrame): Form | NoForm {
   const { row } = decoded;
   const operands = new RecordOperands(frame);
-  const builder = new VectorFormBuilder(frame, operands);
+  const builder = new FloatFormBuilder(frame, operands);
   try {
     const key = lower(builder, decoded);
     return { key, row, builder, fields: operands.fields.fields };

@@ -1,9 +1,11 @@
 /** The generated interpreter, and what a translator works with. */
 export type { CodePages } from './code-pages.js';
 export { nzcvOf } from './flags.js';
+export { FloatFormBuilder } from './float-vectors.js';
 export { lower } from './forms.js';
 export {
   type Frame,
+  NO_PAGE,
   type PageCache,
   type Switch,
   secondTlbSlotCode,
@@ -49,5 +51,4 @@ export {
   wideLocal,
   wideValue,
 } from './values.js';
-export { VectorFormBuilder } from './vector-forms.js';
 export type { VectorOperands } from './vector-operands.js';

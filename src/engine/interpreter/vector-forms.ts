@@ -24,7 +24,6 @@ import {
   i16x8,
   i32,
   i32x4,
-  i64,
   i64x2,
   local,
   ValueType,
@@ -70,11 +69,15 @@ export class VectorFormBuilder extends MemoryFormBuilder {
   newLocal(type: ValueType): number {
     return this.frame.local(type);
   }
-  /** Computes a vector now; gives code that reads it. */
-  protected keepV(code: Code): Code {
+  /** Computes a vector now; gives the local that holds it. */
+  protected newVector(code: Code): number {
     const index = this.frame.local(ValueType.v128);
     this.emit(local.set(index, code));
-    return local.get(index);
+    return index;
+  }
+  /** Computes a vector now; gives code that reads it. */
+  protected keepV(code: Code): Code {
+    return local.get(this.newVector(code));
   }
 
   readonly #lanes = {
@@ -310,10 +313,5 @@ export class VectorFormBuilder extends MemoryFormBuilder {
     const [a, b] = [whenTrue.real, whenFalse.real];
     if (a === undefined || a.size !== b?.size) return bits;
     return realValue(bits, a.size, [a.code(), b.code(), condition, 0x1b]);
-  }
-
-  /** An i64 of ones where the condition (an i32) holds. */
-  protected onesIf(condition: Code): Code {
-    return i64.sub(i64.const(0n), i64.extendI32U(condition));
   }
 }

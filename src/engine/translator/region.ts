@@ -7,7 +7,7 @@
  * stores registers and goes on: to the region that begins where a branch leads, or to the interpreter.
  */
 import { TLB_TABLE_BYTES } from '../../machine/index.js';
-import { Cell, lower, RegionExit, STATE, Unsupported, VectorFormBuilder } from '../interpreter/index.js';
+import { Cell, FloatFormBuilder, lower, RegionExit, STATE, Unsupported } from '../interpreter/index.js';
 import {
   block,
   br,
@@ -78,7 +78,7 @@ interface Lowered {
 class RegionWriter {
   readonly #request: RegionRequest;
   readonly #place: RegionPlace;
-  readonly #builder: VectorFormBuilder;
+  readonly #builder: FloatFormBuilder;
   readonly #graph: Graph;
   readonly #module: RegionModule;
   readonly #lowered = new Map<Node, Lowered>();
@@ -89,7 +89,7 @@ class RegionWriter {
     this.#request = request;
     this.#module = module;
     this.#place = new RegionPlace(request.context);
-    this.#builder = new VectorFormBuilder(this.#place, this.#place);
+    this.#builder = new FloatFormBuilder(this.#place, this.#place);
     this.#graph = new Graph(request.blocks[0]!);
   }
 
