@@ -5,7 +5,6 @@ export { FloatFormBuilder } from './float-vectors.js';
 export { lower } from './forms.js';
 export {
   type Frame,
-  NO_PAGE,
   type PageCache,
   type Switch,
   secondTlbSlotCode,
