@@ -39,7 +39,7 @@ const OPTIONS = {
 const HELP = `Usage: mtemu boot --kernel FILE [options]
 
 Loads an unmodified kernel as its boot protocol says and runs it with the machine to itself.
-The serial line is standard output and standard input.
+The serial line is standard output and standard input; on a terminal, Control-A x ends the run.
 
   --kernel FILE                an arm64 Linux Image (also gzipped or EFI zboot), an ELF file, or flat code
   --initrd FILE                initial RAM disk, passed on as it is
@@ -101,6 +101,7 @@ function run(args: string[], io: CommandIo): number {
       seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
       caches,
       onIncoherence: incoherenceWarnings(io),
+      rawInput: true,
       ...(maxSteps === undefined ? {} : { maxSteps }),
     },
     io,

@@ -14,6 +14,12 @@ export interface CommandIo {
   appendFile?(path: string, data: string): void;
   /** Standard input: at most `count` bytes, none at its end; waits for them. Left out, it is at its end. */
   stdin?(count: number): Uint8Array;
+  /** The same without waiting: undefined while there are none. `raw`: a terminal hands on every key. */
+  stdinNow?: ((count: number, raw: boolean) => Uint8Array | undefined) | undefined;
+  /** Standard input is a terminal. */
+  readonly isTerminal?: boolean;
+  /** Lets so much time pass, at most, as there is nothing to do. */
+  sleep?(milliseconds: number): void;
   /** A folder that a guest may read. Throws InputError (CLI-READ) where it is none. */
   folder?(path: string): HostFolder;
   readonly color: boolean;

@@ -26,6 +26,7 @@ import { assemblyLoaders, decodeText } from './assembly-files.js';
 import type { CommandIo } from './command.js';
 import type { PausableRun } from './run-lockstep.js';
 import { runStatistics } from './run-statistics.js';
+import { SerialInput } from './serial-input.js';
 
 export interface BareRequest {
   readonly tree: DeviceTree;
@@ -35,6 +36,8 @@ export interface BareRequest {
   readonly caches: 'off' | 'model';
   readonly onIncoherence: (report: Incoherence) => void;
   readonly maxSteps?: number;
+  /** A terminal's keys are the machine's one by one. */
+  readonly rawInput?: boolean;
 }
 
 /** Output is held back until a line is full or this many bytes are. */
@@ -81,6 +84,9 @@ export function startBare(request: BareRequest, io: CommandIo): PausableRun {
   const { machine } = board;
   machine.memory.onIncoherence = request.onIncoherence;
   for (const what of board.missing) io.stderr(`mtemu: note: the machine has ${what}\n`);
+  const input = new SerialInput(io, request.rawInput === true);
+  const frequency = machine.cpu.environment.counterFrequency;
+  board.console?.connect(input, frequency);
   const engine = request.engine(machine);
   runFirmware(board, engine);
   entered = true;
@@ -94,16 +100,17 @@ export function startBare(request: BareRequest, io: CommandIo): PausableRun {
         const start = performance.now();
         const expired = () => {
           output.flush();
-          return pause();
+          return input.isEnded || pause();
         };
+        const idle = (ticks: number) => input.idle((ticks / frequency) * 1000);
         const left = maxSteps === undefined ? {} : { maxSteps: maxSteps - conductor.steps };
-        end = conductor.run({ ...left, expired });
+        end = conductor.run({ ...left, expired, idle });
         output.flush();
         seconds += (performance.now() - start) / 1000;
-        return end.kind === 'limit' && end.which === 'time';
+        return end.kind === 'limit' && end.which === 'time' && !input.isEnded;
       },
     },
-    conclude: (to) => conclude(end, to),
+    conclude: (to) => (input.isEnded ? 0 : conclude(end, to)),
     statistics: () => ({ ...statistics(machine), ...runStatistics(machine, engine, seconds) }),
   };
 }

@@ -103,7 +103,7 @@ export function runInLockstep(
       const stderr = (text: string) => {
         if (isHeard) io.stderr(text);
       };
-      const run = make(engine, { ...io, stdout, stderr, stdin: input.reader() });
+      const run = make(engine, { ...io, stdout, stderr, stdin: input.reader(), stdinNow: undefined });
       if (isHeard) runs.push(run);
       return { ...run.side, output: () => written.text };
     },

@@ -15,6 +15,7 @@ import { Cpu } from './cpu/cpu.js';
 import { anythingPending, pendingInterrupt } from './cpu/interrupts.js';
 import type { Engine } from './engine.js';
 import type { Machine } from './machine.js';
+import type { Device } from './memory/bus.js';
 
 /** Instructions in a turn: of a lone CPU between two looks at the clock, and of one of several. */
 const LONG_TURN = 1 << 18;
@@ -30,6 +31,8 @@ export interface ConductLimits {
   readonly maxSteps?: number;
   /** Asked between turns: true ends the run. */
   readonly expired?: () => boolean;
+  /** Told, while all CPUs wait, how many ticks are about to pass at once. */
+  readonly idle?: (ticks: number) => void;
 }
 
 export type ConductEnd =
@@ -48,6 +51,8 @@ export class Conductor {
   /** CPUs whose vector raises exceptions only; and turns in a row that ended so. */
   readonly #lost = new Set<Cpu>();
   readonly #storms = new Map<Cpu, number>();
+  /** Devices in which things happen by themselves. */
+  readonly #devices: readonly Required<Pick<Device, 'advance'>>[];
   /** The system counter. */
   #now: number;
   /** Instructions executed under this conductor. */
@@ -59,6 +64,9 @@ export class Conductor {
     this.#random = new Random(seed, 'turns');
     this.#now = machine.cpu.steps + machine.cpu.timeOffset;
     for (const cpu of machine.cpus) cpu.waits = true;
+    this.#devices = machine.bus.devices.filter(
+      (d): d is Device & Required<Pick<Device, 'advance'>> => 'advance' in d,
+    );
   }
 
   /** Runs until the guest ends, a limit, or the end of all that can happen. */
@@ -69,14 +77,22 @@ export class Conductor {
       const left = most - (this.steps - first);
       if (left <= 0) return { kind: 'limit', which: 'steps' };
       if (limits.expired?.() === true) return { kind: 'limit', which: 'time' };
+      const eventful = this.#advanceDevices();
       const ready = this.#machine.cpus.filter((cpu) => this.#isReady(cpu));
       if (ready.length === 0) {
-        if (!this.#jump()) return { kind: 'stuck', reasons: this.#reasons() };
+        if (!this.#jump(eventful, limits.idle)) return { kind: 'stuck', reasons: this.#reasons() };
         continue;
       }
-      const end = this.#turn(ready[this.#random.below(ready.length)]!, left);
+      const end = this.#turn(ready[this.#random.below(ready.length)]!, Math.min(left, eventful));
       if (end !== undefined) return end;
     }
+  }
+
+  /** Lets devices do what is due; gives the ticks until one of them has something to do again. */
+  #advanceDevices(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const device of this.#devices) next = Math.min(next, device.advance(this.#now));
+    return next;
   }
 
   /** Brings a CPU's view of time up to now. */
@@ -138,14 +154,15 @@ export class Conductor {
     return where !== undefined && this.#machine.memory.fetch(where.pa) === BRANCH_TO_SELF;
   }
 
-  /** Lets time pass to the next timer of a CPU that waits; false where there is none. */
-  #jump(): boolean {
-    let next = Number.POSITIVE_INFINITY;
+  /** Lets time pass to the next timer of a CPU that waits, or event of a device; false where there is none. */
+  #jump(eventful: number, idle: ConductLimits['idle']): boolean {
+    let next = eventful;
     for (const cpu of this.#machine.cpus) {
       if (cpu.powered && !this.#lost.has(cpu)) next = Math.min(next, this.#synchronize(cpu));
     }
     // Beyond this the counter no longer fits a number; nobody waits for centuries.
     if (this.#now + next > Number.MAX_SAFE_INTEGER) return false;
+    idle?.(next);
     this.#now += next;
     return true;
   }

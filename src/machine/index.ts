@@ -19,7 +19,7 @@ export { Pstate } from './cpu/pstate.js';
 export { cellOf } from './cpu/system-cells.js';
 export { chooseNonExcludedTag } from './cpu/tags.js';
 export { Gic } from './devices/gic.js';
-export { Pl011 } from './devices/pl011.js';
+export { Pl011, type SerialSource } from './devices/pl011.js';
 export { type PsciOptions, psci } from './devices/psci.js';
 export * from './devices/tag-controller.js';
 export type { Engine } from './engine.js';

@@ -168,3 +168,85 @@ describe('mtemu run --caches model', () => {
     }
   });
 });
+
+describe('standard input is the serial line', () => {
+  /** x9 the UART; `wait` is done while there is nothing to read. Echoes until a q, which is the exit status. */
+  const echo = (prepare: string, wait: string) => `
+_start: mov x9, #0x09000000
+        ${prepare}
+1:      ldr w2, [x9, #0x18]
+        tbz w2, #4, 2f                  // FR.RXFE
+        ${wait}
+        b 1b
+2:      ldr w2, [x9]
+        str w2, [x9]
+        cmp w2, #'q'
+        b.ne 1b
+        ${exit('x2')}
+`;
+  const ENABLE = 'mov w2, #0x301\n str w2, [x9, #0x30]';
+  /** Group 1, enabled, at the highest priority: interrupt 33 of the board. */
+  const INTERRUPT = `
+        ${ENABLE}
+        mov x3, #0x08000000
+        mov w2, #2
+        str w2, [x3]                    // GICD_CTLR.EnableGrp1
+        str w2, [x3, #0x84]             // GICD_IGROUPR1
+        str w2, [x3, #0x104]            // GICD_ISENABLER1
+        mov x2, #0xff
+        msr icc_pmr_el1, x2
+        mov x2, #1
+        msr icc_igrpen1_el1, x2
+        mov w2, #0x10                   // RXIM
+        str w2, [x9, #0x38]
+        isb
+`;
+  const echoes = (text: string, stdin: string, ...options: string[]) =>
+    mtemu(['run', '--bare', '--max-steps', '20000000', ...options, 'p.s'], { 'p.s': text }, stdin);
+  /** More than a FIFO holds. */
+  const TEXT = `${'0123456789'.repeat(5)}q`;
+
+  it('to a program that looks for it, and to one that waits for its interrupt', async () => {
+    for (const [prepare, wait] of [
+      [ENABLE, 'nop'],
+      [INTERRUPT, 'wfi'],
+      [`${INTERRUPT}\n mov w2, #0x10\n str w2, [x9, #0x2c]`, 'wfi'],
+    ] as const) {
+      expect(await echoes(echo(prepare, wait), TEXT)).toMatchObject({
+        status: 'q'.charCodeAt(0),
+        stdout: TEXT,
+        stderr: '',
+      });
+    }
+  });
+
+  it('at the pace of 115200 baud', async () => {
+    const { stderr } = await echoes(echo(ENABLE, 'nop'), TEXT, '--stats');
+    const { instructions } = JSON.parse(stderr) as { instructions: number };
+    // 51 bytes of 10 bits, a nanosecond an instruction; the line is looked at between turns only.
+    expect(instructions / 1e9).toBeGreaterThan((TEXT.length - 1) / 11_520);
+    expect(instructions / 1e9).toBeLessThan((TEXT.length + 4) / 11_520);
+  });
+
+  it('to nobody whose receiver is off', async () => {
+    expect(await echoes(echo('', 'nop'), TEXT, '--max-steps', '1000000')).toMatchObject({
+      status: 124,
+      stdout: '',
+    });
+  });
+
+  it('whose end lets a program that waits for more wait for ever', async () => {
+    expect(await echoes(echo(INTERRUPT, 'wfi'), 'abc')).toMatchObject({
+      status: 124,
+      stdout: 'abc',
+      stderr: expect.stringMatching(/no progress(.|\n)*waits for an interrupt/),
+    });
+  });
+
+  it('and the same for both systems of --lockstep', async () => {
+    expect(await echoes(echo(ENABLE, 'nop'), 'abcq', '--lockstep')).toMatchObject({
+      status: 113,
+      stdout: 'abcq',
+    });
+  });
+});

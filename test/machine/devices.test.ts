@@ -34,6 +34,38 @@ describe('the PL011', () => {
     expect(String.fromCharCode(...sent)).toBe('hello');
   });
 
+  it('takes bytes of a source as long as its FIFO has room, at the pace of the line', () => {
+    const uart = new Pl011(0x9000000, 0x1000, () => {});
+    const waiting = [...'abcdefghijklmnopqrst'].map((c) => c.charCodeAt(0));
+    const source = {
+      next: () => waiting.shift(),
+      get isOver() {
+        return waiting.length === 0;
+      },
+    };
+    const TICKS = 86_806;
+    uart.connect(source, 1e9);
+    expect(uart.advance(0)).toBe(Number.POSITIVE_INFINITY);
+    // UARTEN and RXE; one holding register.
+    uart.write(0x30, 4, 0x201n);
+    expect(uart.advance(1000)).toBe(TICKS);
+    expect(uart.read(0x18, 4)).toBe(0xc0n);
+    expect(uart.advance(1000 + 10 * TICKS)).toBe(Number.POSITIVE_INFINITY);
+    expect(waiting.length).toBe(19);
+    expect(uart.read(0, 4)).toBe(0x61n);
+    expect(uart.read(0x18, 4)).toBe(0x90n);
+    // FEN: sixteen.
+    uart.write(0x2c, 4, 0x10n);
+    let now = 0;
+    for (let i = 0; i < 100; i++) {
+      const next = uart.advance(now);
+      if (next === Number.POSITIVE_INFINITY) break;
+      now += next;
+    }
+    expect([waiting.length, now]).toEqual([3, 1000 + 17 * TICKS]);
+    expect(uart.read(0, 4)).toBe(0x62n);
+  });
+
   it('receives, flags an empty FIFO, and raises its interrupt as masked', () => {
     const { uart, machine } = board();
     const lines: boolean[] = [];

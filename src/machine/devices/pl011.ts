@@ -2,12 +2,22 @@
  * PL011 UART: enough of it that firmware and kernels print and read.
  *
  * Bytes written go to a callback at once, so the transmit FIFO is always empty. Received bytes come from
- * `receive`. The interrupt line follows the raw status and the mask; the board wires it up where there is
- * an interrupt controller.
+ * `receive`, or from a source: while UART and receiver are enabled (CR) and the FIFO has room, one byte each
+ * time that a byte takes on a line of 115200 baud. What drives the line stops while there is no room, so
+ * nothing is lost; a driver that empties the FIFO when it starts finds little in it. The interrupt line
+ * follows the raw status and the mask; the board wires it up where there is an interrupt controller.
  *
  * Ref. ARM DDI 0183, PrimeCell UART (PL011), chapter 3.
  */
 import type { Device } from '../memory/bus.js';
+
+/** What is at the other end of the receive line. */
+export interface SerialSource {
+  /** The next byte; undefined while there is none. */
+  next(): number | undefined;
+  /** There will be none any more. */
+  readonly isOver: boolean;
+}
 
 const DR = 0x00;
 const RSR = 0x04;
@@ -26,7 +36,18 @@ const ICR = 0x44;
 const ID = [0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1];
 
 const FR_TXFE = 1 << 7;
+const FR_RXFF = 1 << 6;
 const FR_RXFE = 1 << 4;
+/** CR: UART and receiver enabled. */
+const CR_UARTEN = 1 << 0;
+const CR_RXE = 1 << 9;
+/** LCR_H: the FIFOs are enabled; else there is one holding register. */
+const LCRH_FEN = 1 << 4;
+const FIFO_BYTES = 16;
+/** Bytes a second on the line: 115200 baud, ten bits a byte. */
+const BYTES_PER_SECOND = 11_520;
+/** Looks a second at a source that had nothing. */
+const LOOKS_PER_SECOND = 100;
 const INT_RX = 1 << 4;
 const INT_TX = 1 << 5;
 
@@ -46,6 +67,11 @@ export class Pl011 implements Device {
   /** Told when the interrupt line changes. */
   onInterrupt: ((level: boolean) => void) | undefined;
   #line = false;
+  #source: SerialSource | undefined;
+  /** Ticks of the system counter: of a byte, of a pause before the source is asked again, of the next look. */
+  #byteTicks = 0;
+  #pauseTicks = 0;
+  #nextLook = 0;
 
   constructor(base: number, size: number, output: (byte: number) => void) {
     this.name = `pl011@${base.toString(16)}`;
@@ -59,6 +85,33 @@ export class Pl011 implements Device {
     this.#input.push(byte & 0xff);
     this.#raw |= INT_RX;
     this.#update();
+  }
+
+  /** Lets bytes of `source` arrive from now on. `frequency`: ticks of the system counter a second. */
+  connect(source: SerialSource, frequency: number): void {
+    this.#source = source;
+    this.#byteTicks = Math.ceil(frequency / BYTES_PER_SECOND);
+    this.#pauseTicks = Math.ceil(frequency / LOOKS_PER_SECOND);
+  }
+
+  advance(now: number): number {
+    const source = this.#source;
+    if (source === undefined || source.isOver || !this.#canReceive) return Number.POSITIVE_INFINITY;
+    if (now >= this.#nextLook) {
+      const byte = source.next();
+      if (byte !== undefined) this.receive(byte);
+      this.#nextLook = now + (byte === undefined ? this.#pauseTicks : this.#byteTicks);
+    }
+    return source.isOver ? Number.POSITIVE_INFINITY : this.#nextLook - now;
+  }
+
+  get #canReceive(): boolean {
+    const enabled = CR_UARTEN | CR_RXE;
+    return (this.#plain.get(CR)! & enabled) === enabled && this.#input.length < this.#room;
+  }
+
+  get #room(): number {
+    return ((this.#plain.get(LCRH) ?? 0) & LCRH_FEN) === 0 ? 1 : FIFO_BYTES;
   }
 
   #update(): void {
@@ -77,7 +130,11 @@ export class Pl011 implements Device {
         return BigInt(byte);
       }
       case FR:
-        return BigInt(FR_TXFE | (this.#input.length === 0 ? FR_RXFE : 0));
+        return BigInt(
+          FR_TXFE |
+            (this.#input.length === 0 ? FR_RXFE : 0) |
+            (this.#input.length >= this.#room ? FR_RXFF : 0),
+        );
       case IMSC:
         return BigInt(this.#mask);
       case RIS:

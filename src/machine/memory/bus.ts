@@ -12,6 +12,11 @@ export interface Device {
   readonly size: number;
   read(offset: number, bytes: 1 | 2 | 4 | 8): bigint;
   write(offset: number, bytes: 1 | 2 | 4 | 8, value: bigint): void;
+  /**
+   * For devices in which things happen by themselves: told the system counter between turns of CPUs, gives
+   * the ticks until it wants to be told again, at least 1; Infinity for never, as things are.
+   */
+  advance?(now: number): number;
 }
 
 export class Bus {
