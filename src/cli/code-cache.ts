@@ -15,6 +15,7 @@ import type { DispatchOptions } from './dispatch.js';
 
 /** What src/cli/main.ts exports. */
 export interface Program {
+  useFolder(folder: string): void;
   /** See src/machine/firmware.ts. */
   assembledFirmware(): string;
   useAssembledFirmware(text: string): void;
@@ -90,6 +91,7 @@ export function loadProgram(folder: string): LoadedProgram {
   const module = { exports: {} };
   run(module.exports, createRequire(filename), module);
   const program = module.exports as Program;
+  program.useFolder(folder);
   const fromCache = cache !== undefined && script.cachedDataRejected === false;
   // A cache that is whole: what V8 took is not cut short, so neither is what stands before it.
   if (fromCache) program.useAssembledFirmware(cache.firmware);

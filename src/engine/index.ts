@@ -19,6 +19,7 @@ export {
   generateVectors,
   Interpreter,
   type InterpreterStatistics,
+  readModulesWith,
 } from './interpreter/index.js';
 export {
   compareCpus,

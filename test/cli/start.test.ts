@@ -10,16 +10,23 @@ import { build, type Plugin } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CACHE_FILE, PROGRAM_FILE } from '../../src/cli/code-cache.js';
 import { makeCodeCache } from '../../src/cli/make-code-cache.js';
+import { generateInterpreter, generateVectors } from '../../src/engine/index.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const folder = `${mkdtempSync(join(tmpdir(), 'mtemu-start-'))}/`;
 
-/** Programs here end before generated code is made. */
-const noInterpreter: Plugin = {
-  name: 'no interpreter',
+/** The modules of generated code, which the build leaves files. */
+const modules: Plugin = {
+  name: 'modules',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, () => ({ path: 'none', namespace: 'none' }));
-    onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: "export default ''" }));
+    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, ({ path }) => ({
+      path: path.replace(/^.*\//, ''),
+      namespace: 'generated',
+    }));
+    onLoad({ filter: /.*/, namespace: 'generated' }, ({ path }) => ({
+      contents: path === 'vectors.wasm' ? generateVectors().bytes : generateInterpreter().bytes,
+      loader: 'file',
+    }));
   },
 };
 
@@ -36,7 +43,8 @@ beforeAll(async () => {
     entryPoints: ['src/cli/main.ts'],
     format: 'cjs',
     loader: { '.s': 'text', '.dts': 'text', '.elf': 'binary' },
-    plugins: [noInterpreter],
+    plugins: [modules],
+    assetNames: /--asset-names=(\S+)/.exec(scripts['build:program']!)![1]!,
     banner: { js: around('banner') },
     footer: { js: around('footer') },
     outfile: folder + PROGRAM_FILE,
@@ -76,6 +84,14 @@ describe('the installed command', () => {
     expect(run('--version').stdout).toMatch(/^mtemu \d+\.\d+\.\d+\n$/);
     const { status, stderr } = run('run', 'seven.s');
     expect({ status, stderr }).toEqual({ status: 7, stderr: '' });
+  });
+
+  it('finds generated code beside it', () => {
+    const { status, stderr } = run('run', '--engine', 'interpret', '--stats', 'seven.s');
+    expect(status).toBe(7);
+    const { engine } = JSON.parse(stderr) as { engine: { name: string; entries: number } };
+    expect(engine.name).toBe('interpret');
+    expect(engine.entries).toBeGreaterThan(0);
   });
 
   it('stamps a text once', async () => {

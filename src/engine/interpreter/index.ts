@@ -31,6 +31,7 @@ export {
   Special,
   STATE,
 } from './layout.js';
+export { readModulesWith } from './module.js';
 export type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 export { conditionTable, freeCell, valueAt } from './templates.js';
 export type {

@@ -1,8 +1,9 @@
 /**
  * The interpreter's modules: their bytes, compiled once for each process, instantiated for each machine.
  *
- * The build generates the modules and the bundler embeds them; run from source, they are generated at first
- * use. The forms that use V registers are a module of their own, compiled when the first is met.
+ * The build generates the modules and the bundler embeds them, or leaves them files that are read when they
+ * are needed (for the command, which must start quickly); run from source, they are generated at first use.
+ * The forms that use V registers are a module of their own, compiled when the first is met.
  */
 import embedded from '../../../dist/interpreter.wasm';
 import embeddedVectors from '../../../dist/vectors.wasm';
@@ -81,10 +82,28 @@ export class InterpreterModule {
 }
 
 let module: InterpreterModule | undefined;
+let readFile: ((name: string) => Uint8Array<ArrayBuffer>) | undefined;
+
+/** Says how to read a file that the build put beside the program; needed where the modules are files. */
+export function readModulesWith(read: (name: string) => Uint8Array<ArrayBuffer>): void {
+  readFile = read;
+}
+
+/** `embedded`: what the bundler made of the import: the module as base64, a file's name, or nothing. */
+function bytesOf(
+  embedded: string,
+  generate: () => { readonly bytes: Uint8Array<ArrayBuffer> },
+): Uint8Array<ArrayBuffer> {
+  if (embedded === '') return generate().bytes;
+  if (!embedded.endsWith('.wasm')) return decoded(embedded);
+  if (readFile === undefined)
+    throw new Error(`the module ${embedded} is a file, and nobody said how to read it`);
+  return readFile(embedded);
+}
 
 export function interpreterModule(): InterpreterModule {
-  module ??= new InterpreterModule(embedded === '' ? generateInterpreter().bytes : decoded(embedded), () =>
-    embeddedVectors === '' ? generateVectors().bytes : decoded(embeddedVectors),
+  module ??= new InterpreterModule(bytesOf(embedded, generateInterpreter), () =>
+    bytesOf(embeddedVectors, generateVectors),
   );
   return module;
 }
