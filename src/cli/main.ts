@@ -1,7 +1,16 @@
 /**
  * The `mtemu` command's program: gives the dispatcher the process's files and streams, and exits as it says.
  */
-import { appendFileSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { isatty } from 'node:tty';
 import { inputError } from '../base/index.js';
 import { readModulesWith } from '../engine/index.js';
 import { assembledFirmware, useAssembledFirmware } from '../machine/index.js';
@@ -19,7 +28,7 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'EPIPE') process.exit(fd === 1 ? 141 : 125);
       if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      sleep(1);
     }
   }
 }
@@ -35,10 +44,39 @@ function readInput(count: number): Uint8Array {
       if (code === 'EOF') return new Uint8Array();
       // A terminal or pipe that does not block has nothing yet.
       if (code !== 'EAGAIN') return new Uint8Array();
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      sleep(5);
     }
   }
 }
+
+/** Standard input once more, opened not to wait; -1 where it cannot be. */
+let eager: number | undefined;
+
+function openEager(raw: boolean): number {
+  if (raw) process.stdin.setRawMode(true);
+  try {
+    return openSync('/dev/stdin', constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return -1;
+  }
+}
+
+/** What there is of standard input now: undefined for nothing yet, no bytes at its end. */
+function readInputNow(count: number, raw: boolean): Uint8Array | undefined {
+  eager ??= openEager(raw);
+  if (eager < 0) return readInput(count);
+  const buffer = new Uint8Array(count);
+  try {
+    return buffer.subarray(0, readSync(eager, buffer, 0, count, null));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? undefined : new Uint8Array();
+  }
+}
+
+/** Sleeps without giving the event loop a turn. */
+const sleep = (milliseconds: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+};
 
 const io: CommandIo = {
   stdout: (data) => writeAll(1, data),
@@ -65,6 +103,9 @@ const io: CommandIo = {
     }
   },
   stdin: readInput,
+  stdinNow: readInputNow,
+  isTerminal: isatty(0),
+  sleep,
   folder: hostFolder,
   color: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',
 };
