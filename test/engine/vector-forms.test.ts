@@ -14,6 +14,8 @@ import { randomFpState, specialVector } from './random-programs.js';
 const WORDS = Number(process.env['LOCKSTEP_WORDS'] ?? 12);
 const CLASSES: readonly Row['class'][] = ['fp', 'simd', 'crypto'];
 const isVectorMemory = (row: Row) => row.class === 'load-store' && /AdvSIMD|FEAT_FP/.test(row.feature ?? '');
+/** What generated code does with any operands: all but arithmetic and conversions of floating point. */
+const MUST = /^(?!F(?!MOV|CSEL)|[SU]CVTF|BF|UR(ECPE|SQRTE)|(LD|ST))/;
 const VECTOR_ROWS = ROWS.filter((row) => CLASSES.includes(row.class) || isVectorMemory(row));
 
 /** A word of the row that decodes as it; base registers are x1, which points into DATA. */
@@ -111,12 +113,15 @@ describe('generated code for V registers', () => {
     const sides = [side('evaluate'), side('interpret')] as const;
     const differences: string[] = [];
     let tried = 0;
+    const never = new Set<string>();
+    const evaluatedSoFar = () => (sides[1].engine as Interpreter).statistics.evaluated;
     for (const row of VECTOR_ROWS.filter((r) => r.class === name)) {
       const words = new Random(1, `words of ${row.id}`);
       for (let i = 0; i < WORDS; i++) {
         const word = wordOf(row, words);
         if (word === undefined) break;
         tried++;
+        const before = evaluatedSoFar();
         for (const { machine, engine } of sides) {
           machine.memory.write32(PA(CODE), word);
           // One word, several states: the record is decoded once.
@@ -127,12 +132,14 @@ describe('generated code for V registers', () => {
             engine.run(machine.cpu, 1);
           }
         }
+        if (evaluatedSoFar() - before === 3 && MUST.test(row.id)) never.add(`${row.id} ${word.toString(16)}`);
         const found = compareCpus(sides[0].machine.cpu, sides[1].machine.cpu);
         if (found.length > 0) differences.push(`${row.id} ${word.toString(16)} ${JSON.stringify(found)}`);
       }
     }
     expect(differences.slice(0, 20)).toEqual([]);
     expect(tried).toBeGreaterThan(WORDS * 20);
+    expect([...never]).toEqual([]);
     // What generated code gives up is a part of it only.
     const { evaluated } = (sides[1].engine as Interpreter).statistics;
     expect(evaluated).toBeLessThan(3 * tried);

@@ -154,7 +154,9 @@ function* wordsOf(row: Row): Generator<number> {
   const bases = new Set(baseFields(row));
   const choices = row.fields.map(({ name, width }) => {
     if (matters.has(name) && width < 5) return Array.from({ length: 2 ** width }, (_, i) => i);
-    if (width === 5 && bases.has(name)) return [2, 31];
+    // What says which register, and may say size and element beside it.
+    const isRegister = name.startsWith('R');
+    if (width === 5 && isRegister) return bases.has(name) ? [2, 31] : [2];
     if (width === 5 && !matters.has(name)) return [2];
     if (width === 1) return [0, 1];
     return matters.has(name) ? Array.from({ length: 2 ** Math.min(width, 6) }, (_, i) => i) : [0, 1];
