@@ -59,17 +59,31 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
   /** Gives up where FPCR asks for something else than rounding to nearest without flushing. */
   protected requireUsual(): void {
+    const { known } = this.operands.vectors;
+    if (known?.isUsual === true) return;
+    if (known !== undefined) known.isUsual = true;
     this.emit(this.frame.failIf(i32.and(this.#state(), i32.const(FpState.unusual))));
   }
-  protected setInexact(): Code {
+  #setInexact(): Code {
     return [this.orFpsr(FloatException.Inexact), i32.store(this.cpu, i32.const(0), STATE + Cell.FP_STATE)];
+  }
+  /** Sets IXC where the condition, an i32, holds. */
+  protected noteIf(inexact: Code): void {
+    if (this.operands.vectors.known?.isInexact !== true) this.emit(when(inexact, this.#setInexact()));
   }
   /** Where IXC is not set yet: sets it if `inexact`, an i32 that `compute` makes, is not zero. */
   protected noteInexact(compute: () => Code): void {
+    const { known } = this.operands.vectors;
+    if (known !== undefined) {
+      if (!known.isInexact) this.emit(this.frame.failIf(this.#state()));
+      known.isUsual = true;
+      known.isInexact = true;
+      return;
+    }
     const inner = this.nested(() => {
       this.requireUsual();
       const inexact = compute();
-      this.emit(when(inexact, this.setInexact()));
+      this.emit(when(inexact, this.#setInexact()));
     });
     this.emit(when(this.#state(), inner));
   }
@@ -339,7 +353,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     this.requireUsual();
     this.requireNumber(n, x);
     const result = this.keepReal(n, this.#integral(n, x, rounding));
-    if (exact) this.emit(when(SHAPE[n].ne(result, x), this.setInexact()));
+    if (exact) this.noteIf(SHAPE[n].ne(result, x));
     return this.real(n, result);
   }
 
@@ -352,7 +366,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const limit = 2 ** (bits - 1);
     const fits = i32.and(F.ge(result, F.const(-limit)), F.lt(result, F.const(limit)));
     this.emit(this.frame.failIf(i32.eqz(fits)));
-    this.emit(when(F.ne(result, x), this.setInexact()));
+    this.noteIf(F.ne(result, x));
     return this.real(n, result);
   }
 
@@ -382,7 +396,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const low = unsigned ? 0 : -high;
     const fits = i32.and(f64.ge(result, f64.const(low)), f64.lt(result, f64.const(high)));
     this.emit(this.frame.failIf(i32.eqz(fits)));
-    this.emit(when(f64.ne(result, x), this.setInexact()));
+    this.noteIf(f64.ne(result, x));
     const integer = this.keep(unsigned ? f64.truncI64U(result) : f64.truncI64S(result));
     return bits === 64 ? wideLocal(integer) : narrowValue(i32.wrap(local.get(integer)));
   }

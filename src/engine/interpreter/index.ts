@@ -51,4 +51,4 @@ export {
   wideLocal,
   wideValue,
 } from './values.js';
-export type { VectorOperands } from './vector-operands.js';
+export type { FloatKnowledge, VectorOperands } from './vector-operands.js';

@@ -11,7 +11,20 @@ import { STATE } from './layout.js';
 import type { Emitter, Operand } from './operands.js';
 import { narrowValue, type RealSize, realValue, type Value, wideValue } from './values.js';
 
+/** What code before has found out about FPCR and FPSR, which only system instructions change otherwise. */
+export interface FloatKnowledge {
+  /** FPCR asks for nothing unusual. */
+  isUsual: boolean;
+  /** And FPSR.IXC is set. */
+  isInexact: boolean;
+}
+
 export interface VectorOperands {
+  /**
+   * Where code is to be small (in a region): what is known so far. Inexact results are then not looked for;
+   * instructions are given up until IXC is set. Undefined where each instruction stands alone.
+   */
+  readonly known: FloatKnowledge | undefined;
   /** The low `width` bits of a register, zeros above: a v128. */
   readV(width: VectorWidth, reg: Operand): Code;
   /** Writes all of a register. */
@@ -26,6 +39,7 @@ export interface VectorOperands {
 
 /** Registers in the state block. */
 export class RecordVectors implements VectorOperands {
+  readonly known = undefined;
   readonly #record: Code;
   readonly #fieldOf: (reg: Operand) => number;
 

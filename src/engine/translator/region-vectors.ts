@@ -6,6 +6,7 @@ import type { LaneSize, VectorWidth } from '../../../isa/index.js';
 import { CpuLayout } from '../../machine/index.js';
 import {
   type Emitter,
+  type FloatKnowledge,
   narrowValue,
   type Operand,
   type RealSize,
@@ -31,6 +32,7 @@ import {
 const ZERO = v128.const(0n);
 
 export class RegionVectors implements VectorOperands {
+  readonly known: FloatKnowledge = { isUsual: false, isInexact: false };
   readonly #newLocal: (type: ValueType) => number;
   readonly #slotOf: (reg: Operand) => number;
   /** The local of each register used, and which of them are written. */
@@ -40,6 +42,12 @@ export class RegionVectors implements VectorOperands {
   constructor(newLocal: (type: ValueType) => number, slotOf: (reg: Operand) => number) {
     this.#newLocal = newLocal;
     this.#slotOf = slotOf;
+  }
+
+  /** A block begins: nothing is known. */
+  beginBlock(): void {
+    this.known.isUsual = false;
+    this.known.isInexact = false;
   }
 
   #local(reg: Operand): number {

@@ -125,6 +125,7 @@ class RegionWriter {
     const { instructions } = node.block;
     place.flags.source = this.#flagsBefore(node);
     place.condition = undefined;
+    place.vectors.beginBlock();
     let leavesAt: number | undefined;
     let count = 0;
     const code: Code[] = [];
