@@ -26,6 +26,7 @@ import { ENGINE_NAMES } from '../engine/index.js';
 import { bootSystem } from '../kernel/index.js';
 import { allocationRate } from '../lab/index.js';
 import { defaultTree } from '../machine/index.js';
+import { type CompiledWorkload, compiledWorkloads } from './bench-compiled.js';
 import { measureHost, printHost } from './bench-host.js';
 import { measureTools, type ToolMeasurement } from './bench-tools.js';
 import type { Command, CommandIo } from './command.js';
@@ -161,6 +162,9 @@ export const benchCommand: Command = {
     const folder = mkdtempSync(join(tmpdir(), 'mtemu-bench-'));
     try {
       const results = WORKLOADS.map((w) => measure(w, engine, rounds, rival, folder));
+      for (const workload of compiledWorkloads(folder)) {
+        results.push(measureProgram(compiledRun(workload), workload.bytes, engine, rounds, rival, folder));
+      }
       results.push({
         name: 'order-0 allocate and free',
         unit: 'pair',
@@ -213,6 +217,21 @@ function measure(
       { include: (name) => ({ name, text: parseNumber }) },
     ),
   );
+  return measureProgram(workload, bytes, engine, rounds, rival, folder);
+}
+
+function compiledRun({ name, unit, amounts }: CompiledWorkload): Omit<Workload, 'source'> {
+  return { name, unit, amounts, rivalAmounts: amounts, args: [] };
+}
+
+function measureProgram(
+  workload: Omit<Workload, 'source'>,
+  bytes: Uint8Array,
+  engine: string,
+  rounds: number,
+  rival: Rival | undefined,
+  folder: string,
+): Measurement {
   const file = join(folder, 'program');
   writeFileSync(file, bytes);
   chmodSync(file, 0o755);
