@@ -69,7 +69,10 @@ export class Thread implements Waiter {
 
   /** Signals that would be delivered now. */
   get deliverable(): bigint {
-    return (this.pending.set | this.process.pending.set) & ~this.blocked;
+    const own = this.pending.set;
+    const shared = this.process.pending.set;
+    // Asked at every return to EL0, and mostly there is nothing.
+    return own === 0n && shared === 0n ? 0n : (own | shared) & ~this.blocked;
   }
 
   /** signal_pending(). */

@@ -184,7 +184,8 @@ export class Cpu {
   /** Exceptions in a row of which each arose at the vector of the one before. */
   #storm = 0;
   #spBank: ExceptionLevel = 3;
-  readonly #sp: bigint[] = [0n, 0n, 0n, 0n];
+  /** SP_EL0 to SP_EL3, in halves; of the bank that is selected the value is in slot 32. */
+  readonly #sp = new Uint32Array(8);
 
   constructor(index: number, environment: CpuEnvironment) {
     this.index = index;
@@ -270,21 +271,31 @@ export class Cpu {
 
   /** SP_ELn, whichever is selected now. */
   spOf(el: ExceptionLevel): bigint {
-    return el === this.#spBank ? this.sp : this.#sp[el]!;
+    if (el === this.#spBank) return this.sp;
+    return (BigInt(this.#sp[2 * el + 1]!) << 32n) | BigInt(this.#sp[2 * el]!);
   }
 
   setSpOf(el: ExceptionLevel, value: bigint): void {
-    if (el === this.#spBank) this.sp = BigInt.asUintN(64, value);
-    else this.#sp[el] = BigInt.asUintN(64, value);
+    if (el === this.#spBank) {
+      this.sp = BigInt.asUintN(64, value);
+      return;
+    }
+    this.#sp[2 * el] = Number(BigInt.asUintN(32, value));
+    this.#sp[2 * el + 1] = Number(BigInt.asUintN(32, value >> 32n));
   }
 
   /** Makes slot 32 the stack pointer that PSTATE selects. */
   #selectSp(): void {
     const bank = this.pstate.sp === 0 ? 0 : this.pstate.el;
     if (bank === this.#spBank) return;
-    this.#sp[this.#spBank] = this.sp;
+    const words = this.linear.u32;
+    const slot = 2 * (this.#x + SP_SLOT);
+    const banks = this.#sp;
+    banks[2 * this.#spBank] = words[slot]!;
+    banks[2 * this.#spBank + 1] = words[slot + 1]!;
     this.#spBank = bank;
-    this.sp = this.#sp[bank]!;
+    words[slot] = banks[2 * bank]!;
+    words[slot + 1] = banks[2 * bank + 1]!;
   }
 
   setSpSel(value: 0 | 1): void {
