@@ -6,13 +6,14 @@ import { type ConformFailure, type ConformResult, runVectors, type VectorSource 
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, text, usageError } from './options.js';
 
-const HELP = `mtemu conform FILE.jsonl... [--engine E] [--only CLASS] [--json]
+const HELP = `mtemu conform FILE.jsonl... [--engine E] [--only CLASS] [--caches off|model] [--json]
 
 Runs conformance vectors: sets the state each describes, executes its instructions, compares registers,
 flags, memory, tags and exceptions with what two independent oracles got.
 
       --engine E    evaluate, interpret or auto (the default); translate is not implemented
       --only CLASS  a family (mte) or a class (mte/irg)
+      --caches C    off (the default) or model: with write-back data and tag caches
       --json        one object on stdout
 
 A case is 'unsupported' where it meets an instruction that mtemu does not know.
@@ -26,6 +27,7 @@ Example:
 const OPTIONS: OptionSpecs = {
   engine: { type: 'string' },
   only: { type: 'string' },
+  caches: { type: 'string' },
   json: { type: 'boolean' },
 };
 
@@ -41,8 +43,9 @@ export const conformCommand: Command = {
     if (positionals.length === 0) throw usageError('conform', 'no vector file is given');
     const engine = choice('conform', values, 'engine', ENGINE_NAMES) ?? 'auto';
     const only = text(values, 'only');
+    const caches = choice('conform', values, 'caches', ['off', 'model']) === 'model';
     const sources = positionals.map((path) => readVectors(path, io));
-    const result = runVectors(sources, { engine, ...(only === undefined ? {} : { only }) });
+    const result = runVectors(sources, { engine, caches, ...(only === undefined ? {} : { only }) });
     if (only !== undefined && result.total === 0) {
       throw usageError('conform', `no vector is of class '${only}'`);
     }

@@ -87,6 +87,17 @@ describe('conformance', () => {
     expect(result.total).toBeGreaterThan(9000);
   });
 
+  it.skipIf(!existsSync(VECTORS))('holds with modelled caches as well [needs ../shared/vectors]', () => {
+    // `conform --caches model` runs them all, in minutes.
+    const cases = ['mte', 'mte-1', 'check', 'sys', 'seq', 'ldst']
+      .flatMap((c) => lines(join(VECTORS, `${c}.jsonl`)))
+      .filter((_, i) => i % 16 === 0);
+    const result = runVectors(cases, { caches: true });
+    expect(result.failures.slice(0, 5)).toEqual([]);
+    expect(result).toMatchObject({ failed: 0, unsupported: 0 });
+    expect(result.total).toBeGreaterThan(300);
+  });
+
   it.skipIf(!existsSync(VECTORS))('holds for floating point and SIMD [needs ../shared/vectors]', () => {
     const cases = ['fp', 'simd', 'vldst', 'crypto'].flatMap((c) => lines(join(VECTORS, `${c}.jsonl`)));
     const result = runVectors(cases);
@@ -95,6 +106,13 @@ describe('conformance', () => {
     expect(result.unsupported).toBe(0);
     expect(result.passed).toBeGreaterThan(2000);
     expect(result.failures.length).toBeLessThan(10);
+  });
+
+  it('is asked for modelled caches by --caches model', () => {
+    const one = lines(SAMPLE).find((l) => l.includes('"mte/stg"'))!;
+    const { status, out } = command(['v.jsonl', '--caches', 'model', '--json'], { 'v.jsonl': one });
+    expect([status, (JSON.parse(out) as ConformResult).passed]).toEqual([0, 1]);
+    expect(() => command(['v.jsonl', '--caches', 'some'], { 'v.jsonl': one })).toThrow(InputError);
   });
 
   it('notices every kind of difference', () => {
