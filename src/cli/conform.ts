@@ -11,7 +11,7 @@ const HELP = `mtemu conform FILE.jsonl... [--engine E] [--only CLASS] [--caches 
 Runs conformance vectors: sets the state each describes, executes its instructions, compares registers,
 flags, memory, tags and exceptions with what two independent oracles got.
 
-      --engine E    evaluate, interpret or auto (the default); translate is not implemented
+      --engine E    evaluate, interpret, translate or auto (the default)
       --only CLASS  a family (mte) or a class (mte/irg)
       --caches C    off (the default) or model: with write-back data and tag caches
       --json        one object on stdout

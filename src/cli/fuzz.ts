@@ -35,7 +35,7 @@ at the end. A case that differs is printed with all instructions that do not mat
       --cases N       how many (default ${DEFAULT_CASES}, about a thousand a second)
       --case N        that case alone, as a report numbers it
       --class CLASS   only rows of this class, as 'mtemu isa' names it (repeatable; default all but pauth)
-      --engine E      evaluate, interpret or auto; all must give the same
+      --engine E      evaluate, interpret, translate or auto; all must give the same
       --qemu PROGRAM  default ${QEMU}
 
 Exit status: 0 no case differed, 1 some did, 2 bad input or no qemu.
