@@ -52,7 +52,10 @@ export function decode(word: number, hasFeature?: (feature: string) => boolean):
   buckets ??= buildBuckets();
   for (const row of buckets[(word >>> SHIFT) & (BUCKETS - 1)]!) {
     if ((word & row.mask) >>> 0 !== row.value) continue;
-    if (row.feature !== undefined && hasFeature !== undefined && !hasFeature(row.feature)) continue;
+    if (hasFeature !== undefined) {
+      if (row.feature !== undefined && !hasFeature(row.feature)) continue;
+      if (row.andFeature !== undefined && !hasFeature(row.andFeature)) continue;
+    }
     const fields = extractFields(row, word);
     if (row.where !== undefined && !row.where(fields)) continue;
     return { row, word: word >>> 0, fields };

@@ -159,7 +159,9 @@ const FAULTS: readonly (readonly [operation: keyof Builder<Words>, text: string]
 export function faultsOf(row: Row): string[] {
   const calls = callsOf(row);
   const lines = new Set<string>();
-  if (row.feature !== undefined) lines.add(`UNDEFINED (EC 0x00) without ${row.feature}`);
+  for (const feature of [row.feature, row.andFeature]) {
+    if (feature !== undefined) lines.add(`UNDEFINED (EC 0x00) without ${feature}`);
+  }
   for (const { operation, args } of calls) {
     if (operation === 'requireEL') lines.add(`UNDEFINED (EC 0x00) below EL${String(args[0])}`);
   }

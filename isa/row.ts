@@ -154,6 +154,8 @@ export interface RowSpec<P extends string, O extends OperandSet, S extends Field
   readonly arm: string;
   /** The feature without which the encoding is UNDEFINED: `FEAT_MTE2`. Armv8.0 needs none. */
   readonly feature?: string;
+  /** Another feature that it needs as well. */
+  readonly andFeature?: string;
   /** Reserved values: words for which this is false are not this row. */
   readonly where?: (fields: Readonly<Record<FieldsOf<P>, number>>) => boolean;
   /**
@@ -193,6 +195,7 @@ export interface Row {
   readonly summary: string;
   readonly arm: string;
   readonly feature: string | undefined;
+  readonly andFeature: string | undefined;
   readonly where: ((fields: Fields) => boolean) | undefined;
   readonly shouldBe: Fields;
   readonly refines: readonly string[];
@@ -220,6 +223,7 @@ class CompiledRow implements Row {
   readonly value: number;
   readonly class: InstructionClass;
   readonly feature: string | undefined;
+  readonly andFeature: string | undefined;
   readonly where: Row['where'];
   readonly operands: OperandSet;
   readonly execute: Row['execute'];
@@ -235,6 +239,7 @@ class CompiledRow implements Row {
     this.value = value;
     this.class = spec.class;
     this.feature = spec.feature;
+    this.andFeature = spec.andFeature;
     this.where = spec.where;
     this.operands = spec.operands;
     this.execute = spec.execute as Row['execute'];

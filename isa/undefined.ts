@@ -53,7 +53,9 @@ export function explainUndefined(word: number, context: UndefinedContext): strin
 }
 
 function reasonOf(row: Row, word: number, { hasFeature, el }: UndefinedContext): string | undefined {
-  if (row.feature !== undefined && !hasFeature(row.feature)) return lacking('it', row.feature);
+  for (const feature of [row.feature, row.andFeature]) {
+    if (feature !== undefined && !hasFeature(feature)) return lacking('it', feature);
+  }
   const encoding = (word >>> 5) & 0xffff;
   if (row.id === 'MRS') return registerReason(encoding, 'read', { hasFeature, el });
   if (row.id === 'MSR_register') return registerReason(encoding, 'write', { hasFeature, el });

@@ -201,17 +201,35 @@ const complexRow = { class: 'simd', statics: ['Q', 'size', 'rot'] } as const;
 const complexVectors = { rd: V('Rd', LANES_HSD), rn: V('Rn', LANES_HSD) };
 const floatSize = (size: number) => laneOf(size) as FpSize;
 
-/** A row has one feature: with FEAT_FCMA alone a machine has the half-precision forms too. */
-const complexRows: readonly Row[] = [
+interface Precision {
+  /** Ends the ids. */
+  readonly mark: '' | '_h';
+  readonly title: string;
+  readonly accepts: (size: number) => boolean;
+  readonly needs: { readonly andFeature?: string };
+}
+
+const PRECISIONS: readonly Precision[] = [
+  { mark: '', title: '', accepts: (size) => size > 1, needs: {} },
+  {
+    mark: '_h',
+    title: ', half precision',
+    accepts: (size) => size === 1,
+    needs: { andFeature: 'FEAT_FP16' },
+  },
+];
+
+const complexRows = ({ mark, title, accepts, needs }: Precision): readonly Row[] => [
   defineRow({
     ...complexRow,
-    id: 'FCMLA_asimdsame2',
+    ...needs,
+    id: `FCMLA_asimdsame2${mark}`,
     name: 'fcmla',
     pattern: '0 Q 1 01110 size:2 0 Rm:5 1 10 rot:2 1 Rn:5 Rd:5',
-    summary: 'Floating-point complex multiply accumulate',
+    summary: `Floating-point complex multiply accumulate${title}`,
     arm: 'C7.2 FCMLA',
     feature: 'FEAT_FCMA',
-    where: arranged(LANES_HSD),
+    where: (f) => accepts(f.size) && arranged(LANES_HSD)(f),
     operands: { ...complexVectors, rm: V('Rm', LANES_HSD), rotate: rotation('rot', [0, 90, 180, 270]) },
     execute: (b, { rd, rn, rm }, { Q, size, rot }) => {
       b.checkFPAdvSIMDEnabled();
@@ -222,13 +240,16 @@ const complexRows: readonly Row[] = [
   }),
   defineRow({
     ...complexRow,
-    id: 'FCMLA_asimdelem',
+    ...needs,
+    id: `FCMLA_asimdelem${mark}`,
     name: 'fcmla',
     pattern: '0 Q 1 01111 size:2 L M Rm:4 0 rot:2 1 H 0 Rn:5 Rd:5',
-    summary: 'Floating-point complex multiply accumulate (by element)',
+    summary: `Floating-point complex multiply accumulate (by element)${title}`,
     arm: 'C7.2 FCMLA (by element)',
     feature: 'FEAT_FCMA',
-    where: (f) => (f.size === 1 && (f.Q === 1 || f.H === 0)) || (f.size === 2 && f.L === 0 && f.Q === 1),
+    where: (f) =>
+      accepts(f.size) &&
+      ((f.size === 1 && (f.Q === 1 || f.H === 0)) || (f.size === 2 && f.L === 0 && f.Q === 1)),
     operands: {
       rd: V('Rd', LANES_HS),
       rn: V('Rn', LANES_HS),
@@ -246,13 +267,14 @@ const complexRows: readonly Row[] = [
   }),
   defineRow({
     ...complexRow,
-    id: 'FCADD_asimdsame2',
+    ...needs,
+    id: `FCADD_asimdsame2${mark}`,
     name: 'fcadd',
     pattern: '0 Q 1 01110 size:2 0 Rm:5 1 11 rot 0 1 Rn:5 Rd:5',
-    summary: 'Floating-point complex add',
+    summary: `Floating-point complex add${title}`,
     arm: 'C7.2 FCADD',
     feature: 'FEAT_FCMA',
-    where: arranged(LANES_HSD),
+    where: (f) => accepts(f.size) && arranged(LANES_HSD)(f),
     operands: { ...complexVectors, rm: V('Rm', LANES_HSD), rotate: rotation('rot', [90, 270]) },
     execute: (b, { rd, rn, rm }, { Q, size, rot }) => {
       b.checkFPAdvSIMDEnabled();
@@ -345,6 +367,6 @@ export const rows: readonly Row[] = [
   ...roundingRows('sqrdmlsh'),
   ...dotRows('sdot'),
   ...dotRows('udot'),
-  ...complexRows,
+  ...PRECISIONS.flatMap(complexRows),
   ...LONG.flatMap(longRows),
 ];

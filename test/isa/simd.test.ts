@@ -263,6 +263,24 @@ describe('semantics of Advanced SIMD', () => {
   });
 });
 
+describe('features', () => {
+  it('make half-precision complex numbers of two: FEAT_FCMA and FEAT_FP16', () => {
+    // fcadd and fcmla of .4h, of .2s, and by element.
+    const half = [0x2e42e420, 0x2e42c420, 0x6f421020];
+    const single = [0x2e82e420, 0x2e82c420, 0x6f821020];
+    const without = (missing: string) => (feature: string) => feature !== missing;
+    for (const word of half) {
+      expect(decode(word)?.row.id).toMatch(/^FC(ADD|MLA)_.*_h$/);
+      for (const missing of ['FEAT_FP16', 'FEAT_FCMA'])
+        expect(decode(word, without(missing))).toBeUndefined();
+    }
+    for (const word of single) {
+      expect(decode(word, without('FEAT_FP16'))?.row.id).toMatch(/^FC(ADD|MLA)_/);
+      expect(decode(word, without('FEAT_FCMA'))).toBeUndefined();
+    }
+  });
+});
+
 /** Text of a word whose meaning another architecture version gave it: objdump knows all of them. */
 const LATER = /^(bf\w+|[su]mmla|usmmla|usdot|sudot|sm[34]\w+) /;
 

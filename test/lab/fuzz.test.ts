@@ -104,6 +104,18 @@ describe.skipIf(!hasQemu())('differential fuzzing [needs qemu-aarch64-static]', 
     expect(hidden).toBeLessThan(1500);
   });
 
+  it.each(['interpret', 'translate'])(
+    'finds no difference in generated code for V registers: %s',
+    (engine) => {
+      const result = fuzz(
+        { seed: 77, cases: 2500, engine, classes: ['fp', 'simd', 'crypto', 'load-store'] },
+        qemu,
+      );
+      expect(result.failures.flatMap(renderFailure)).toEqual([]);
+      expect(result.compared).toBeGreaterThan(2300);
+    },
+  );
+
   it('finds a wrong result, makes the case small and says what differs', () => {
     const wanted = cases(1000).find((c) => c.words.length > 4 && endsWell(c))!;
     // The oracle's X5 is off by one: byte 0 of the register in the first result.
