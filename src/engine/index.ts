@@ -58,11 +58,11 @@ export function createEngine(machine: Machine, name: string, options: EngineOpti
     });
   }
   if (name === 'interpret') return new Interpreter(machine, options);
-  if (name === 'auto') return new Interpreter(machine, { ...options, adaptive: true });
-  if (name === 'translate') {
-    const { translator = EAGER } = options;
+  if (name === 'auto' || name === 'translate') {
+    const { translator = name === 'auto' ? {} : EAGER } = options;
     return new Interpreter(machine, {
       ...options,
+      adaptive: name === 'auto',
       translation: (given) => new Translator(given, translator),
     });
   }

@@ -151,7 +151,7 @@ describe('the evaluator', () => {
     const names = ['evaluate', 'interpret', 'translate', 'auto'].map(
       (name) => createEngine(machine, name).name,
     );
-    expect(names).toEqual(['evaluate', 'interpret', 'translate', 'interpret']);
+    expect(names).toEqual(['evaluate', 'interpret', 'translate', 'translate']);
     expect(() => createEngine(machine, 'warp')).toThrow(/no engine/);
   });
 

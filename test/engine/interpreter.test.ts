@@ -98,7 +98,7 @@ describe('the interpreter', () => {
   });
 
   it('gives a machine without room for its records a reason', () => {
-    const machine = testMachine({ memoryLimit: 0x110000 });
+    const machine = testMachine({ memoryLimit: 0x140000 });
     load(machine, 'b .');
     machine.cpu.pc = BigInt(CODE);
     expect(createEngine(machine, 'interpret').run(machine.cpu, 100).kind).toBe('halted');

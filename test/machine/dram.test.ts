@@ -80,7 +80,7 @@ describe('DRAM', () => {
   });
 
   it('ends the run, not the process, when host memory is used up', () => {
-    const machine = testMachine({ memoryLimit: 16 * CHUNK });
+    const machine = testMachine({ memoryLimit: 24 * CHUNK });
     // Touch a new chunk each time round.
     const stop = runBare(
       machine,

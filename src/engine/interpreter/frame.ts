@@ -21,12 +21,15 @@ export function onlyWhen(on: Switch, body: Code): Code {
   return when(on, body);
 }
 
-/** Locals: a page of addresses (i64: its last one; 0 for none) and what its TLB entry holds. */
+/** Locals: the first address of a page (i64; NO_PAGE for none) and what its TLB entry holds. */
 export interface PageCache {
   readonly page: number;
   readonly hostAddend: number;
   readonly tagAddend: number;
 }
+
+/** No address of a page's beginning. */
+export const NO_PAGE = 0x800n;
 
 export interface Frame {
   /** Accesses that are misaligned inside a page are done here. */

@@ -20,7 +20,7 @@ import {
 } from '../../machine/index.js';
 import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
-import { onlyWhen, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
+import { onlyWhen, type PageCache, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
 import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideLocal, wideValue } from './values.js';
 
@@ -52,26 +52,55 @@ export class MemoryFormBuilder extends FormBuilder {
 
   /** Finds the entry of an address, or gives up. */
   #find(table: Table, address: number, low: number): Probe {
-    const cache = this.frame.pageCache?.(table);
-    if (cache === undefined) {
-      const entry = this.#look(table, address, low);
-      const [hostAddend, tagAddend] = [HOST_ADDEND, TAG_ADDEND].map((field) =>
-        this.#ofEntry(table, entry, field),
-      );
-      return { address, low, hostAddend: hostAddend!, tagAddend: tagAddend! };
-    }
-    const page = this.keep(i64.or(local.get(address), i64.const(0xfffn)));
-    const fill = this.nested(() => {
-      const entry = this.#look(table, address, low);
+    const entry = this.#look(table, address, low);
+    const [hostAddend, tagAddend] = [HOST_ADDEND, TAG_ADDEND].map((field) =>
+      this.#ofEntry(table, entry, field),
+    );
+    return { address, low, hostAddend: hostAddend!, tagAddend: tagAddend! };
+  }
+
+  /**
+   * The host offset (a local) of `size` bytes, a power of two, in the page that the base register led to
+   * before, or in another one, which is remembered then. What is not aligned to `size`, and so may cross
+   * a granule or the page, is never taken for the page before. `element`: what must be aligned where
+   * alignment is checked.
+   */
+  #inCachedPage(
+    cache: PageCache,
+    table: Table,
+    address: Value,
+    element: number,
+    size: number,
+    isChecked: boolean,
+  ): number {
+    const { frame } = this;
+    const va = this.keep(address.wide());
+    const low = this.keep32(i32.wrap(local.get(va)));
+    const addends = { hostAddend: local.get(cache.hostAddend), tagAddend: local.get(cache.tagAddend) };
+    const probe: Probe = { address: va, low, ...addends };
+    const checks = isChecked && frame.checks === true;
+    const other = this.nested(() => {
+      if (element > 1) this.emit(this.#failWhereAligned(i32.and(local.get(low), i32.const(element - 1))));
+      if (size > 1) this.emit(this.#failAtPageEnd(low, size));
+      const entry = this.#look(table, va, low);
       this.emit(
         local.set(cache.hostAddend, this.#ofEntry(table, entry, HOST_ADDEND)),
         local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
-        local.set(cache.page, local.get(page)),
+        local.set(cache.page, i64.and(local.get(va), i64.const(~0xfffn))),
       );
+      if (checks && size > 1) {
+        const last = this.#compareTag(probe, i32.add(local.get(low), i32.const(size - 1)), cache.tagAddend);
+        this.emit(when(i32.ltU(addends.tagAddend, i32.const(SPECIAL)), last));
+      }
     });
-    this.emit(when(i64.ne(local.get(page), local.get(cache.page)), fill));
-    const addends = { hostAddend: local.get(cache.hostAddend), tagAddend: local.get(cache.tagAddend) };
-    return { address, low, ...addends };
+    const page = i64.and(local.get(va), i64.const(~BigInt(0xfff & ~(size - 1))));
+    this.emit(when(i64.ne(page, local.get(cache.page)), other));
+    if (checks) {
+      const slow = frame.failIf(i32.eq(addends.tagAddend, i32.const(SPECIAL)));
+      const first = [this.#compareTag(probe, local.get(low), cache.tagAddend), frame.countTagCheck()];
+      this.emit(when(i32.geU(addends.tagAddend, i32.const(SPECIAL)), slow, first));
+    }
+    return this.keep32(this.#host(probe));
   }
 
   /** The local of the host offset of an address's entry, which is in the TLB. */
@@ -121,27 +150,23 @@ export class MemoryFormBuilder extends FormBuilder {
     return this.frame.failIf(i32.and(i32.xor(nibble, tag), i32.const(15)));
   }
 
-  /**
-   * The check of `bytes` bytes, which are in one page unless `mayCrossPage`: then they give up here where
-   * they are not. `aligned`: elements do not cross granules.
-   */
-  #checkTags(probe: Probe, bytes: number, elements: number, aligned: boolean, mayCrossPage = false): void {
+  /** The check of `bytes` bytes, which are in one page. `aligned`: elements do not cross granules. */
+  #checkTags(probe: Probe, bytes: number, elements: number, aligned: boolean): void {
     const addend = this.frame.local(ValueType.i32);
     const low = local.get(probe.low);
     const size = bytes * elements;
     const crosses = i32.gtU(i32.and(low, i32.const(15)), i32.const(16 - size));
     const last = i32.add(low, i32.const(size - 1));
     const maybeCrosses = size > 1 && (elements > 1 || !aligned);
-    const staysInPage = mayCrossPage ? this.#failAtPageEnd(probe.low, size) : [];
     const check: Code = [
       this.#compareTag(probe, low, addend),
-      maybeCrosses ? when(crosses, [staysInPage, this.#compareTag(probe, last, addend)]) : [],
+      maybeCrosses ? when(crosses, this.#compareTag(probe, last, addend)) : [],
       this.frame.countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
     const found = local.set(addend, probe.tagAddend);
     const slow = this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL)));
-    this.emit(onlyWhen(this.frame.checks, [found, when(special, [slow, staysInPage], check)]));
+    this.emit(onlyWhen(this.frame.checks, [found, when(special, slow, check)]));
   }
 
   /** Gives up `size` bytes that do not end in the page they begin in. */
@@ -162,15 +187,19 @@ export class MemoryFormBuilder extends FormBuilder {
     access: Access,
     alsoRead = false,
   ): number {
-    const mayMisalign = access.kind === 'normal' && this.frame.thorough;
-    // What may cross a granule is looked at where tags are checked; only that may cross a page.
-    const isLate = mayMisalign && access.tagChecked && this.frame.checks === true && bytes * elements > 1;
-    const probe = this.#probe(table, address, bytes, elements, access, alsoRead, isLate);
-    if (access.tagChecked) this.#checkTags(probe, bytes, elements, !mayMisalign, isLate);
+    const isThorough = access.kind === 'normal' && this.frame.thorough;
+    if (isThorough && access.unprivileged !== true) {
+      const cache = this.frame.pageCache?.(table);
+      const size = bytes * elements;
+      if (cache !== undefined)
+        return this.#inCachedPage(cache, table, address, bytes, size, access.tagChecked);
+    }
+    const probe = this.#probe(table, address, bytes, elements, access, alsoRead);
+    if (access.tagChecked) this.#checkTags(probe, bytes, elements, !isThorough);
     return this.keep32(this.#host(probe));
   }
 
-  /** The same without the tag check. `mayCrossPage`: the end of the page is looked at later. */
+  /** The same without the tag check. */
   #probe(
     table: Table,
     address: Value,
@@ -178,7 +207,6 @@ export class MemoryFormBuilder extends FormBuilder {
     elements: 1 | 2,
     access: Access,
     alsoRead: boolean,
-    mayCrossPage = false,
   ): Probe {
     const { frame } = this;
     if (access.unprivileged === true) throw new Unsupported('unprivileged access');
@@ -196,7 +224,7 @@ export class MemoryFormBuilder extends FormBuilder {
       else this.emit(this.#failWhereAligned(misaligned));
     }
     const size = bytes * elements;
-    if (size > 1 && !mayCrossPage && (mayMisalign || size > alignment)) {
+    if (size > 1 && (mayMisalign || size > alignment)) {
       this.emit(this.#failAtPageEnd(low, size));
     }
     if (alsoRead) this.#find('read', va, low);
@@ -222,6 +250,10 @@ export class MemoryFormBuilder extends FormBuilder {
     access: Access,
   ): number {
     const { frame } = this;
+    const cache = total <= 16 && (total & (total - 1)) === 0 ? frame.pageCache?.(table) : undefined;
+    if (cache !== undefined) {
+      return this.#inCachedPage(cache, table, address, element, total, access.tagChecked);
+    }
     const va = this.keep(address.wide());
     const low = this.keep32(i32.wrap(local.get(va)));
     if (element > 1) {

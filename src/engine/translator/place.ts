@@ -24,6 +24,7 @@ import {
   type Frame,
   freeCell,
   INDIRECT,
+  NO_PAGE,
   type Operand,
   type Operands,
   type PageCache,
@@ -76,6 +77,27 @@ const FIXED: readonly ValueType[] = [...new Array<ValueType>(4).fill(ValueType.i
 export const Way = { leave: 0, branch: 1, missedRead: 2, missedWrite: 3 } as const;
 
 export const OUT = new Label('out');
+
+/**
+ * Sets what is to be known at an exit. All of it at every exit, so that nothing of it is live anywhere
+ * else; PC and BTYPE are left alone where code has set them. `missed`: a local.
+ */
+export function exitLocals(exit: {
+  readonly pc?: bigint;
+  readonly way?: number;
+  readonly refund?: number;
+  readonly btype?: number;
+  readonly missed?: number;
+}): Code {
+  const { pc, way = Way.leave, refund = 0, btype, missed } = exit;
+  return [
+    pc === undefined ? [] : local.set(RegionLocal.pc, i64.const(pc)),
+    btype === undefined ? [] : local.set(RegionLocal.btype, i32.const(btype)),
+    local.set(RegionLocal.way, i32.const(way)),
+    local.set(RegionLocal.refund, i32.const(refund)),
+    local.set(RegionLocal.missed, missed === undefined ? i64.const(0n) : local.get(missed)),
+  ];
+}
 
 /** Page caches of a region at most: each is three locals that live in all of it. */
 const MOST_CACHES = 6;
@@ -204,12 +226,9 @@ export class RegionPlace implements Frame, Operands {
     return pool.all[pool.used++]!;
   }
 
-  #leaving(way: number = Way.leave): Code {
-    return [
-      local.set(RegionLocal.pc, i64.const(this.#address(this.#instruction.at))),
-      local.set(RegionLocal.refund, i32.const(this.#rest)),
-      local.set(RegionLocal.way, i32.const(way)),
-    ];
+  #leaving(way: number = Way.leave, missed?: number): Code {
+    const pc = this.#address(this.#instruction.at);
+    return exitLocals({ pc, refund: this.#rest, way, btype: 0, ...(missed === undefined ? {} : { missed }) });
   }
 
   fail(): Code {
@@ -222,12 +241,8 @@ export class RegionPlace implements Frame, Operands {
 
   missIf(condition: Code, table: 'read' | 'write', address: number): Code {
     this.misses = true;
-    return [
-      this.#leaving(table === 'read' ? Way.missedRead : Way.missedWrite),
-      local.set(RegionLocal.missed, local.get(address)),
-      condition,
-      { kind: 'br_if', to: OUT },
-    ];
+    const way = table === 'read' ? Way.missedRead : Way.missedWrite;
+    return [this.#leaving(way, address), condition, { kind: 'br_if', to: OUT }];
   }
 
   // ---- operands ------------------------------------------------------------------------------------
@@ -350,6 +365,7 @@ export class RegionPlace implements Frame, Operands {
     if (this.#dataContext !== undefined) {
       out.push(local.set(this.#dataContext, i64.load(this.cpu, STATE + Cell.DATA_CONTEXT)));
     }
+    for (const { page } of this.#caches.values()) out.push(local.set(page, i64.const(NO_PAGE)));
     out.push(this.flags.enter(i32.load(this.cpu, STATE + Cell.NZCV)));
     return out;
   }

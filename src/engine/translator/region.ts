@@ -21,7 +21,7 @@ import {
   type ValueType,
   when,
 } from '../wasm/index.js';
-import { OUT, type RegionContext, RegionLocal, RegionPlace, Way } from './place.js';
+import { exitLocals, OUT, type RegionContext, RegionLocal, RegionPlace, Way } from './place.js';
 import { type FlagSource, sameSource } from './region-flags.js';
 import type { Block, Edge } from './scan.js';
 import { Graph, type Node } from './structure.js';
@@ -159,11 +159,17 @@ class RegionWriter {
         return [head, this.#leave(end.at, 0)];
       case 'goto':
         return [head, this.#follow(node, end.to, go)];
-      case 'maybe':
-        return [head, when(condition!, this.#follow(node, end.taken, go), this.#follow(node, end.next, go))];
+      case 'maybe': {
+        const [taken, next] = [this.#follow(node, end.taken, go), this.#follow(node, end.next, go)];
+        // Rounds of a loop before the last only leave it.
+        const isTaken = this.#graph.targetOf(node, end.taken) === node;
+        const round = [take, code, isTaken ? when(condition!, [], next) : when(condition!, taken)];
+        const rounds = new Array<Code>(node.rounds - 1).fill(round);
+        return [start, rounds, take, code, when(condition!, taken, next)];
+      }
       case 'register': {
         const to = end.back === undefined ? undefined : this.#graph.targetOf(node, end.back);
-        const away = [local.set(way, i32.const(Way.branch)), br(OUT)];
+        const away = [exitLocals({ way: Way.branch }), br(OUT)];
         if (to === undefined) return [head, away];
         const isBack = i64.eq(get(pc), i64.const(this.#address(end.back!.at)));
         return [head, when(isBack, go(to), away)];
@@ -181,24 +187,16 @@ class RegionWriter {
   }
 
   #leave(at: number, giveBackFuel: number): Code {
-    return [
-      local.set(pc, i64.const(this.#address(at))),
-      local.set(refund, i32.const(giveBackFuel)),
-      local.set(way, i32.const(Way.leave)),
-      br(OUT),
-    ];
+    const exit = { pc: this.#address(at), refund: giveBackFuel, btype: 0 };
+    return [exitLocals(exit), br(OUT)];
   }
 
   #follow(node: Node, edge: Edge, go: (to: Node) => Code): Code {
     const to = this.#graph.targetOf(node, edge);
     if (to !== undefined) return go(to);
     const heat = this.#request.heatOf(edge.at);
-    return [
-      local.set(pc, i64.const(this.#address(edge.at))),
-      local.set(btype, i32.const(0)),
-      local.set(way, i32.const(heat === 0 ? Way.branch : heat)),
-      br(OUT),
-    ];
+    const exit = { pc: this.#address(edge.at), way: heat === 0 ? Way.branch : heat, btype: 0 };
+    return [exitLocals(exit), br(OUT)];
   }
 
   // ---- in and out ----------------------------------------------------------------------------------

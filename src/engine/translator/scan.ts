@@ -204,7 +204,6 @@ export class Scanner {
   #callOf(callee: number, returnTo: number, outer: Context | undefined): Context | undefined {
     const depth = (outer?.depth ?? 0) + 1;
     if (depth > MOST_DEPTH || this.#contexts === 1023) return undefined;
-    for (let c = outer; c !== undefined; c = c.outer) if (c.callee === callee) return undefined;
     return { id: ++this.#contexts, depth, callee, returnTo, outer };
   }
 }

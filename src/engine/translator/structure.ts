@@ -12,6 +12,10 @@
 import { block, br, type Code, Label, loop } from '../wasm/index.js';
 import type { Block, Edge } from './scan.js';
 
+/** Instructions of a loop's block, at most, for it to be unrolled; and those of all its rounds. */
+const UNROLLED = 24;
+const MOST_ROUNDS = 4;
+
 export interface Node {
   readonly block: Block;
   /** Place in reverse postorder. */
@@ -25,6 +29,8 @@ export interface Node {
   isLoop: boolean;
   /** More than one forward edge leads here. */
   isMerge: boolean;
+  /** How many rounds of a loop of this one block stand in its code. */
+  rounds: number;
   /** The most instructions from here until a loop begins (again) or the region ends. */
   longest: number;
 }
@@ -52,6 +58,7 @@ export class Graph {
         mergeLabel: new Label('merge'),
         isLoop: false,
         isMerge: false,
+        rounds: 1,
         longest: 0,
       } as unknown as Node;
       node.dominator = node;
@@ -63,6 +70,7 @@ export class Graph {
     }
     this.#findDominators();
     this.#findLoops();
+    for (const node of this.nodes) this.#unroll(node);
     this.#findLongest();
   }
 
@@ -122,13 +130,26 @@ export class Graph {
     }
   }
 
+  /** Small loops of one block ask for fuel once in several rounds. */
+  #unroll(node: Node): void {
+    const { end, instructions } = node.block;
+    if (!node.isLoop || end.kind !== 'maybe' || instructions.length > UNROLLED) return;
+    const [taken, next] = [end.taken, end.next].map((edge) => this.targetOf(node, edge));
+    if ((taken === node) === (next === node)) return;
+    node.rounds = Math.max(2, Math.floor(UNROLLED / instructions.length));
+    if (node.rounds > MOST_ROUNDS) node.rounds = MOST_ROUNDS;
+    // Every round has its way out: what is there must not be written again and again.
+    const out = taken === node ? next : taken;
+    if (out !== undefined && out.order > node.order) out.isMerge = true;
+  }
+
   #findLongest(): void {
     for (const node of [...this.nodes].reverse()) {
       let beyond = 0;
       for (const to of this.#successors(node)) {
         if (!this.#isBack(node, to) && !to.isLoop) beyond = Math.max(beyond, to.longest);
       }
-      node.longest = node.block.instructions.length + beyond;
+      node.longest = node.rounds * node.block.instructions.length + beyond;
     }
   }
 

@@ -10,7 +10,7 @@
  *     0x00000   unused, so that offset 0 can mean "nowhere"
  *     0x10000   zeros: what DRAM reads as before it is touched; never written
  *     0x20000   CPU states, 4 KiB each (see `CpuLayout`)
- *     ...       TLBs, 192 KiB a CPU (see mmu/tlb.ts)
+ *     ...       TLBs, 896 KiB a CPU (see mmu/tlb.ts)
  *     ...       DRAM chunks of 64 KiB in the order of first touch
  */
 

@@ -1,5 +1,5 @@
 /**
- * The translation lookaside buffer: three direct-mapped tables (reads, writes, fetches) of 4096 entries
+ * The translation lookaside buffer: three direct-mapped tables (reads, writes, fetches) of 8192 entries
  * for 4 KiB of address space each, in linear memory so that generated code can probe them.
  *
  * An entry is 16 bytes:
@@ -26,7 +26,7 @@
  */
 import { CHUNK, type LinearMemory, ZERO_CHUNK } from '../memory/linear-memory.js';
 
-export const TLB_ENTRIES = 4096;
+export const TLB_ENTRIES = 8192;
 export const TLB_ENTRY_BYTES = 16;
 export const TLB_TABLE_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
 /** Bytes of one CPU's three tables; the second level's follow. */
@@ -62,7 +62,7 @@ export class Tlb {
   readonly linear: LinearMemory;
   /** Byte offset of the read table; write and fetch tables follow. */
   readonly base: number;
-  /** Keys and physical pages of all entries, direct or not: index kind * 4096 + slot. */
+  /** Keys and physical pages of all entries, direct or not: index kind * TLB_ENTRIES + slot. */
   readonly keyLow = new Int32Array(3 * TLB_ENTRIES);
   readonly keyHigh = new Int32Array(3 * TLB_ENTRIES);
   readonly page = new Float64Array(3 * TLB_ENTRIES);
