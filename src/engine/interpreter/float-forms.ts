@@ -25,6 +25,9 @@ const SHAPE = { 32: f32, 64: f64 } as const;
 /** Fraction bits and the exponent field of infinity. */
 const FORMAT = { 32: { fraction: 23, infinity: 0xff }, 64: { fraction: 52, infinity: 0x7ff } } as const;
 const BIAS = 1023;
+/** Bits of a binary64 below those of a binary32, and half of the latter's last. */
+export const BELOW_SINGLE = (1n << 29n) - 1n;
+export const HALF_OF_SINGLE = 1n << 28n;
 
 export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   // ---- numbers -------------------------------------------------------------------------------------
@@ -244,26 +247,27 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     return this.#fused(n, this.realOf(n, addend), this.realOf(n, a), this.realOf(n, b));
   }
 
-  protected get reals() {
-    return scalarReals(
-      (code) => this.keepReal(64, code),
-      (code) => this.#keep64(code),
-    );
-  }
-
   /** addend + a * b of locals. */
   #fused(n: RealSize, addend: Code, a: Code, b: Code): Value {
-    const r = this.reals;
+    const r = scalarReals((code) => this.keepReal(64, code));
     if (n === 32) {
-      // The product is exact in binary64, and a sum rounded to odd there rounds again as if it were exact.
+      // The product is exact in binary64. The sum is not, but it is on the side of the exact one of every
+      // number that binary64 has: rounding it again is wrong only where it seems to be between two.
       const c = r.keep(f64.promote(addend));
       const product = r.keep(f64.mul(f64.promote(a), f64.promote(b)));
       const sum = r.keep(f64.add(product, c));
-      const lost = r.keep(sumError(r, product, c, sum));
-      const odd = r.keep(r.odd(sum, lost));
-      const result = this.keepReal(32, f32.demote(odd));
-      this.#requirePlain(32, result, f64.eq(odd, f64.const(0)));
-      this.noteInexact(() => i32.or(f64.ne(lost, f64.const(0)), f64.ne(f64.promote(result), odd)));
+      const result = this.keepReal(32, f32.demote(sum));
+      this.#requirePlain(32, result, f64.eq(sum, f64.const(0)));
+      const between = i64.eq(i64.and(f64.bits(sum), i64.const(BELOW_SINGLE)), i64.const(HALF_OF_SINGLE));
+      const closer = this.nested(() => {
+        const lost = r.keep(sumError(r, product, c, sum));
+        this.emit(this.frame.failIf(f64.ne(lost, f64.const(0))));
+      });
+      this.emit(when(between, closer));
+      this.noteInexact(() => {
+        const lost = r.keep(sumError(r, product, c, sum));
+        return i32.or(f64.ne(lost, f64.const(0)), f64.ne(f64.promote(result), sum));
+      });
       return this.real(32, result);
     }
     for (const factor of [a, b]) {
@@ -272,10 +276,11 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
       this.emit(when(isFar, this.frame.failIf(f64.ne(factor, f64.const(0)))));
     }
     this.emit(this.frame.failIf(i32.eqz(f64.lt(f64.abs(addend), f64.const(2 ** 1000)))));
-    const { value, high, tail, lost } = fusedMultiplyAdd(r, addend, a, b);
+    const { value, suspect, lost, lostMore } = fusedMultiplyAdd(r, addend, a, b);
+    this.emit(this.frame.failIf(f64.ne(value, suspect)));
     this.noteInexact(() => {
-      const last = r.keep(sumError(r, high, tail, value));
-      return i32.or(f64.ne(lost, f64.const(0)), f64.ne(last, f64.const(0)));
+      const more = r.keep(lostMore());
+      return i32.or(f64.ne(lost, f64.const(0)), f64.ne(more, f64.const(0)));
     });
     return this.real(64, value);
   }

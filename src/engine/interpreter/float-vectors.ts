@@ -7,9 +7,9 @@
  * Ref. DDI 0487, J1.3 "shared/functions/float".
  */
 import type { FpBinary, FpSize, FpTernary, FpTest, FpUnary } from '../../../isa/index.js';
-import { type Code, f32x4, f64, f64x2, i8x16, i32, v128, when } from '../wasm/index.js';
+import { type Code, f32x4, f64, f64x2, i8x16, i32, i64x2, v128, when } from '../wasm/index.js';
 import { fusedMultiplyAdd, type Reals, sumError, vectorReals } from './float-arithmetic.js';
-import { ScalarFormBuilder } from './float-forms.js';
+import { BELOW_SINGLE, HALF_OF_SINGLE, ScalarFormBuilder } from './float-forms.js';
 import { Unsupported } from './frame.js';
 import type { RealSize } from './values.js';
 import { splatConstant, type VectorValue, vectorValue } from './vector-values.js';
@@ -186,11 +186,9 @@ export class FloatFormBuilder extends ScalarFormBuilder {
       this.#requireAll(v128.or(isNear, f64x2.eq(factor, ZERO)));
     }
     this.#requireAll(f64x2.lt(f64x2.abs(addend), r.constant(2 ** 1000)));
-    const { value, high, tail, lost } = fusedMultiplyAdd(r, addend, a, b);
-    this.noteInexact(() => {
-      const last = this.keepV(sumError(r, high, tail, value));
-      return v128.anyTrue(v128.or(f64x2.ne(lost, ZERO), f64x2.ne(last, ZERO)));
-    });
+    const { value, suspect, lost, lostMore } = fusedMultiplyAdd(r, addend, a, b);
+    this.#requireAll(f64x2.eq(value, suspect));
+    this.noteInexact(() => v128.anyTrue(v128.or(f64x2.ne(lost, ZERO), f64x2.ne(lostMore(), ZERO))));
     return value;
   }
 
@@ -201,23 +199,25 @@ export class FloatFormBuilder extends ScalarFormBuilder {
     const halves = ([0, 1] as const).map((half) => {
       const term = r.keep(c[half]);
       const product = r.keep(f64x2.mul(x[half], y[half]));
-      const sum = r.keep(f64x2.add(product, term));
-      const lost = r.keep(sumError(r, product, term, sum));
-      return { lost, odd: r.keep(r.odd(sum, lost)) };
-    }) as [{ lost: Code; odd: Code }, { lost: Code; odd: Code }];
-    const [low, high] = halves;
-    const result = this.keepV(this.#demoted(low.odd, high.odd));
-    // A zero is exact where it was one before the last rounding.
-    const zeros = () => {
-      const pattern = Array.from({ length: 16 }, (_, i) => 8 * (i >> 2) + (i & 3));
-      return i8x16.shuffle(f64x2.eq(low.odd, ZERO), f64x2.eq(high.odd, ZERO), pattern);
-    };
-    this.#requirePlain(32, result, zeros);
+      return { term, product, sum: r.keep(f64x2.add(product, term)) };
+    });
+    const [low, high] = halves.map(({ sum }) => sum) as [Code, Code];
+    const result = this.keepV(this.#demoted(low, high));
+    // A zero is exact where it was one before it was rounded again.
+    const pattern = Array.from({ length: 16 }, (_, i) => 8 * (i >> 2) + (i & 3));
+    this.#requirePlain(32, result, () => i8x16.shuffle(f64x2.eq(low, ZERO), f64x2.eq(high, ZERO), pattern));
+    const lost = () =>
+      halves
+        .map(({ term, product, sum }) => f64x2.ne(sumError(r, product, term, sum), ZERO))
+        .reduce((one, other) => v128.or(one, other));
+    const between = (sum: Code) =>
+      i64x2.eq(v128.and(sum, splatConstant(64, BELOW_SINGLE)), splatConstant(64, HALF_OF_SINGLE));
+    const closer = this.nested(() => this.emit(this.frame.failIf(v128.anyTrue(lost()))));
+    this.emit(when(v128.anyTrue(v128.or(between(low), between(high))), closer));
     this.noteInexact(() => {
       const [backLow, backHigh] = this.#promoted(result);
-      const lost = v128.or(f64x2.ne(low.lost, ZERO), f64x2.ne(high.lost, ZERO));
-      const rounded = v128.or(f64x2.ne(backLow, low.odd), f64x2.ne(backHigh, high.odd));
-      return v128.anyTrue(v128.or(lost, rounded));
+      const rounded = v128.or(f64x2.ne(backLow, low), f64x2.ne(backHigh, high));
+      return v128.anyTrue(v128.or(lost(), rounded));
     });
     return result;
   }
