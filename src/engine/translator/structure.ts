@@ -16,13 +16,24 @@ import type { Block, Edge } from './scan.js';
 const UNROLLED = 24;
 const MOST_ROUNDS = 4;
 
+/** A natural loop: the blocks from which an edge back to its beginning can be reached without leaving it. */
+interface Loop {
+  readonly label: Label;
+  readonly body: Set<Node>;
+  /** Where edges back to the beginning come from. */
+  readonly from: Set<Node>;
+  /** Blocks that stand behind the loop because their dominator is in it and they are not. */
+  readonly behind: Node[];
+}
+
 export interface Node {
   readonly block: Block;
   /** Place in reverse postorder. */
   readonly order: number;
   readonly predecessors: Node[];
-  readonly loopLabel: Label;
   readonly mergeLabel: Label;
+  /** Loops that begin here, the innermost first. */
+  loops: Loop[];
   /** The immediate dominator; the first node's is itself. */
   dominator: Node;
   /** An edge leads back here. */
@@ -54,8 +65,8 @@ export class Graph {
         block: b,
         order: i,
         predecessors: [],
-        loopLabel: new Label('loop'),
         mergeLabel: new Label('merge'),
+        loops: [],
         isLoop: false,
         isMerge: false,
         rounds: 1,
@@ -71,6 +82,7 @@ export class Graph {
     this.#findDominators();
     this.#findLoops();
     for (const node of this.nodes) this.#unroll(node);
+    for (const node of this.nodes) this.#hang(node);
     this.#findLongest();
   }
 
@@ -101,12 +113,27 @@ export class Graph {
         changed = true;
       }
     }
-    for (const node of this.nodes) {
-      if (node === first) continue;
-      const siblings = this.#children.get(node.dominator) ?? [];
-      siblings.push(node);
-      this.#children.set(node.dominator, siblings);
+  }
+
+  /**
+   * Finds the node's place: with its dominator, or, where that is in a loop that the node is not in, behind
+   * the outermost such loop, so that nothing that is not of a loop stands in it.
+   */
+  #hang(node: Node): void {
+    if (node.order === 0) return;
+    let outermost: Loop | undefined;
+    for (let header = node.dominator; ; header = header.dominator) {
+      for (const l of header.loops) if (l.body.has(node.dominator) && !l.body.has(node)) outermost = l;
+      if (header === header.dominator) break;
     }
+    if (outermost !== undefined) {
+      node.isMerge = true;
+      outermost.behind.push(node);
+      return;
+    }
+    const siblings = this.#children.get(node.dominator) ?? [];
+    siblings.push(node);
+    this.#children.set(node.dominator, siblings);
   }
 
   #dominates(a: Node, b: Node): boolean {
@@ -122,11 +149,14 @@ export class Graph {
   #findLoops(): void {
     for (const node of this.nodes) {
       let forward = 0;
+      const back: Node[] = [];
       for (const p of node.predecessors) {
         if (!this.#isBack(p, node)) forward++;
-        else if (this.#dominates(node, p)) node.isLoop = true;
+        else if (this.#dominates(node, p)) back.push(p);
       }
+      node.isLoop = back.length > 0;
       node.isMerge = forward > 1;
+      node.loops = loopsOf(node, back);
     }
   }
 
@@ -138,9 +168,6 @@ export class Graph {
     if ((taken === node) === (next === node)) return;
     node.rounds = Math.max(2, Math.floor(UNROLLED / instructions.length));
     if (node.rounds > MOST_ROUNDS) node.rounds = MOST_ROUNDS;
-    // Every round has its way out: what is there must not be written again and again.
-    const out = taken === node ? next : taken;
-    if (out !== undefined && out.order > node.order) out.isMerge = true;
   }
 
   #findLongest(): void {
@@ -165,18 +192,20 @@ export class Graph {
    * that stays in the region.
    */
   code(bodyOf: (node: Node, go: (to: Node) => Code) => Code): Code {
+    /** Nodes behind a code that leads to them; those that come last in order stand outermost. */
+    const before = (merges: readonly Node[], inner: Code): Code =>
+      merges.reduce((code, merge) => [block(merge.mergeLabel, code), treeOf(merge)], inner);
     const treeOf = (node: Node): Code => {
       const merges = (this.#children.get(node) ?? []).filter((child) => child.isMerge);
-      const within = (index: number): Code => {
-        if (index === merges.length) return bodyOf(node, (to) => go(node, to));
-        // Those that come last in order stand outermost.
-        const last = merges[merges.length - 1 - index]!;
-        return [block(last.mergeLabel, within(index + 1)), treeOf(last)];
-      };
-      return node.isLoop ? loop(node.loopLabel, within(0)) : within(0);
+      let code = before(
+        merges,
+        bodyOf(node, (to) => go(node, to)),
+      );
+      for (const l of node.loops) code = before(l.behind, loop(l.label, code));
+      return code;
     };
     const go = (from: Node, to: Node): Code => {
-      if (this.#isBack(from, to)) return br(to.loopLabel);
+      if (this.#isBack(from, to)) return br(to.loops.find((l) => l.from.has(from))!.label);
       return to.isMerge ? br(to.mergeLabel) : treeOf(to);
     };
     return treeOf(this.nodes[0]!);
@@ -199,4 +228,32 @@ function reversePostorder(first: Block): Block[] {
     }
   }
   return out.reverse();
+}
+
+/** The loops that edges back to `header` make; those that are not inside one another are one. */
+function loopsOf(header: Node, back: readonly Node[]): Loop[] {
+  const bodies = back.map((from) => {
+    const body = new Set([header]);
+    const work = [from];
+    for (let node = work.pop(); node !== undefined; node = work.pop()) {
+      if (body.has(node)) continue;
+      body.add(node);
+      work.push(...node.predecessors);
+    }
+    return { from, body };
+  });
+  bodies.sort((a, b) => a.body.size - b.body.size);
+  const out: Loop[] = [];
+  for (const { from, body } of bodies) {
+    const last = out.at(-1);
+    const isOutside =
+      last === undefined || (body.size > last.body.size && [...last.body].every((node) => body.has(node)));
+    if (isOutside) {
+      out.push({ label: new Label('loop'), body: new Set(body), from: new Set([from]), behind: [] });
+    } else {
+      for (const node of body) last.body.add(node);
+      last.from.add(from);
+    }
+  }
+  return out;
 }
