@@ -45,7 +45,7 @@ export function sumError(r: Pick<Reals, 'keep' | 'add' | 'sub'>, a: Code, b: Cod
 
 export interface Rounded {
   readonly value: Code;
-  /** Differs from `value` where it may not be rounded right. */
+  /** Differs from `value` where that may not be rounded right, unless `lostMore` is zero. */
   readonly suspect: Code;
   /** What was rounded away: first, and (code that computes it) in the errors of that. */
   readonly lost: Code;
@@ -67,8 +67,8 @@ function split(r: Reals, a: Code): readonly [high: Code, low: Code] {
  *
  * The exact value is sum + (sumLost + productLost). If sumLost is zero, the value is one rounded sum of two
  * numbers. If not, nothing cancelled: both are of the order of the sum's last bit, and their own sum is off
- * by less than 2^-51 of that. It matters only if what `value` lost is that near to half of its last bit, and
- * then a little more of it makes another number: `suspect`.
+ * by less than 2^-51 of that, `lostMore`. It matters only if that is not zero, and what `value` lost is so near
+ * to half of its last bit that a little more of it makes another number: `suspect`.
  */
 export function fusedMultiplyAdd(r: Reals, addend: Code, a: Code, b: Code): Rounded {
   const product = r.keep(r.mul(a, b));

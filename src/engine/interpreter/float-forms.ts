@@ -277,7 +277,11 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     }
     this.emit(this.frame.failIf(i32.eqz(f64.lt(f64.abs(addend), f64.const(2 ** 1000)))));
     const { value, suspect, lost, lostMore } = fusedMultiplyAdd(r, addend, a, b);
-    this.emit(this.frame.failIf(f64.ne(value, suspect)));
+    const closer = this.nested(() => {
+      const more = r.keep(lostMore());
+      this.emit(this.frame.failIf(f64.ne(more, f64.const(0))));
+    });
+    this.emit(when(f64.ne(value, suspect), closer));
     this.noteInexact(() => {
       const more = r.keep(lostMore());
       return i32.or(f64.ne(lost, f64.const(0)), f64.ne(more, f64.const(0)));
