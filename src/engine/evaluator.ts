@@ -8,6 +8,7 @@
  * Decoded records are kept for each page of host memory and compared with the word in memory at every
  * fetch, so that self-modifying code, stores of the kernel and page migration need no invalidation.
  */
+import { SCTLR } from '../../isa/index.js';
 import {
   type Cpu,
   CpuLayout,
@@ -42,6 +43,8 @@ interface FetchPage {
   host: number;
   /** Physical address of the page. */
   pa: number;
+  /** Fetches may come out of a modelled cache: SCTLR_ELx.I, and memory that is cacheable. */
+  cacheable: boolean;
   records: (Predecoded | undefined)[];
 }
 
@@ -120,11 +123,12 @@ export class Evaluator implements Engine {
     const pstate = cpu.pstate;
     while (cpu.steps < end && cpu.steps < cpu.deadline) {
       const fetch = this.#enterPage(cpu, b);
-      const { host, records } = fetch;
+      const { host, pa, cacheable, records } = fetch;
       b.resynchronize = false;
       for (;;) {
         const offset = b.offset;
-        const word = host >= 0 ? linear.u32[(host + offset) >>> 2]! : cpu.memory.fetch(fetch.pa + offset);
+        const word =
+          host >= 0 ? linear.u32[(host + offset) >>> 2]! : cpu.memory.fetch(pa + offset, cacheable);
         let record = records[offset >>> 2];
         if (record === undefined || record.word !== word) {
           record = this.#predecoder.get(word);
@@ -192,7 +196,8 @@ export class Evaluator implements Engine {
     b.guarded = (tlb.flags[entry]! & EntryFlag.guarded) !== 0;
     b.goTo(low, high);
     b.fetching = false;
-    return { host, pa, records: this.#recordsOf(pa) };
+    const cacheable = (tlb.flags[entry]! & EntryFlag.uncached) === 0 && cpu.cells.bit(cpu.sctlr, SCTLR.I);
+    return { host, pa, cacheable, records: this.#recordsOf(pa) };
   }
 
   #recordsOf(pa: number): (Predecoded | undefined)[] {

@@ -73,6 +73,7 @@ export function conformMachine(caches = false): Machine {
     memory.write64(PA(LEVEL2 + i * 8), BigInt(at) | VALID_BLOCK | AF | INNER_SHAREABLE | attributes);
   }
   for (let at = CODE; at < CODE + CODE_SIZE; at += 4) memory.write32(PA(at), FINAL_BRK);
+  memory.icacheInval(PA(CODE), CODE_SIZE);
   cpu.writeRegister('mair_el1', MAIR);
   cpu.writeRegister('ttbr0_el1', BigInt(LEVEL1));
   cpu.writeRegister('ttbr1_el1', BigInt(LEVEL1));

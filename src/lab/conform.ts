@@ -11,7 +11,9 @@ import { hex, PA } from '../base/index.js';
 import { createEngine } from '../engine/index.js';
 import type { Cpu, Engine, Machine } from '../machine/index.js';
 import {
+  CODE,
   CODE_ENTRY,
+  CODE_SIZE,
   clearRegions,
   conformMachine,
   DATA_REGIONS,
@@ -169,6 +171,7 @@ class VectorRunner {
     }
     this.#lastCode = code.length;
     for (const run of given.mem) memory.writeBytes(PA(run.address), bytesOf(run.hex));
+    memory.icacheInval(PA(CODE), CODE_SIZE);
     for (const run of given.tags) {
       [...run.hex].forEach((digit, i) => {
         memory.writeTag(PA(run.address + 16 * i), Number.parseInt(digit, 16));

@@ -49,6 +49,6 @@ export interface MemoryPort {
   dcacheInvalTagsPoc(pa: PA, bytes: number): void;
   dcacheCleanTagsPoc(pa: PA, bytes: number): void;
   dcacheCleanInvalTagsPoc(pa: PA, bytes: number): void;
-  /** IC IALLU after code was written: decoded instructions of the range are dropped. */
+  /** After code was written: DC CVAU and IC IVAU over the range (caches_clean_inval_pou). */
   icacheInval(pa: PA, bytes: number): void;
 }

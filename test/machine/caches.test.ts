@@ -9,13 +9,22 @@ import { runVectors } from '../../src/lab/index.js';
 import {
   cacheSizeId,
   DATA_CACHE,
+  type Dram,
   type Incoherence,
   type Machine,
   ModelledCaches,
   TAG_CACHE,
+  type TagController,
 } from '../../src/machine/index.js';
 import { assembleBare, asText, repositoryText, runImage, runText } from './bare.js';
 import { CODE, D, DATA, mappedMachine, runUnder, SCTLR_ON, TAGS, testMachine } from './support.js';
+
+const quietCaches = (dram: Dram, controller: TagController): ModelledCaches => {
+  const random = new Random(0, 'quiet');
+  // Event 6 of 6 does not exist; victims are way 0.
+  random.below = (bound) => (bound === 6 ? 4 : 0);
+  return new ModelledCaches(dram, controller, random);
+};
 
 /** A machine with caches in which nothing happens that is not asked for, and those caches. */
 function quiet(config: Parameters<typeof testMachine>[0] = {}): { machine: Machine; caches: ModelledCaches } {
@@ -23,10 +32,7 @@ function quiet(config: Parameters<typeof testMachine>[0] = {}): { machine: Machi
   const machine = testMachine({
     ...config,
     caches: (dram, controller) => {
-      const random = new Random(0, 'quiet');
-      // Event 6 of 6 does not exist; victims are way 0.
-      random.below = (bound) => (bound === 6 ? 4 : 0);
-      made = new ModelledCaches(dram, controller, random);
+      made = quietCaches(dram, controller);
       return made;
     },
   });
@@ -199,6 +205,62 @@ describe('accesses of the CPU', () => {
     const result = runVectors([{ name: 'sample.jsonl', lines: some }], { caches: true, engine: 'evaluate' });
     expect(result.failures).toEqual([]);
     expect(result.passed).toBeGreaterThan(70);
+  });
+});
+
+describe('code that changes', () => {
+  const CACHED = SCTLR_ON;
+  const UNCACHED = SCTLR_ON & ~(1n << 12n);
+  /** Runs an instruction, makes it another one with `maintenance`, runs it again; gives 1 + what that was. */
+  const twice = (maintenance: string, sctlr: bigint): bigint => {
+    let caches: ModelledCaches | undefined;
+    const { machine, cpu, tables } = mappedMachine({
+      caches: (dram, controller) => {
+        caches = quietCaches(dram, controller);
+        return caches;
+      },
+    });
+    tables.mapRange(CODE, 0x1000, D.user);
+    cpu.writeX(2, 0xd2800200n); // mov x0, #16
+    // Walks go past the caches.
+    const setup = () => {
+      caches!.cleanAll();
+      cpu.writeRegister('sctlr_el1', sctlr);
+    };
+    runUnder(
+      machine,
+      `
+        adr x1, 1f
+        mov x3, #0
+        mov x4, #2
+        b 1f
+        .balign 64
+     1: mov x0, #1
+        add x3, x3, x0
+        str w2, [x1]
+        ${maintenance}
+        subs x4, x4, #1
+        b.ne 1b
+        svc #0
+      `,
+      { setup },
+    );
+    return cpu.readX(3);
+  };
+  const CLEAN = 'dc cvau, x1\n dsb ish';
+  const INVALIDATE = 'ic ivau, x1\n dsb ish\n isb';
+
+  it('is cleaned to the point of unification and invalidated, or the old code runs', () => {
+    expect(twice('', CACHED)).toBe(2n);
+    expect(twice(CLEAN, CACHED)).toBe(2n);
+    expect(twice(INVALIDATE, CACHED)).toBe(2n);
+    expect(twice(`${INVALIDATE}\n ${CLEAN}`, CACHED)).toBe(2n);
+    expect(twice(`${CLEAN}\n ${INVALIDATE}`, CACHED)).toBe(17n);
+  });
+
+  it('is fetched from memory where instructions are not cached: cleaning is enough', () => {
+    expect(twice('', UNCACHED)).toBe(2n);
+    expect(twice(CLEAN, UNCACHED)).toBe(17n);
   });
 });
 

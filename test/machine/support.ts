@@ -32,7 +32,9 @@ export function testMachine(config: Partial<MachineConfig> = {}): Machine {
 /** Puts assembled text at `at` (default CODE). */
 export function load(machine: Machine, text: string, at = CODE): void {
   const program = assemble({ name: 'test.s', text: `.text\n${text}\n` }, { textBase: VA(BigInt(at)) });
-  machine.memory.writeBytes(PA(at), toFlat(program, VA(BigInt(at))));
+  const image = toFlat(program, VA(BigInt(at)));
+  machine.memory.writeBytes(PA(at), image);
+  machine.memory.icacheInval(PA(at), image.length);
 }
 
 /** Descriptor bits. */

@@ -26,7 +26,7 @@ export const LINE = 64;
 export const DATA_CACHE: CacheGeometry = { sets: 128, ways: 4, span: LINE };
 /** 8 KiB of tags: those of 256 KiB of memory. */
 export const TAG_CACHE: CacheGeometry = { sets: 32, ways: 4, span: LINE * 32 };
-const INSTRUCTION_CACHE: CacheGeometry = { sets: 128, ways: 4, span: LINE };
+export const INSTRUCTION_CACHE: CacheGeometry = { sets: 128, ways: 4, span: LINE };
 
 /** CCSIDR_EL1 for a value of CSSELR_EL1 (TnD in bit 4, level in 3:1, InD in bit 0); 0 where no cache is. */
 export function cacheSizeId(selection: number, hasTags: boolean): bigint {

@@ -11,6 +11,8 @@
  * software did not ask for: a line is evicted or written back, or a line near recent accesses is fetched
  * speculatively. Whole lines are written back. Every choice is one the architecture allows.
  *
+ * Instructions have a cache of their own as well, which never sees what is dirty in the data cache.
+ *
  * The moment when a line is made dirty while the same DRAM bytes are dirty under their other name is
  * reported (`onIncoherence`): a hand-over went wrong there, whether or not this run's evictions show it.
  *
@@ -20,7 +22,7 @@ import type { Random } from '../../base/index.js';
 import type { Dram } from '../memory/dram.js';
 import type { CacheHierarchy, Incoherence, MaintenanceKind } from '../memory/memory-system.js';
 import { BYTES_PER_TAG_BYTE, GRANULE, type TagController } from '../memory/tag-controller.js';
-import { DATA_CACHE, LINE, setAndWay, TAG_CACHE } from './geometry.js';
+import { DATA_CACHE, INSTRUCTION_CACHE, LINE, setAndWay, TAG_CACHE } from './geometry.js';
 import { LineCache } from './line-cache.js';
 
 /** Accesses between two events that software did not ask for, on average. */
@@ -62,6 +64,7 @@ export class ModelledCaches implements CacheHierarchy {
   readonly #random: Random;
   readonly #data = new LineCache(DATA_CACHE);
   readonly #tags = new LineCache(TAG_CACHE);
+  readonly #instructions = new LineCache(INSTRUCTION_CACHE);
   readonly #recentData = new RecentPages();
   readonly #recentTags = new RecentPages();
   readonly counts: CacheCounts = {
@@ -115,10 +118,26 @@ export class ModelledCaches implements CacheHierarchy {
     this.#afterData(pa);
   }
 
-  /** Instructions are fetched from what data accesses see, without a fill: software's cleaning is not needed. */
+  /**
+   * Instructions come out of a cache of their own, which is filled from below the data cache (LoUU = 1: DRAM)
+   * and told of nothing: new code is cleaned to the point of unification, and what was fetched of the old
+   * code invalidated, or the old code runs (CTR_EL0.IDC = DIC = 0).
+   */
   fetch(pa: number): number {
-    const slot = this.#data.find(this.#data.lineOf(pa));
-    return slot < 0 ? this.#dram.read32(pa) : this.#data.view.getUint32(slot * LINE + (pa % LINE), true);
+    const line = this.#instructions.lineOf(pa);
+    const known = this.#instructions.find(line);
+    const slot = known >= 0 ? known : this.#fillInstructions(line);
+    return slot < 0
+      ? this.#dram.read32(pa)
+      : this.#instructions.view.getUint32(slot * LINE + (pa % LINE), true);
+  }
+
+  #fillInstructions(line: number): number {
+    if (!this.#dram.contains(line, LINE)) return -1;
+    const slot = this.#instructions.victim(line, (ways) => this.#random.below(ways));
+    this.#instructions.line(slot).set(this.#dram.readBytes(line, LINE));
+    this.#instructions.address[slot] = line;
+    return slot;
   }
 
   /** The slot of the line of `pa`, filled if need be; -1 for the odd bytes at the end of a bank. */
@@ -307,6 +326,10 @@ export class ModelledCaches implements CacheHierarchy {
 
   maintainTags(kind: MaintenanceKind, pa: number, bytes: number): void {
     this.#maintainRange(this.#tags, kind, pa, bytes);
+  }
+
+  invalidateInstructions(pa: number, bytes: number): void {
+    this.#maintainRange(this.#instructions, 'invalidate', pa, bytes);
   }
 
   maintainSetWay(what: 'data' | 'tags', kind: MaintenanceKind, operand: bigint): void {

@@ -27,8 +27,12 @@ export function performOperation(cpu: Cpu, operation: SystemOperation, value: bi
       dataCache(cpu, operation.name, value);
       return;
     case 'ic':
-      if (operation.name === 'ivau') cpu.access.maintenanceAddress(value, false, ISS_CM | ISS_WNR);
-      cpu.memory.maintenance.instruction++;
+      if (operation.name === 'ivau') {
+        const pa = cpu.access.maintenanceAddress(value, false, ISS_CM | ISS_WNR);
+        cpu.memory.invalidateInstructions(pa - (pa % LINE), LINE);
+      } else {
+        cpu.memory.invalidateInstructions();
+      }
       return;
     case 'at':
       translate(cpu, operation.name, value);

@@ -33,6 +33,8 @@ export interface CacheHierarchy {
   maintainSetWay(what: 'data' | 'tags', kind: MaintenanceKind, operand: bigint): void;
   /** The instruction word at `pa`. */
   fetch(pa: number): number;
+  /** Instruction lines of [pa, pa + bytes) are forgotten. */
+  invalidateInstructions(pa: number, bytes: number): void;
   onIncoherence: ((report: Incoherence) => void) | undefined;
 }
 
@@ -184,10 +186,16 @@ export class MemorySystem implements MemoryPort {
     else device.write(pa - device.base, bytes, BigInt.asUintN(bytes * 8, value));
   }
 
-  /** The instruction word at `pa`, in DRAM: what data accesses would read. */
-  fetch(pa: number): number {
+  /** The instruction word at `pa`. What is not cacheable comes from DRAM, past what caches hold of it. */
+  fetch(pa: number, cacheable = true): number {
     if (!this.dram.contains(pa, 4)) return Number(this.load(pa, 4));
-    return this.#caches?.fetch(pa) ?? this.dram.read32(pa);
+    return (cacheable ? this.#caches?.fetch(pa) : undefined) ?? this.dram.read32(pa);
+  }
+
+  /** IC IVAU, IALLU: [pa, pa + bytes), or everything. */
+  invalidateInstructions(pa = 0, bytes = Number.MAX_SAFE_INTEGER): void {
+    this.maintenance.instruction++;
+    this.#caches?.invalidateInstructions(pa, bytes);
   }
 
   /** Cached accesses go in pieces that stay inside a word, so that no piece crosses a line. */
@@ -411,9 +419,13 @@ export class MemorySystem implements MemoryPort {
   dcacheCleanInvalTagsPoc(pa: PA, bytes: number): void {
     this.maintainTags('clean-invalidate', pa, bytes);
   }
-  /** Engines compare decoded words with memory or watch the pages they come from: nothing can be stale. */
-  icacheInval(_pa: PA, _bytes: number): void {
-    this.maintenance.instruction++;
+  /**
+   * caches_clean_inval_pou. Engines compare decoded words with memory or watch the pages they come from:
+   * without modelled caches nothing can be stale.
+   */
+  icacheInval(pa: PA, bytes: number): void {
+    this.maintainData('clean', pa, bytes);
+    this.invalidateInstructions(pa, bytes);
   }
 }
 
