@@ -28,6 +28,7 @@ import { allocationRate } from '../lab/index.js';
 import { defaultTree } from '../machine/index.js';
 import { type CompiledWorkload, compiledWorkloads } from './bench-compiled.js';
 import { measureHost, printHost } from './bench-host.js';
+import { loopVerdicts, loopWorkloads, printLoops } from './bench-loops.js';
 import { measureTools, type ToolMeasurement } from './bench-tools.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.js';
@@ -42,9 +43,10 @@ const OPTIONS = {
 const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
 
 Measures instructions, page faults, system calls, processes and signals a second, and prints the ratio of
-times to qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); then what starting
-costs, and memory; then the assembler and the device tree compiler beside GNU as and dtc
-(MTEMU_REAL_DTBS=DIR: the largest real trees in it, too).
+times to qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); loops over plain and
+tagged memory, and whether they meet the targets; then what starting costs, and memory; then the
+assembler and the device tree compiler beside GNU as and dtc (MTEMU_REAL_DTBS=DIR: the largest real
+trees in it, too).
 `;
 
 interface Workload {
@@ -172,12 +174,17 @@ export const benchCommand: Command = {
         instructionsPerSecond: undefined,
         ratio: undefined,
       });
+      const { bytes, workloads } = loopWorkloads();
+      const loops = workloads.map((w) => measureProgram(w, bytes, engine, rounds, rival, folder));
       const hosts = measureHost(folder);
       const tools = measureTools(folder);
       if (values['json'] === true) {
-        io.stdout(`${JSON.stringify({ engine, rival: rival?.version, results, hosts, tools })}\n`);
+        io.stdout(
+          `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops), hosts, tools })}\n`,
+        );
       } else {
         print(results, engine, rival, io);
+        printLoops(loops, io);
         printHost(hosts, io);
         printTools(tools, io);
       }
