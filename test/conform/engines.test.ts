@@ -6,8 +6,11 @@ import { runVectors } from '../../src/lab/index.js';
 
 const VECTORS = join(new URL('../..', import.meta.url).pathname, '../shared/vectors/cpu');
 
-describe.skipIf(!existsSync(VECTORS))('conformance of generated code [needs ../shared/vectors]', () => {
-  const cases = ['fp', 'simd', 'vldst', 'crypto'].flatMap((name) => {
+const exists = existsSync(VECTORS);
+
+describe.skipIf(!exists)('conformance of generated code [needs ../shared/vectors]', () => {
+  // The body runs where the tests are skipped, too.
+  const cases = (exists ? ['fp', 'simd', 'vldst', 'crypto'] : []).flatMap((name) => {
     return readFileSync(join(VECTORS, `${name}.jsonl`), 'utf8').split('\n');
   });
 
