@@ -165,30 +165,65 @@ describe('mtemu boot', () => {
   });
 });
 
-/** The kernel of Debian's package: out of the folder of its device trees, or where the environment says. */
-function debianKernel(): string | undefined {
-  const named = process.env['MTEMU_LINUX_KERNEL'];
-  return named !== undefined && existsSync(named) ? named : undefined;
+/** The kernel of Debian's package, and a static busybox for arm64, where the environment says they are. */
+const fileOf = (variable: string): string | undefined => {
+  const path = process.env[variable];
+  return path !== undefined && existsSync(path) ? path : undefined;
+};
+
+/** An initial RAM disk ("newc" cpio; Linux Documentation/driver-api/early-userspace/buffer-format.rst). */
+function ramDisk(entries: readonly (readonly [name: string, mode: number, data?: Uint8Array | string])[]) {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const add = (bytes: Uint8Array) => {
+    const padded = new Uint8Array(Math.ceil((size + bytes.length) / 4) * 4 - size);
+    padded.set(bytes);
+    parts.push(padded);
+    size += padded.length;
+  };
+  [...entries, ['TRAILER!!!', 0] as const].forEach(([name, mode, data = ''], i) => {
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
+    const device = name === 'dev/console' ? [5, 1] : [0, 0];
+    const fields = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, ...device, name.length + 1, 0];
+    const header = fields.map((f) => f.toString(16).padStart(8, '0')).join('');
+    add(new TextEncoder().encode(`070701${header}${name}\0`));
+    add(bytes);
+  });
+  return Buffer.concat(parts);
 }
 
 describe('an unmodified Linux', () => {
-  const kernel = debianKernel();
-  it.skipIf(kernel === undefined)(
-    'says its banner and goes on to userspace [needs MTEMU_LINUX_KERNEL]',
-    { timeout: 120_000 },
+  const kernel = fileOf('MTEMU_LINUX_KERNEL');
+  const busybox = fileOf('MTEMU_ARM64_BUSYBOX');
+
+  it.skipIf(kernel === undefined || busybox === undefined)(
+    'boots to a shell on the serial line [needs MTEMU_LINUX_KERNEL, MTEMU_ARM64_BUSYBOX]',
+    { timeout: 300_000 },
     async () => {
+      const disk = ramDisk([
+        ['dev', 0o40755],
+        ['dev/console', 0o20600],
+        ['proc', 0o40755],
+        ['bin', 0o40755],
+        ['bin/busybox', 0o100755, readFileSync(busybox!)],
+        ['bin/sh', 0o120777, 'busybox'],
+        ['init', 0o100755, '#!/bin/sh\nbusybox mount -t proc proc /proc\nsh\nbusybox poweroff -f\n'],
+      ]);
       const { status, stdout } = await mtemu(
         [
-          ...['boot', '--kernel', 'Image', '--engine', 'interpret', '--max-steps', '1500000000'],
-          ...['--append', 'earlycon=pl011,0x9000000 console=ttyAMA0 panic=-1'],
+          ...['boot', '--kernel', 'Image', '--initrd', 'disk', '--max-steps', '3000000000'],
+          ...['--append', 'earlycon=pl011,0x9000000 console=ttyAMA0'],
         ],
-        { Image: readFileSync(kernel!) },
+        { Image: readFileSync(kernel!), disk },
+        'echo shell says $((6 * 7))\nbusybox grep -o "mte mte3" /proc/cpuinfo\nexit\n',
       );
-      expect(stdout).toMatch(/Booting Linux on physical CPU 0x0+ \[0x[0-9a-f]+\]/);
-      expect(stdout).toContain('CPU features: detected: Memory Tagging Extension');
-      expect(stdout).toContain('psci: PSCIv1.1 detected in firmware.');
-      // Without a root file system it panics, and resets as it was told.
-      expect(stdout).toContain('VFS: Unable to mount root fs');
+      const text = stdout.replaceAll('\r', '');
+      expect(text).toMatch(/Booting Linux on physical CPU 0x0+ \[0x[0-9a-f]+\]/);
+      expect(text).toContain('psci: PSCIv1.1 detected in firmware.');
+      expect(text).toContain('CPU features: detected: Memory Tagging Extension');
+      expect(text).toContain('\nshell says 42\n');
+      expect(text).toContain('\nmte mte3\n');
+      expect(text).toContain('reboot: Power down');
       expect(status).toBe(0);
     },
   );

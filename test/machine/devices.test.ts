@@ -49,6 +49,8 @@ describe('the PL011', () => {
     // UARTEN and RXE; one holding register.
     uart.write(0x30, 4, 0x201n);
     expect(uart.advance(1000)).toBe(TICKS);
+    expect(uart.read(0x18, 4)).toBe(0x90n);
+    expect(uart.advance(1000 + TICKS)).toBe(TICKS);
     expect(uart.read(0x18, 4)).toBe(0xc0n);
     expect(uart.advance(1000 + 10 * TICKS)).toBe(Number.POSITIVE_INFINITY);
     expect(waiting.length).toBe(19);
@@ -56,13 +58,14 @@ describe('the PL011', () => {
     expect(uart.read(0x18, 4)).toBe(0x90n);
     // FEN: sixteen.
     uart.write(0x2c, 4, 0x10n);
-    let now = 0;
+    const start = 1000 + 20 * TICKS;
+    let now = start;
     for (let i = 0; i < 100; i++) {
       const next = uart.advance(now);
       if (next === Number.POSITIVE_INFINITY) break;
       now += next;
     }
-    expect([waiting.length, now]).toEqual([3, 1000 + 17 * TICKS]);
+    expect([waiting.length, now]).toEqual([3, start + 17 * TICKS]);
     expect(uart.read(0, 4)).toBe(0x62n);
   });
 

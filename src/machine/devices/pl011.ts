@@ -72,6 +72,8 @@ export class Pl011 implements Device {
   #byteTicks = 0;
   #pauseTicks = 0;
   #nextLook = 0;
+  /** At the last look there was someone to receive. */
+  #isReady = false;
 
   constructor(base: number, size: number, output: (byte: number) => void) {
     this.name = `pl011@${base.toString(16)}`;
@@ -96,7 +98,12 @@ export class Pl011 implements Device {
 
   advance(now: number): number {
     const source = this.#source;
-    if (source === undefined || source.isOver || !this.#canReceive) return Number.POSITIVE_INFINITY;
+    const isReady = this.#canReceive;
+    const wasReady = this.#isReady;
+    this.#isReady = isReady;
+    if (source === undefined || source.isOver || !isReady) return Number.POSITIVE_INFINITY;
+    // A byte begins when it can be received, and has arrived when all of it is there.
+    if (!wasReady) this.#nextLook = Math.max(this.#nextLook, now + this.#byteTicks);
     if (now >= this.#nextLook) {
       const byte = source.next();
       if (byte !== undefined) this.receive(byte);
