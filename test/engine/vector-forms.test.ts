@@ -44,7 +44,9 @@ function setState(cpu: Cpu, random: Random): void {
   cpu.writeX(4, specialVector(random) & ((1n << 64n) - 1n));
   cpu.nzcv = random.below(16);
   const { fpcr, fpsr } =
-    kind === 'any' ? randomFpState(random) : { fpcr: 0n, fpsr: BigInt(random.below(32)) };
+    kind === 'any'
+      ? randomFpState(random)
+      : { fpcr: BigInt(random.below(2)) << 24n, fpsr: BigInt(random.below(32)) };
   cpu.writeRegister('fpcr', fpcr);
   cpu.writeRegister('fpsr', fpsr);
 }

@@ -1,8 +1,8 @@
 /**
  * Floating point in forms: the host's arithmetic where it is provably what the architecture says.
  *
- * Instructions compute in f32 and f64 when FPCR asks for rounding to nearest without flushing (nothing else
- * is `unusual`), and give up, so that the evaluator's soft-float does them, where operands or results are of a
+ * Instructions compute in f32 and f64 when FPCR asks for rounding to nearest (all else is `unusual`), and
+ * give up, so that the evaluator's soft-float does them, where operands or results are of a
  * kind that raises, flushes or chooses among NaNs: results that are NaN or infinite, and, of operations other
  * than sums (which are exact there), zero or about to be subnormal. What is left can only be inexact. If
  * FPSR.IXC is set that changes nothing; if not, what was rounded away is computed (`Exact`), and IXC set if
@@ -60,22 +60,34 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   #state(): Code {
     return i32.load(this.cpu, STATE + Cell.FP_STATE);
   }
-  /** Gives up where FPCR asks for something else than rounding to nearest without flushing. */
-  protected requireUsual(): void {
+  #has(bits: number): Code {
+    return i32.and(this.#state(), i32.const(bits));
+  }
+  /**
+   * Gives up where FPCR asks for something else than rounding to nearest; and where it flushes and something
+   * is `subnormal` (an i32, not zero then), or at once where code is to be small.
+   */
+  protected requireUsual(subnormal: () => Code): void {
     const { known } = this.operands.vectors;
-    if (known?.isUsual === true) return;
-    if (known !== undefined) known.isUsual = true;
-    this.emit(this.frame.failIf(i32.and(this.#state(), i32.const(FpState.unusual))));
+    if (known !== undefined) {
+      if (!known.isUsual) this.emit(this.frame.failIf(this.#has(FpState.unusual | FpState.flushing)));
+      known.isUsual = true;
+      return;
+    }
+    this.emit(this.frame.failIf(this.#has(FpState.unusual)));
+    const flushing = this.nested(() => this.emit(this.frame.failIf(subnormal())));
+    this.emit(when(this.#has(FpState.flushing), flushing));
   }
   #setInexact(): Code {
-    return [this.orFpsr(FloatException.Inexact), i32.store(this.cpu, i32.const(0), STATE + Cell.FP_STATE)];
+    const rest = this.#has(FpState.unusual | FpState.flushing);
+    return [this.orFpsr(FloatException.Inexact), i32.store(this.cpu, rest, STATE + Cell.FP_STATE)];
   }
   /** Sets IXC where the condition, an i32, holds. */
   protected noteIf(inexact: Code): void {
     if (this.operands.vectors.known?.isInexact !== true) this.emit(when(inexact, this.#setInexact()));
   }
-  /** Where IXC is not set yet: sets it if `inexact`, an i32 that `compute` makes, is not zero. */
-  protected noteInexact(compute: () => Code): void {
+  /** As `requireUsual`; and where IXC is not set yet, sets it if an i32 that `inexact` makes is not zero. */
+  protected noteInexact(inexact: () => Code, subnormal: () => Code): void {
     const { known } = this.operands.vectors;
     if (known !== undefined) {
       if (!known.isInexact) this.emit(this.frame.failIf(this.#state()));
@@ -84,11 +96,23 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
       return;
     }
     const inner = this.nested(() => {
-      this.requireUsual();
-      const inexact = compute();
-      this.emit(when(inexact, this.#setInexact()));
+      this.requireUsual(subnormal);
+      const set = this.nested(() => this.noteIf(inexact()));
+      this.emit(when(this.#has(FpState.exact), set));
     });
     this.emit(when(this.#state(), inner));
+  }
+
+  /** i32: whether one of these locals is subnormal. */
+  #anySubnormal(size: RealSize, ...all: readonly Code[]): Code {
+    const isSubnormal = (a: Code): Code => {
+      if (size === 32) {
+        return i32.ltU(i32.sub(i32.shl(f32.bits(a), i32.const(1)), i32.const(1)), i32.const(2 ** 24 - 1));
+      }
+      const shifted = i64.sub(i64.shl(f64.bits(a), i64.const(1n)), i64.const(1n));
+      return i64.ltU(shifted, i64.const((1n << 53n) - 1n));
+    };
+    return all.map(isSubnormal).reduce((one, other) => i32.or(one, other));
   }
 
   // ---- kinds of results ----------------------------------------------------------------------------
@@ -168,15 +192,18 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const x = this.realOf(n, a);
     const result = this.keepReal(n, SHAPE[n].sqrt(x));
     this.#requirePlain(n, result, i32.const(1));
-    this.noteInexact(() => {
-      const isZero = SHAPE[n].eq(result, SHAPE[n].const(0));
-      const isInexact = this.keep32(i32.const(0));
-      const compute = this.nested(() => {
-        this.emit(local.set(isInexact, this.#inverseInexact(n, result, result, x)));
-      });
-      this.emit(when(i32.eqz(isZero), compute));
-      return local.get(isInexact);
-    });
+    this.noteInexact(
+      () => {
+        const isZero = SHAPE[n].eq(result, SHAPE[n].const(0));
+        const isInexact = this.keep32(i32.const(0));
+        const compute = this.nested(() => {
+          this.emit(local.set(isInexact, this.#inverseInexact(n, result, result, x)));
+        });
+        this.emit(when(i32.eqz(isZero), compute));
+        return local.get(isInexact);
+      },
+      () => this.#anySubnormal(n, x),
+    );
     return this.real(n, result);
   }
 
@@ -191,7 +218,10 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
         const second = operation === 'add' ? y : this.keepReal(n, F.neg(y));
         const result = this.keepReal(n, F.add(x, second));
         this.#requireFinite(n, result);
-        this.noteInexact(() => this.#sumInexact(n, x, second, result));
+        this.noteInexact(
+          () => this.#sumInexact(n, x, second, result),
+          () => this.#anySubnormal(n, x, second, result),
+        );
         return this.real(n, result);
       }
       case 'mul':
@@ -199,19 +229,25 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
         const result = this.keepReal(n, F.mul(x, y));
         const zero = F.const(0);
         this.#requirePlain(n, result, i32.or(F.eq(x, zero), F.eq(y, zero)));
-        this.noteInexact(() => {
-          if (n === 32) return this.#singleInexact(x, y, result);
-          return this.#unlessZero(result, () => this.#productInexact(x, y, result));
-        });
+        this.noteInexact(
+          () => {
+            if (n === 32) return this.#singleInexact(x, y, result);
+            return this.#unlessZero(result, () => this.#productInexact(x, y, result));
+          },
+          () => this.#anySubnormal(n, x, y),
+        );
         return this.real(n, result);
       }
       case 'div': {
         const result = this.keepReal(n, F.div(x, y));
         this.#requirePlain(n, result, F.eq(x, F.const(0)));
-        this.noteInexact(() => {
-          if (n === 32) return this.#singleInexact(result, y, x);
-          return this.#unlessZero(result, () => this.#inverseInexact(n, result, y, x));
-        });
+        this.noteInexact(
+          () => {
+            if (n === 32) return this.#singleInexact(result, y, x);
+            return this.#unlessZero(result, () => this.#inverseInexact(n, result, y, x));
+          },
+          () => this.#anySubnormal(n, x, y),
+        );
         return this.real(n, result);
       }
       case 'max':
@@ -221,7 +257,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
         const isMaximum = operation === 'max' || operation === 'maxNum';
         const result = this.keepReal(n, isMaximum ? F.max(x, y) : F.min(x, y));
         this.requireNumber(n, result);
-        this.requireUsual();
+        this.requireUsual(() => this.#anySubnormal(n, x, y));
         return this.real(n, result);
       }
       case 'recipStep':
@@ -264,10 +300,13 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
         this.emit(this.frame.failIf(f64.ne(lost, f64.const(0))));
       });
       this.emit(when(between, closer));
-      this.noteInexact(() => {
-        const lost = r.keep(sumError(r, product, c, sum));
-        return i32.or(f64.ne(lost, f64.const(0)), f64.ne(f64.promote(result), sum));
-      });
+      this.noteInexact(
+        () => {
+          const lost = r.keep(sumError(r, product, c, sum));
+          return i32.or(f64.ne(lost, f64.const(0)), f64.ne(f64.promote(result), sum));
+        },
+        () => this.#anySubnormal(32, addend, a, b),
+      );
       return this.real(32, result);
     }
     for (const factor of [a, b]) {
@@ -282,10 +321,13 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
       this.emit(this.frame.failIf(f64.ne(more, f64.const(0))));
     });
     this.emit(when(f64.ne(value, suspect), closer));
-    this.noteInexact(() => {
-      const more = r.keep(lostMore());
-      return i32.or(f64.ne(lost, f64.const(0)), f64.ne(more, f64.const(0)));
-    });
+    this.noteInexact(
+      () => {
+        const more = r.keep(lostMore());
+        return i32.or(f64.ne(lost, f64.const(0)), f64.ne(more, f64.const(0)));
+      },
+      () => this.#anySubnormal(64, addend, a, b),
+    );
     return this.real(64, value);
   }
 
@@ -296,7 +338,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const F = SHAPE[n];
     const x = this.realOf(n, a);
     const y = this.realOf(n, b);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, x, y));
     const less = i32.shl(F.lt(x, y), i32.const(3));
     const more = i32.shl(F.gt(x, y), i32.const(1));
     const equal = i32.mul(F.eq(x, y), i32.const(6));
@@ -310,7 +352,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const n = this.realSize(size);
     const x = this.realOf(n, a);
     const y = this.realOf(n, b);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, x, y));
     this.requireNumber(n, x);
     this.requireNumber(n, y);
     return SHAPE[n][test](x, y);
@@ -324,12 +366,15 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const x = this.realOf(n, a);
     if (m === 64) {
       this.requireNumber(n, x);
-      this.requireUsual();
+      this.requireUsual(() => this.#anySubnormal(n, x));
       return this.real(64, f64.promote(x));
     }
     const result = this.keepReal(32, f32.demote(x));
     this.#requirePlain(32, result, f64.eq(x, f64.const(0)));
-    this.noteInexact(() => f64.ne(f64.promote(result), x));
+    this.noteInexact(
+      () => f64.ne(f64.promote(result), x),
+      () => this.#anySubnormal(64, x),
+    );
     return this.real(32, result);
   }
 
@@ -359,7 +404,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   fpRoundInt(size: FpSize, a: Value, rounding: Rounding, exact: boolean): Value {
     const n = this.realSize(size);
     const x = this.realOf(n, a);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, x));
     this.requireNumber(n, x);
     const result = this.keepReal(n, this.#integral(n, x, rounding));
     if (exact) this.noteIf(SHAPE[n].ne(result, x));
@@ -370,7 +415,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     const n = this.realSize(size);
     const F = SHAPE[n];
     const x = this.realOf(n, a);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, x));
     const result = this.keepReal(n, this.#integral(n, x, rounding));
     const limit = 2 ** (bits - 1);
     const fits = i32.and(F.ge(result, F.const(-limit)), F.lt(result, F.const(limit)));
@@ -396,7 +441,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   ): Value {
     const n = this.realSize(size);
     const operand = this.realOf(n, a);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, operand));
     const wide = n === 32 ? f64.promote(operand) : operand;
     const scaled = fraction.constant === 0n ? wide : f64.mul(wide, this.#powerOfTwo(fraction, false));
     const x = this.keepReal(64, scaled);
@@ -434,11 +479,14 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     if (!isExact) {
       const sign = i64.shrS(integer, i64.const(63n));
       const size64 = unsigned ? integer : i64.sub(i64.xor(integer, sign), sign);
-      this.noteInexact(() => {
-        const magnitude = this.#keep64(size64);
-        const zeros = i64.add(i64.clz(magnitude), i64.ctz(magnitude));
-        return i64.ltS(zeros, i64.const(BigInt(63 - FORMAT[n].fraction)));
-      });
+      this.noteInexact(
+        () => {
+          const magnitude = this.#keep64(size64);
+          const zeros = i64.add(i64.clz(magnitude), i64.ctz(magnitude));
+          return i64.ltS(zeros, i64.const(BigInt(63 - FORMAT[n].fraction)));
+        },
+        () => i32.const(0),
+      );
     }
     if (fraction.constant === 0n) return this.real(n, converted);
     // Exact: the powers are far from both ends.

@@ -78,12 +78,21 @@ export class FloatFormBuilder extends ScalarFormBuilder {
     );
   }
   /** Sets IXC as needed, given how to tell for binary32; other lanes are given up while IXC is not set. */
-  #noteInexact(n: RealSize, ofSingles: () => Code): void {
-    this.noteInexact(() => {
-      if (n === 32) return ofSingles();
-      this.emit(this.frame.fail());
-      return i32.const(0);
-    });
+  #noteInexact(n: RealSize, operands: readonly Code[], ofSingles: () => Code): void {
+    this.noteInexact(
+      () => {
+        if (n === 32) return ofSingles();
+        this.emit(this.frame.fail());
+        return i32.const(0);
+      },
+      () => this.#anySubnormal(n, operands),
+    );
+  }
+  #anySubnormal(n: RealSize, all: readonly Code[]): Code {
+    const F = SHAPE[n];
+    const least = splatConstant(n, SMALLEST[n] >> 1n);
+    const masks = all.map((a) => v128.and(F.lt(F.abs(a), least), F.ne(a, ZERO)));
+    return v128.anyTrue(masks.reduce((one, other) => v128.or(one, other)));
   }
 
   vfp1(operation: FpUnary, size: FpSize, _lanes: number, a: VectorValue): VectorValue {
@@ -92,7 +101,7 @@ export class FloatFormBuilder extends ScalarFormBuilder {
     const x = this.keepV(a.code);
     const result = this.keepV(SHAPE[n].sqrt(x));
     this.#requirePlain(n, result, () => SHAPE[n].eq(x, ZERO));
-    this.#noteInexact(n, () => this.#productInexact(result, result, x));
+    this.#noteInexact(n, [x], () => this.#productInexact(result, result, x));
     return vectorValue(result);
   }
 
@@ -107,12 +116,15 @@ export class FloatFormBuilder extends ScalarFormBuilder {
         if (operation === 'sub') y = this.keepV(F.neg(y));
         const result = this.keepV(F.add(x, y));
         this.#requireFinite(n, result);
-        this.noteInexact(() => {
-          const { add, sub } = F;
-          const lost = this.keepV(sumError({ keep: this.#keep, add, sub }, x, y, result));
-          this.#requireAll(F.eq(F.sub(lost, lost), ZERO));
-          return v128.anyTrue(F.ne(lost, ZERO));
-        });
+        this.noteInexact(
+          () => {
+            const { add, sub } = F;
+            const lost = this.keepV(sumError({ keep: this.#keep, add, sub }, x, y, result));
+            this.#requireAll(F.eq(F.sub(lost, lost), ZERO));
+            return v128.anyTrue(F.ne(lost, ZERO));
+          },
+          () => this.#anySubnormal(n, [x, y, result]),
+        );
         // Lanes that do not count are 0 - 0, or 0 + -0 turned: zero either way.
         return vectorValue(result);
       }
@@ -120,14 +132,14 @@ export class FloatFormBuilder extends ScalarFormBuilder {
       case 'mulX': {
         const result = this.keepV(F.mul(x, y));
         this.#requirePlain(n, result, () => v128.or(F.eq(x, ZERO), F.eq(y, ZERO)));
-        this.#noteInexact(n, () => this.#productInexact(x, y, result));
+        this.#noteInexact(n, [x, y], () => this.#productInexact(x, y, result));
         return vectorValue(result);
       }
       case 'div': {
         if (lanes * n < 128) y = this.keepV(v128.or(y, above(n, lanes, ONE[n])));
         const result = this.keepV(F.div(x, y));
         this.#requirePlain(n, result, () => F.eq(x, ZERO));
-        this.#noteInexact(n, () => this.#productInexact(result, y, x));
+        this.#noteInexact(n, [x, y], () => this.#productInexact(result, y, x));
         return vectorValue(result);
       }
       case 'max':
@@ -137,7 +149,7 @@ export class FloatFormBuilder extends ScalarFormBuilder {
         const isMaximum = operation === 'max' || operation === 'maxNum';
         const result = this.keepV(isMaximum ? F.max(x, y) : F.min(x, y));
         this.#requireNumbers(n, result);
-        this.requireUsual();
+        this.requireUsual(() => this.#anySubnormal(n, [x, y]));
         return vectorValue(result);
       }
       case 'recipStep':
@@ -191,7 +203,10 @@ export class FloatFormBuilder extends ScalarFormBuilder {
       this.emit(this.frame.failIf(v128.anyTrue(f64x2.ne(lostMore(), ZERO))));
     });
     this.emit(when(v128.anyTrue(f64x2.ne(value, suspect)), closer));
-    this.noteInexact(() => v128.anyTrue(v128.or(f64x2.ne(lost, ZERO), f64x2.ne(lostMore(), ZERO))));
+    this.noteInexact(
+      () => v128.anyTrue(v128.or(f64x2.ne(lost, ZERO), f64x2.ne(lostMore(), ZERO))),
+      () => this.#anySubnormal(64, [addend, a, b]),
+    );
     return value;
   }
 
@@ -217,11 +232,14 @@ export class FloatFormBuilder extends ScalarFormBuilder {
       i64x2.eq(v128.and(sum, splatConstant(64, BELOW_SINGLE)), splatConstant(64, HALF_OF_SINGLE));
     const closer = this.nested(() => this.emit(this.frame.failIf(v128.anyTrue(lost()))));
     this.emit(when(v128.anyTrue(v128.or(between(low), between(high))), closer));
-    this.noteInexact(() => {
-      const [backLow, backHigh] = this.#promoted(result);
-      const rounded = v128.or(f64x2.ne(backLow, low), f64x2.ne(backHigh, high));
-      return v128.anyTrue(v128.or(lost(), rounded));
-    });
+    this.noteInexact(
+      () => {
+        const [backLow, backHigh] = this.#promoted(result);
+        const rounded = v128.or(f64x2.ne(backLow, low), f64x2.ne(backHigh, high));
+        return v128.anyTrue(v128.or(lost(), rounded));
+      },
+      () => this.#anySubnormal(32, [addend, a, b]),
+    );
     return result;
   }
 
@@ -229,7 +247,7 @@ export class FloatFormBuilder extends ScalarFormBuilder {
     const n = this.realSize(size);
     const x = this.keepV(a.code);
     const y = this.keepV(b.code);
-    this.requireUsual();
+    this.requireUsual(() => this.#anySubnormal(n, [x, y]));
     this.#requireAll(v128.and(SHAPE[n].eq(x, x), SHAPE[n].eq(y, y)));
     const result = SHAPE[n][test](x, y);
     return vectorValue(lanes * n < 128 ? this.#lowest(n, lanes, result) : result);

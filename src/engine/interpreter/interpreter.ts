@@ -41,7 +41,7 @@ const SHORT_RUN = 20;
 /** Instructions that the evaluator does at a time, at most, while they are not. */
 const LONGEST_BURST = 256;
 const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
-const FPCR_UNUSUAL = FPCR_FZ | (3 << FPCR_RMODE_SHIFT);
+const FPCR_UNUSUAL = 3 << FPCR_RMODE_SHIFT;
 /** No host offset of guest memory. */
 const NOWHERE = 1;
 
@@ -250,7 +250,9 @@ export class Interpreter implements Engine {
     const fpcr = words[base + (FPCR >>> 2)]!;
     const isExact = (words[base + (FPSR >>> 2)]! & FloatException.Inexact) === 0;
     words[base + (Cell.FP_STATE >>> 2)] =
-      (isExact ? FpState.exact : 0) | ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual);
+      (isExact ? FpState.exact : 0) |
+      ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual) |
+      ((fpcr & FPCR_FZ) === 0 ? 0 : FpState.flushing);
     words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
     words[base + (Cell.SPECIALIZATION >>> 2)] =
       (isChecked ? Special.checks : 0) |

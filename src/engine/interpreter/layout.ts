@@ -129,8 +129,10 @@ export const FPSR = CpuLayout.SYSTEM + 8 * cellOf('fpsr');
 export const FpState = {
   /** FPSR.IXC is not set: an inexact result must be noticed. */
   exact: 1,
-  /** FPCR asks for something else than rounding to nearest without flushing. */
+  /** FPCR asks for something else than rounding to nearest. */
   unusual: 2,
+  /** FPCR.FZ: subnormal operands and results are something else. */
+  flushing: 4,
 } as const;
 
 /** Memory argument offset of a CPU's state, to which the CPU's distance is added. */
