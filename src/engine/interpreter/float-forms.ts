@@ -65,13 +65,14 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
   /**
    * Gives up where FPCR asks for something else than rounding to nearest; and where it flushes and something
-   * is `subnormal` (an i32, not zero then), or at once where code is to be small.
+   * is `subnormal` (an i32, not zero then).
    */
   protected requireUsual(subnormal: () => Code): void {
     const { known } = this.operands.vectors;
     if (known !== undefined) {
-      if (!known.isUsual) this.emit(this.frame.failIf(this.#has(FpState.unusual | FpState.flushing)));
+      if (!known.isUsual) this.emit(this.frame.failIf(this.#has(FpState.unusual)));
       known.isUsual = true;
+      if (known.isFlushing) this.emit(this.frame.failIf(subnormal()));
       return;
     }
     this.emit(this.frame.failIf(this.#has(FpState.unusual)));
@@ -90,9 +91,10 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   protected noteInexact(inexact: () => Code, subnormal: () => Code): void {
     const { known } = this.operands.vectors;
     if (known !== undefined) {
-      if (!known.isInexact) this.emit(this.frame.failIf(this.#state()));
+      if (!known.isInexact) this.emit(this.frame.failIf(this.#has(FpState.exact | FpState.unusual)));
       known.isUsual = true;
       known.isInexact = true;
+      if (known.isFlushing) this.emit(this.frame.failIf(subnormal()));
       return;
     }
     const inner = this.nested(() => {

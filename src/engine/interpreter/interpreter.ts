@@ -260,6 +260,7 @@ export class Interpreter implements Engine {
       (cpu.spChecked ? Special.spChecked : 0) |
       (cpu.ata ? Special.ata : 0) |
       (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
+      ((fpcr & FPCR_FZ) === 0 ? 0 : Special.flushing) |
       (isMixed ? Special.half : 0) |
       (isMixed && !tbi ? Special.topByte : 0) |
       (half === 0 ? 0 : Special.upper) |

@@ -168,4 +168,6 @@ export const Special = {
   tagWriters: 128,
   noTagWriters: 256,
   fpTrapped: 512,
+  /** FPCR.FZ. */
+  flushing: 1024,
 } as const;

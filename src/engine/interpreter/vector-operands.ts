@@ -13,6 +13,8 @@ import { narrowValue, type RealSize, realValue, type Value, wideValue } from './
 
 /** What code before has found out about FPCR and FPSR, which only system instructions change otherwise. */
 export interface FloatKnowledge {
+  /** FPCR.FZ, for which the code is made. */
+  readonly isFlushing: boolean;
   /** FPCR asks for nothing unusual. */
   isUsual: boolean;
   /** And FPSR.IXC is set. */

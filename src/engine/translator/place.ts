@@ -162,7 +162,7 @@ export class RegionPlace implements Frame, Operands {
     this.tagWriters = has(Special.tagWriters) ? i32.const(context.tagWriters) : undefined;
     const newLocal = (type: ValueType) => this.newLocal(type);
     this.flags = new RegionFlags(newLocal);
-    this.vectors = new RegionVectors(newLocal, (reg) => this.#slot(reg));
+    this.vectors = new RegionVectors(has(Special.flushing), newLocal, (reg) => this.#slot(reg));
   }
 
   newLocal(type: ValueType): number {

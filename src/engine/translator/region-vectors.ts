@@ -32,14 +32,15 @@ import {
 const ZERO = v128.const(0n);
 
 export class RegionVectors implements VectorOperands {
-  readonly known: FloatKnowledge = { isUsual: false, isInexact: false };
+  readonly known: FloatKnowledge;
   readonly #newLocal: (type: ValueType) => number;
   readonly #slotOf: (reg: Operand) => number;
   /** The local of each register used, and which of them are written. */
   readonly #registers = new Map<number, number>();
   readonly #written = new Set<number>();
 
-  constructor(newLocal: (type: ValueType) => number, slotOf: (reg: Operand) => number) {
+  constructor(isFlushing: boolean, newLocal: (type: ValueType) => number, slotOf: (reg: Operand) => number) {
+    this.known = { isFlushing, isUsual: false, isInexact: false };
     this.#newLocal = newLocal;
     this.#slotOf = slotOf;
   }
