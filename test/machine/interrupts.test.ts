@@ -125,6 +125,32 @@ describe('several CPUs', () => {
   });
 });
 
+describe('firmware', () => {
+  it('answers every call that it does not know with NOT_SUPPORTED, fast or yielding, 32 or 64 bits', () => {
+    for (const [call, conduit, level] of [
+      [1337, 'smc', 1],
+      [1337, 'hvc', 1],
+      [1337, 'smc', 2],
+      [0x8400_00ff, 'smc', 1],
+      [0xc600_0001, 'smc', 2],
+    ] as const) {
+      const text = `
+        ldr x0, =${call}
+        ${conduit} #0
+        cmn x0, #1                      // -1
+        cset x2, ne
+        adr x1, block
+        str x2, [x1, #8]
+        mov x0, #0x18
+        hlt #0xf000
+        .balign 8
+block:  .quad 0x20026, 0
+      `;
+      expect(runText(text, { level }).end).toEqual({ kind: 'exit', status: 0, reset: false });
+    }
+  });
+});
+
 describe('a program that can make no progress', () => {
   const reasons = (text: string, options = {}) => {
     const { end } = runText(text, options);

@@ -3,8 +3,8 @@
  *
  * The calls are answered by the board's firmware in the machine, as on boards whose firmware is out of
  * sight; CPUs that are switched on start in the firmware's code at EL3 (firmware/boot.s,
- * `secondary_start`), which brings them to the caller's level. Other calls of the SMC calling convention
- * get NOT_SUPPORTED.
+ * `secondary_start`), which brings them to the caller's level. Every other function identifier, fast or
+ * yielding, gets NOT_SUPPORTED, as the SMC calling convention has it.
  *
  * Ref. DEN 0022 (PSCI 1.1), DEN 0028 (SMC calling convention).
  */
@@ -27,7 +27,6 @@ const SYSTEM_RESET = 0x8400_0009;
 const PSCI_FEATURES = 0x8400_000a;
 /** Bit 30: the arguments are 64 bits. */
 const SMC64 = 0x4000_0000;
-const FAST_CALL = 0x8000_0000;
 
 const SUPPORTED: ReadonlySet<number> = new Set([
   SMCCC_VERSION,
@@ -58,7 +57,6 @@ export function psci(options: PsciOptions): (cpu: Cpu, kind: 'smc' | 'hvc') => b
     // A hypervisor's guests call the hypervisor.
     if (kind === 'hvc' && options.level === 2) return false;
     const call = Number(BigInt.asUintN(32, cpu.readX(0)));
-    if (call < FAST_CALL) return false;
     const wide = (call & SMC64) !== 0;
     const argument = (n: number) => (wide ? cpu.readX(n) : BigInt.asUintN(32, cpu.readX(n)));
     const result = SUPPORTED.has(call) ? perform(cpu, options, call, argument) : NOT_SUPPORTED;
