@@ -20,11 +20,16 @@ import {
   emulateIdRead,
   forceSignal,
   killProcess,
+  NO_SYSCALL,
   type Process,
   type SignalInfo,
   sendToThread,
   signalInfo,
+  stepTaken,
+  syscallWork,
   type Thread,
+  traceSyscallEnter,
+  traceSyscallExit,
   type UserException,
 } from './process/index.js';
 import {
@@ -140,6 +145,9 @@ export class UserEntry {
         this.#force(thread, { ...info, report }, esr, far);
         return;
       }
+      case 'step':
+        stepTaken(this.#services, thread, pc);
+        return;
       case 'undefined':
         if (!this.#emulated(thread, pc)) {
           const info = signalInfo('SIGILL', 'ILL_ILLOPC', pc);
@@ -249,6 +257,9 @@ export class UserEntry {
       cpu.readX(4),
       cpu.readX(5),
     ];
+    thread.syscallNumber = number;
+    thread.syscallX0 = args[0];
+    if (thread.tracing !== undefined) return this.#ptracedCall(thread, number, args);
     const row = SYSCALLS.get(number);
     if (this.#strace !== undefined) return this.#tracedCall(thread, number, row, args, this.#strace);
     const outcome = row === undefined ? -ENOSYS : row.run(this.#services, thread, args);
@@ -268,6 +279,27 @@ export class UserEntry {
     const result = typeof outcome === 'object' ? yield* outcome : outcome;
     if (this.#services.files.pending) yield* this.#services.files.flush();
     this.#finish(thread, number, args[0], result);
+  }
+
+  /** A call of a thread with a tracer, who may have changed what is asked for. */
+  *#ptracedCall(thread: Thread, asked: number, given: SyscallArguments): MaySleep<void> {
+    const services = this.#services;
+    let number = asked;
+    let args = given;
+    if (syscallWork(thread)) {
+      const isMade = yield* traceSyscallEnter(services, thread);
+      number = isMade ? thread.syscallNumber : NO_SYSCALL;
+      const { x } = services.user.registersOf(thread);
+      args = [x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5]!];
+    }
+    const row = SYSCALLS.get(number);
+    if (number === NO_SYSCALL) this.#finish(thread, number, thread.syscallX0, args[0]);
+    else if (this.#strace !== undefined) yield* this.#tracedCall(thread, number, row, args, this.#strace);
+    else {
+      const outcome = row === undefined ? -ENOSYS : row.run(services, thread, args);
+      yield* this.#sleepingCall(thread, number, args, outcome);
+    }
+    if (syscallWork(thread) && !isLeaving(thread)) yield* traceSyscallExit(services, thread);
   }
 
   *#tracedCall(

@@ -431,7 +431,7 @@ function hasWork(thread: Thread): boolean {
     thread.interrupted ||
     thread.syscall !== undefined ||
     thread.savedMask !== undefined ||
-    thread.process.stopped !== 0
+    (thread.process.stopped !== 0 && thread.tracing === undefined)
   );
 }
 

@@ -15,6 +15,8 @@ import {
 } from '../contexts/index.js';
 import { SA, SIGNAL } from './abi.js';
 import type { KernelState } from './kernel-state.js';
+import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal } from './ptrace.js';
+import { NO_SYSCALL } from './ptrace-abi.js';
 import { endGroup, forceSignal, notifyParentOfChange } from './send-signal.js';
 import { type SignalInfo, siginfoBytes, signalInfo } from './siginfo.js';
 import {
@@ -60,12 +62,19 @@ function* getSignal(
 ): MaySleep<{ readonly info: SignalInfo; readonly action: SignalAction } | undefined> {
   const { process } = thread;
   for (;;) {
-    while (process.stopped !== 0 && process.groupExit === undefined && !killPending(thread)) {
-      yield thread.sleeper.point;
-    }
+    while (isStopped(thread)) yield thread.sleeper.point;
     if (process.groupExit !== undefined || thread.exiting !== undefined) return undefined;
-    const info = thread.pending.take(thread.blocked) ?? process.pending.take(thread.blocked);
+    if (thread.trapDue) {
+      thread.stopPending = false;
+      yield* jobControlTrap(thread);
+      continue;
+    }
+    let info = thread.pending.take(thread.blocked) ?? process.pending.take(thread.blocked);
     if (info === undefined) return undefined;
+    if (thread.tracing !== undefined && info.signo !== SIGNAL.SIGKILL) {
+      info = yield* ptraceSignal(thread, info);
+      if (info === undefined) continue;
+    }
     const action = process.actions.get(info.signo);
     if (info.signo === SIGNAL.SIGKILL) {
       endGroup(process, { kind: 'killed', info });
@@ -82,8 +91,14 @@ function* getSignal(
       case 'stop':
         process.stopped = info.signo;
         process.unreported = 'stopped';
-        notifyParentOfChange(process, 'CLD_STOPPED', info.signo);
-        for (const other of process.threads) if (other !== thread) other.sleeper.wake();
+        // A parent that traces the process hears of it from each thread's own stop.
+        if (process.leader?.tracing?.tracer.process !== process.parent) {
+          notifyParentOfChange(process, 'CLD_STOPPED', info.signo);
+        }
+        for (const other of process.threads) {
+          other.stopPending = true;
+          if (other !== thread) other.sleeper.wake();
+        }
         continue;
       case 'terminate': {
         const report = info.report?.();
@@ -92,6 +107,13 @@ function* getSignal(
       }
     }
   }
+}
+
+/** In a group-stop as threads without a tracer are. */
+function isStopped(thread: Thread): boolean {
+  const { process } = thread;
+  const isTraced = thread.tracing !== undefined;
+  return process.stopped !== 0 && !isTraced && process.groupExit === undefined && !killPending(thread);
 }
 
 function killPending({ pending, process }: Thread): boolean {
@@ -107,6 +129,7 @@ export function* deliverSignals(state: KernelState, thread: Thread): MaySleep<vo
   const registers = state.user.registersOf(thread);
   const call = thread.syscall;
   thread.syscall = undefined;
+  thread.syscallNumber = NO_SYSCALL;
   let restarting = 0;
   let continueAt = 0n;
   if (call !== undefined) {
@@ -119,8 +142,9 @@ export function* deliverSignals(state: KernelState, thread: Thread): MaySleep<vo
     }
   }
   const next = yield* getSignal(thread);
+  const restarts = restarting !== 0 && registers.pc === continueAt - 4n;
   if (next === undefined) {
-    if (restarting === ERESTART_RESTARTBLOCK) registers.x[8] = NR_RESTART_SYSCALL;
+    if (restarts && restarting === ERESTART_RESTARTBLOCK) registers.x[8] = NR_RESTART_SYSCALL;
     if (thread.savedMask !== undefined) {
       thread.blocked = thread.savedMask;
       thread.savedMask = undefined;
@@ -129,14 +153,17 @@ export function* deliverSignals(state: KernelState, thread: Thread): MaySleep<vo
   }
   const { info, action } = next;
   if (
-    restarting === ERESTARTNOHAND ||
-    restarting === ERESTART_RESTARTBLOCK ||
-    (restarting === ERESTARTSYS && (action.flags & SA.RESTART) === 0)
+    restarts &&
+    (restarting === ERESTARTNOHAND ||
+      restarting === ERESTART_RESTARTBLOCK ||
+      (restarting === ERESTARTSYS && (action.flags & SA.RESTART) === 0))
   ) {
     registers.x[0] = BigInt.asUintN(64, BigInt(-EINTR));
     registers.pc = continueAt;
   }
   yield* enterHandler(state, thread, registers, info, action);
+  // signal_setup_done(): a step into the handler.
+  if (thread.tracing?.singleStep === true) yield* ptraceNotify(thread, SIGNAL.SIGTRAP);
 }
 
 const onAlternateStack = ({ alternateStack: s }: Thread, sp: bigint): boolean =>
@@ -235,6 +262,7 @@ export function* signalReturn(state: KernelState, thread: Thread): MaySleep<void
     (yield* restoreSignalFrame(bytes, frame, state.fp, registers, (address, size) =>
       readUser(mm, thread, address, size),
     ));
+  if (thread.tracing?.singleStep === true) registers.pstate |= PSTATE_SS;
   if (restored === undefined) {
     const sp = VA(frame);
     const mapped = mm.findVma(thread.process.mm, sp) !== undefined;

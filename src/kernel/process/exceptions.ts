@@ -17,6 +17,8 @@ export type UserException =
   | { readonly kind: 'tag-check-fault'; readonly va: VA; readonly write: boolean }
   /** The instruction is UNDEFINED here or traps; Linux emulates some (MRS of ID registers). */
   | { readonly kind: 'undefined' }
+  /** A software step has been made. */
+  | { readonly kind: 'step' }
   | { readonly kind: 'signal'; readonly info: SignalInfo };
 
 /**
@@ -35,7 +37,11 @@ export function decodeUserException(esr: bigint, far: VA, pc: VA, tagAccess: boo
     case ExceptionClass.SoftwareBreakpoint:
       return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_BRKPT', pc) };
     case ExceptionClass.SoftwareStep:
-      return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_TRACE', pc) };
+      return { kind: 'step' };
+    case ExceptionClass.Breakpoint:
+      return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_HWBKPT', pc) };
+    case ExceptionClass.Watchpoint:
+      return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_HWBKPT', untagged(far)) };
     case ExceptionClass.SPAlignment:
     case ExceptionClass.PCAlignment: {
       const address = exceptionClass === ExceptionClass.PCAlignment ? far : pc;

@@ -15,6 +15,8 @@ import type { KernelState } from './kernel-state.js';
 import { commOf, leaveSpace } from './life.js';
 import { newKeys } from './pointer-auth-keys.js';
 import type { Program, Symbolizer } from './process.js';
+import { ptraceEvent } from './ptrace.js';
+import { PTRACE_EVENT } from './ptrace-abi.js';
 import { DEFAULT_CONTROL } from './tagged-address-control.js';
 import { NO_ALTERNATE_STACK, type Thread } from './thread.js';
 
@@ -103,6 +105,7 @@ export function* execve(
   request: ExecveRequest,
 ): MaySleep<number> {
   const { process } = thread;
+  const oldTid = thread.tid;
   const resolved = yield* resolve(state, base, request);
   if (typeof resolved === 'number') return resolved;
   const { elf, inode, path, args } = resolved;
@@ -140,6 +143,7 @@ export function* execve(
   process.posixTimers.clear();
   reset(state, thread, loaded.entry, loaded.sp);
   thread.comm = commOf(request.path);
+  yield* ptraceEvent(thread, PTRACE_EVENT.EXEC, BigInt(oldTid));
   return 0;
 }
 
@@ -184,4 +188,5 @@ function reset(state: KernelState, thread: Thread, entry: bigint, sp: bigint): v
   thread.faultEsr = 0n;
   thread.faultAddress = 0n;
   thread.syscall = undefined;
+  thread.hardwareDebug = undefined;
 }

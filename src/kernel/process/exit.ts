@@ -8,8 +8,17 @@ import { SIGNAL } from './abi.js';
 import type { KernelState } from './kernel-state.js';
 import { leaveSpace } from './life.js';
 import { type Process, type ProcessEnd, waitStatus } from './process.js';
+import {
+  exitTracer,
+  foreignTracer,
+  ptraceEvent,
+  reapTracee,
+  tracedProcessEnded,
+  tracedThreadEnded,
+  trapped,
+} from './ptrace.js';
+import { PTRACE_EVENT } from './ptrace-abi.js';
 import { notifyParentOfEnd } from './send-signal.js';
-import { dumpsCore } from './signals.js';
 import type { Thread } from './thread.js';
 import { readU32, readU64, writeU32 } from './user-memory.js';
 
@@ -22,10 +31,15 @@ const FUTEX_TID_MASK = 0x3fffffff;
 /** do_exit(): the calling thread leaves. */
 export function* exitThread(state: KernelState, thread: Thread): MaySleep<void> {
   const { process } = thread;
+  yield* ptraceEvent(thread, PTRACE_EVENT.EXIT, BigInt(statusOf(thread)));
   yield* releaseUserWords(state, thread);
   thread.ended = true;
   process.threads.delete(thread);
-  if (thread.tid !== process.pid || process.threads.size === 0) state.table.removeThread(thread);
+  exitTracer(state, thread);
+  const isLeader = thread.tid === process.pid;
+  // A traced thread is its tracer's to wait for, where it is not its process's end that tells of it.
+  const awaited = !isLeader && tracedThreadEnded(thread, statusOf(thread));
+  if (!awaited && (!isLeader || process.threads.size === 0)) state.table.removeThread(thread);
   state.user.forget(thread);
   if (process.threads.size > 0) {
     process.space.users--;
@@ -34,6 +48,11 @@ export function* exitThread(state: KernelState, thread: Thread): MaySleep<void> 
   }
   const end = process.groupExit ?? { kind: 'exited', status: thread.exiting ?? 0 };
   yield* exitProcess(state, process, end);
+}
+
+/** The status word with which the thread ends. */
+function statusOf({ process, exiting }: Thread): number {
+  return process.groupExit === undefined ? (exiting ?? 0) << 8 : waitStatus(process.groupExit);
 }
 
 /** exit_robust_list() and mm_release(): what user space left for others to find. */
@@ -95,6 +114,7 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
     }
   }
   process.children.clear();
+  if (tracedProcessEnded(process)) return;
   if (notifyParentOfEnd(process, end) || (process.parent === undefined && process.pid !== 1)) {
     table.remove(process);
   }
@@ -111,7 +131,7 @@ export interface WaitedChild {
   /** The status word of wait4. */
   readonly status: number;
   /** CLD_* and si_status for waitid. */
-  readonly code: 'CLD_EXITED' | 'CLD_KILLED' | 'CLD_DUMPED' | 'CLD_STOPPED' | 'CLD_CONTINUED';
+  readonly code: 'CLD_EXITED' | 'CLD_KILLED' | 'CLD_DUMPED' | 'CLD_TRAPPED' | 'CLD_STOPPED' | 'CLD_CONTINUED';
   readonly value: number;
 }
 
@@ -137,8 +157,12 @@ function collect(state: KernelState, child: Process, options: number): WaitedChi
       return { pid, status: waitStatus(end), code: 'CLD_EXITED', value: end.status };
     }
     const { signo } = end.info;
-    const code = dumpsCore(signo) ? 'CLD_DUMPED' : 'CLD_KILLED';
-    return { pid, status: waitStatus(end), code, value: signo };
+    return {
+      pid,
+      status: waitStatus(end),
+      code: end.dumped === true ? 'CLD_DUMPED' : 'CLD_KILLED',
+      value: signo,
+    };
   }
   if (child.unreported === 'stopped' && (options & WUNTRACED) !== 0 && child.stopped !== 0) {
     if (!keep) child.unreported = undefined;
@@ -148,6 +172,40 @@ function collect(state: KernelState, child: Process, options: number): WaitedChi
     if (!keep) child.unreported = undefined;
     return { pid, status: 0xffff, code: 'CLD_CONTINUED', value: 18 };
   }
+  return undefined;
+}
+
+function matchesTracee(caller: Process, tracee: Thread, which: number): boolean {
+  return which > 0 ? tracee.tid === which : matches(caller, tracee.process, which);
+}
+
+function reportedEnd(pid: number, status: number): WaitedChild {
+  const signo = status & 0x7f;
+  if (signo === 0) return { pid, status, code: 'CLD_EXITED', value: status >> 8 };
+  return { pid, status, code: (status & 0x80) === 0 ? 'CLD_KILLED' : 'CLD_DUMPED', value: signo };
+}
+
+/** wait_consider_task() with ptrace set. */
+function collectTracee(state: KernelState, tracee: Thread, options: number): WaitedChild | undefined {
+  const keep = (options & WNOWAIT) !== 0;
+  const { tracing, process, tid } = tracee;
+  if (tracing?.zombie !== undefined) {
+    if ((options & WEXITED) === 0) return undefined;
+    const found = reportedEnd(tid, tracing.zombie);
+    if (keep) return found;
+    const own = process.leader === tracee && foreignTracer(process) === undefined;
+    reapTracee(state, tracee);
+    // The tracer is the parent as well: nobody else waits.
+    return own ? collect(state, process, options) : found;
+  }
+  const stop = trapped(tracee);
+  if (stop !== undefined && stop.exitCode !== 0 && tracing?.listening !== true) {
+    const { exitCode } = stop;
+    if (!keep) stop.exitCode = 0;
+    return { pid: tid, status: (exitCode << 8) | 0x7f, code: 'CLD_TRAPPED', value: exitCode };
+  }
+  if (tracee === process.leader && process.unreported === 'continued')
+    return collect(state, process, options);
   return undefined;
 }
 
@@ -167,8 +225,18 @@ export function* waitForChild(
     for (const child of process.children) {
       if (!matches(process, child, which)) continue;
       none = false;
+      // What others trace is theirs until they let go; what the caller traces is looked at below.
+      if (child.leader?.tracing !== undefined) continue;
       found = collect(state, child, options);
       if (found !== undefined) return true;
+    }
+    for (const tracer of process.threads) {
+      for (const tracee of tracer.tracees) {
+        if (!matchesTracee(process, tracee, which)) continue;
+        none = false;
+        found = collectTracee(state, tracee, options);
+        if (found !== undefined) return true;
+      }
     }
     return none || (options & WNOHANG) !== 0;
   };

@@ -5,10 +5,13 @@
  */
 import { EAGAIN, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
+import { SIGNAL } from './abi.js';
 import type { LoadedProgram } from './exec.js';
 import type { KernelState } from './kernel-state.js';
 import { Process, type Program, type SharedSpace } from './process.js';
 import { MOST_THREADS } from './process-table.js';
+import { inheritTracing, ptraceEvent } from './ptrace.js';
+import { PTRACE_EVENT } from './ptrace-abi.js';
 import { NO_ALTERNATE_STACK, Thread } from './thread.js';
 import { copyRegisters } from './user-context.js';
 import { writeU32 } from './user-memory.js';
@@ -104,15 +107,27 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   if ((flags & CLONE.PARENT_SETTID) !== 0) yield* writeU32(state.mm, parent, request.parentTid, tid);
   if ((flags & CLONE.CHILD_SETTID) !== 0) yield* writeU32(state.mm, child, request.childTid, tid);
   if ((flags & CLONE.CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid;
+  const event = cloneEvent(parent, flags);
+  if (event !== undefined || (flags & CLONE.PTRACE) !== 0) inheritTracing(parent, child);
   state.runQueue.spawn(child.task, state.threadLife(child));
+  if (event !== undefined) yield* ptraceEvent(parent, event, BigInt(tid));
   if ((flags & CLONE.VFORK) !== 0 && (flags & CLONE.THREAD) === 0) {
     const { process } = child;
     process.released.add(parent);
     // Killable: only a fatal signal ends the wait before the child lets go.
     while (!process.releasedSpace && !parent.task.fatalSignalPending) yield parent.sleeper.point;
     process.released.remove(parent);
+    yield* ptraceEvent(parent, PTRACE_EVENT.VFORK_DONE, BigInt(tid));
   }
   return tid;
+}
+
+/** Which event a tracer is told of, where it asked for it. */
+function cloneEvent({ tracing }: Thread, flags: number): number | undefined {
+  if (tracing === undefined || (flags & CLONE.UNTRACED) !== 0) return undefined;
+  const other = (flags & CLONE.CSIGNAL) === SIGNAL.SIGCHLD ? PTRACE_EVENT.FORK : PTRACE_EVENT.CLONE;
+  const event = (flags & CLONE.VFORK) !== 0 ? PTRACE_EVENT.VFORK : other;
+  return tracing.wants(event) ? event : undefined;
 }
 
 function* cloneSpace(state: KernelState, parent: Process, flags: number): MaySleep<SharedSpace | number> {
@@ -139,6 +154,7 @@ function newProcess(
   if ((flags & CLONE.FS) === 0) fs = fs.clone();
   const father = (flags & CLONE.PARENT) !== 0 ? (from.parent ?? from) : from;
   const process = new Process(pid, from.program, space, files, fs, father);
+  process.forker = parent;
   process.pgid = from.pgid;
   process.sid = from.sid;
   process.exitSignal = (flags & CLONE.PARENT) !== 0 ? from.exitSignal : flags & CLONE.CSIGNAL;

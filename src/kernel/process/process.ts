@@ -16,7 +16,13 @@ import type { Timer } from './timers.js';
 
 export type ProcessEnd =
   | { readonly kind: 'exited'; readonly status: number }
-  | { readonly kind: 'killed'; readonly info: SignalInfo; readonly report?: TagFaultReport };
+  | {
+      readonly kind: 'killed';
+      readonly info: SignalInfo;
+      readonly report?: TagFaultReport;
+      /** A core file was written: WCOREDUMP. */
+      readonly dumped?: boolean;
+    };
 
 /** Finds names in the program for reports: `symbol+0x10`. */
 export type Symbolizer = (address: bigint) => string | undefined;
@@ -75,6 +81,8 @@ export class Process {
   leader: Thread | undefined;
 
   parent: Process | undefined;
+  /** The thread that made this process: who traces it after PTRACE_TRACEME. */
+  forker: Thread | undefined;
   readonly children = new Set<Process>();
   pgid: number;
   sid: number;
@@ -140,6 +148,6 @@ export class Process {
 }
 
 /** The status word of wait4. */
-export function waitStatus(end: ProcessEnd, dumped = false): number {
-  return end.kind === 'exited' ? (end.status & 0xff) << 8 : end.info.signo | (dumped ? 0x80 : 0);
+export function waitStatus(end: ProcessEnd): number {
+  return end.kind === 'exited' ? (end.status & 0xff) << 8 : end.info.signo | (end.dumped === true ? 0x80 : 0);
 }

@@ -31,6 +31,7 @@ import {
   vmstatText,
   zoneinfoText,
 } from './procfs-memory.js';
+import { trapped } from './ptrace.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -274,8 +275,9 @@ function source(
   };
 }
 
-function stateLetter(process: Process): string {
+function stateLetter(process: Process, thread: Thread | undefined): string {
   if (process.end !== undefined) return 'Z (zombie)';
+  if (thread !== undefined && trapped(thread) !== undefined) return 't (tracing stop)';
   return process.stopped === 0 ? 'R (running)' : 'T (stopped)';
 }
 
@@ -292,11 +294,11 @@ function processStatus({ mm }: KernelState, process: Process, thread: Thread | u
   const lines = [
     `Name:\t${thread?.comm ?? process.name}`,
     `Umask:\t${process.fs.umask.toString(8).padStart(4, '0')}`,
-    `State:\t${stateLetter(process)}`,
+    `State:\t${stateLetter(process, thread)}`,
     `Tgid:\t${process.pid}`,
     `Pid:\t${thread?.tid ?? process.pid}`,
     `PPid:\t${process.parent?.pid ?? 0}`,
-    'TracerPid:\t0',
+    `TracerPid:\t${(thread ?? process.leader)?.tracing?.tracer.process.pid ?? 0}`,
     'Uid:\t0\t0\t0\t0',
     'Gid:\t0\t0\t0\t0',
     `FDSize:\t${process.files.numbers.length}`,
@@ -320,7 +322,7 @@ function processStat({ mm }: KernelState, process: Process, thread: Thread | und
   const fields = [
     thread?.tid ?? process.pid,
     `(${thread?.comm ?? process.name})`,
-    stateLetter(process)[0],
+    stateLetter(process, thread)[0],
     process.parent?.pid ?? 0,
     process.pgid,
     process.sid,

@@ -8,7 +8,7 @@
 import { SA, SIGNAL } from './abi.js';
 import type { Process, ProcessEnd } from './process.js';
 import { type SignalInfo, sentSignal } from './siginfo.js';
-import { DEFAULT_ACTION, dumpsCore, SIG_DFL, SIG_IGN, sigbit, stops, UNBLOCKABLE } from './signals.js';
+import { DEFAULT_ACTION, SIG_DFL, SIG_IGN, sigbit, stops, UNBLOCKABLE } from './signals.js';
 import type { Thread } from './thread.js';
 
 const STOP_SIGNALS =
@@ -24,7 +24,15 @@ function prepare(process: Process, signo: number): void {
     for (const thread of process.threads) thread.pending.drop(CONT);
   } else if (signo === SIGNAL.SIGCONT) {
     process.pending.drop(STOP_SIGNALS);
-    for (const thread of process.threads) thread.pending.drop(STOP_SIGNALS);
+    for (const thread of process.threads) {
+      thread.pending.drop(STOP_SIGNALS);
+      thread.stopPending = false;
+      // ptrace_trap_notify(): a seized thread tells its tracer.
+      if (thread.tracing?.seized === true) {
+        thread.tracing.trapPending = true;
+        thread.sleeper.wake();
+      }
+    }
     if (process.stopped !== 0) {
       process.stopped = 0;
       process.unreported = 'continued';
@@ -32,6 +40,11 @@ function prepare(process: Process, signo: number): void {
       wakeAll(process);
     }
   }
+}
+
+/** sig_task_ignored(); a tracer is shown what its tracee ignores. */
+function ignored({ actions }: Process, signo: number): boolean {
+  return actions.ignores(signo) && (UNBLOCKABLE & sigbit(signo)) === 0n;
 }
 
 function wakeAll(process: Process): void {
@@ -50,7 +63,7 @@ export function sendToProcess(process: Process, info: SignalInfo): boolean {
   const leader = process.leader;
   const bit = sigbit(signo);
   const blocked = leader !== undefined && (leader.blocked & bit) !== 0n;
-  if (!blocked && process.actions.ignores(signo) && (UNBLOCKABLE & bit) === 0n) return true;
+  if (!blocked && leader?.tracing === undefined && ignored(process, signo)) return true;
   if (!process.pending.add(info)) return false;
   process.signalEvents.wake(SIGNALFD_EVENTS);
   if (signo === SIGNAL.SIGKILL) {
@@ -73,7 +86,7 @@ export function sendToThread(thread: Thread, info: SignalInfo): boolean {
   if (thread.ended) return true;
   prepare(process, info.signo);
   const blocked = (thread.blocked & bit) !== 0n;
-  if (!blocked && process.actions.ignores(info.signo) && (UNBLOCKABLE & bit) === 0n) return true;
+  if (!blocked && thread.tracing === undefined && ignored(process, info.signo)) return true;
   if (!thread.pending.add(info)) return false;
   process.signalEvents.wake(SIGNALFD_EVENTS);
   if (info.signo === SIGNAL.SIGKILL) {
@@ -134,8 +147,7 @@ export function notifyParentOfEnd(process: Process, end: ProcessEnd): boolean {
     process.exitSignal === SIGNAL.SIGCHLD &&
     (action.handler === SIG_IGN || (action.flags & SA.NOCLDWAIT) !== 0);
   if (process.exitSignal !== 0 && !(forgotten && action.handler === SIG_IGN)) {
-    const code =
-      end.kind === 'exited' ? 'CLD_EXITED' : dumpsCore(end.info.signo) ? 'CLD_DUMPED' : 'CLD_KILLED';
+    const code = end.kind === 'exited' ? 'CLD_EXITED' : end.dumped === true ? 'CLD_DUMPED' : 'CLD_KILLED';
     const status = end.kind === 'exited' ? end.status : end.info.signo;
     sendToProcess(parent, sentSignal(process.exitSignal, code, { pid: process.pid, uid: 0, status }));
   }

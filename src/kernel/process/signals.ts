@@ -127,6 +127,11 @@ export class SignalQueue {
     return info;
   }
 
+  /** The signal at a place of the queue, which stays there. */
+  peek(index: bigint): SignalInfo | undefined {
+    return index < BigInt(this.#infos.length) ? this.#infos[Number(index)] : undefined;
+  }
+
   /** flush_sigqueue_mask(). */
   drop(signals: bigint): void {
     if ((this.#set & signals) === 0n) return;

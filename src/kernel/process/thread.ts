@@ -5,6 +5,8 @@
  */
 import { Sleeper, type Task, type Waiter } from '../contexts/index.js';
 import type { Process } from './process.js';
+import { NO_SYSCALL } from './ptrace-abi.js';
+import type { HardwareDebug, Tracing } from './ptrace-state.js';
 import { SignalQueue } from './signals.js';
 import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
 import { newRegisters, type UserRegisters } from './user-context.js';
@@ -52,6 +54,19 @@ export class Thread implements Waiter {
   /** When the sleep that was interrupted ends, for restart_syscall. */
   restartDeadline: bigint | undefined;
 
+  /** The call's number while the thread is in one and traced; a tracer may change it. */
+  syscallNumber = NO_SYSCALL;
+  /** X0 as the call was made with (orig_x0), while the thread is in one and traced. */
+  syscallX0 = 0n;
+  /** Who traces this thread; undefined: nobody. */
+  tracing: Tracing | undefined;
+  /** Threads that this one traces. */
+  readonly tracees = new Set<Thread>();
+  /** JOBCTL_STOP_PENDING: the process is stopping, and this thread has not stopped yet. */
+  stopPending = false;
+  /** Breakpoints and watchpoints that a tracer set. */
+  hardwareDebug: HardwareDebug | undefined;
+
   /** set_tid_address: cleared, and a futex woken, when the thread ends. */
   clearChildTid = 0n;
   robustList = 0n;
@@ -77,7 +92,17 @@ export class Thread implements Waiter {
 
   /** signal_pending(). */
   get interrupted(): boolean {
-    return this.exiting !== undefined || this.process.groupExit !== undefined || this.deliverable !== 0n;
+    return (
+      this.exiting !== undefined ||
+      this.process.groupExit !== undefined ||
+      this.deliverable !== 0n ||
+      this.trapDue
+    );
+  }
+
+  /** A traced thread has to stop for its tracer: with its process, or because it was asked to. */
+  get trapDue(): boolean {
+    return this.tracing !== undefined && (this.stopPending || this.tracing.trapPending);
   }
 
   setBlocked(mask: bigint): void {

@@ -10,6 +10,7 @@
  */
 import { type Cpu, CpuLayout, cellOf } from '../../machine/index.js';
 import { KEY_REGISTERS, type PointerAuthKeys } from './pointer-auth-keys.js';
+import { type HardwareDebug, type HardwarePoint, NO_HARDWARE_DEBUG } from './ptrace-state.js';
 import { resolveTcf0, type TaggedAddressControl, TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -59,6 +60,12 @@ const FPCR = cellOf('fpcr');
 const FPSR = cellOf('fpsr');
 const TPIDR_EL0 = cellOf('tpidr_el0');
 const SCTLR_TCF0_SHIFT = 38n;
+/** MDSCR_EL1: software step, breakpoints and watchpoints. */
+const MDSCR_SS = 1n;
+const MDSCR_MDE = 1n << 15n;
+/** ID_AA64DFR0_EL1.BRPs and WRPs, plus one. */
+const BREAKPOINTS = 6;
+const WATCHPOINTS = 4;
 const GCR_RRND = 1n << 16n;
 
 interface RegisterViews {
@@ -82,6 +89,9 @@ export class UserCpu {
   #mm: Thread['process']['mm'] | undefined;
   #control: TaggedAddressControl | undefined;
   #controlPreferred: Tcf0 = TCF0.ASYNC;
+  /** What MDSCR_EL1 and the debug registers hold. */
+  #monitor = 0n;
+  #debug: HardwareDebug = NO_HARDWARE_DEBUG;
 
   constructor(cpu: Cpu, hasFp: boolean, hasPac: boolean) {
     this.cpu = cpu;
@@ -100,6 +110,9 @@ export class UserCpu {
       this.#save();
       this.#owner = thread;
       this.#load(thread.registers);
+    }
+    if (this.#monitor !== 0n || thread.tracing !== undefined || thread.hardwareDebug !== undefined) {
+      this.#enterDebug(thread);
     }
     const { control } = thread;
     if (this.#control !== control || this.#controlPreferred !== this.preferred) {
@@ -121,6 +134,39 @@ export class UserCpu {
     if (mm !== this.#mm) {
       this.#mm = mm;
       cpu.writeRegister('ttbr0_el1', (BigInt(mm.asid) << 48n) | BigInt(mm.pgd));
+    }
+  }
+
+  /** MDSCR_EL1 and the breakpoints and watchpoints of a thread that is traced, or was. */
+  #enterDebug(thread: Thread): void {
+    const { cpu } = this;
+    const debug = thread.hardwareDebug ?? NO_HARDWARE_DEBUG;
+    const isOn = [...debug.breakpoints, ...debug.watchpoints].some(({ control }) => (control & 1) !== 0);
+    const step = thread.tracing?.singleStep === true ? MDSCR_SS : 0n;
+    const monitor = step | (isOn ? MDSCR_MDE : 0n);
+    if (isOn && this.#debug !== debug) {
+      this.#debug = debug;
+      this.#writePoints('dbgbvr', 'dbgbcr', debug.breakpoints);
+      this.#writePoints('dbgwvr', 'dbgwcr', debug.watchpoints);
+    }
+    if (monitor === this.#monitor) return;
+    this.#monitor = monitor;
+    // clear_os_lock().
+    cpu.writeRegister('oslar_el1', 0n);
+    cpu.writeRegister('mdscr_el1', monitor);
+  }
+
+  #writePoints(
+    value: 'dbgbvr' | 'dbgwvr',
+    control: 'dbgbcr' | 'dbgwcr',
+    points: readonly HardwarePoint[],
+  ): void {
+    const count = value === 'dbgbvr' ? BREAKPOINTS : WATCHPOINTS;
+    for (let n = 0; n < count; n++) {
+      const point = points[n];
+      this.cpu.writeRegister(`${control}${n}_el1`, 0n);
+      this.cpu.writeRegister(`${value}${n}_el1`, point?.address ?? 0n);
+      this.cpu.writeRegister(`${control}${n}_el1`, BigInt(point?.control ?? 0));
     }
   }
 

@@ -7,6 +7,7 @@ import { ioSyscalls } from './io.js';
 import { memorySyscalls } from './memory.js';
 import { pollSyscalls } from './poll.js';
 import { processSyscalls } from './process.js';
+import { ptraceSyscalls } from './ptrace.js';
 import type { Syscall } from './row.js';
 import { signalSyscalls } from './signals.js';
 import { socketSyscalls } from './socket.js';
@@ -37,6 +38,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...memorySyscalls,
     ...pollSyscalls,
     ...processSyscalls,
+    ...ptraceSyscalls,
     ...signalSyscalls,
     ...socketSyscalls,
     ...socketMessageSyscalls,

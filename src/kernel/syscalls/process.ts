@@ -30,6 +30,9 @@ import {
 import { userAt } from './paths.js';
 import { int, KEEP_REGISTERS, type Syscall, type SyscallServices, uint } from './row.js';
 
+/** __WALL, __WCLONE and __WNOTHREAD make no difference here. */
+const ANY_CHILD = 0xe0000000 | 0;
+
 /** MAX_ARG_STRLEN, and the sum of all strings: a quarter of the stack. */
 const MOST_STRING = 131072;
 const MOST_STRINGS = 2 * 2 ** 20;
@@ -227,7 +230,7 @@ export const processSyscalls: readonly Syscall[] = [
     args: ['int', 'int', 'pointer', 'hex', 'pointer'],
     *run(services, thread, [type, id, info, options, usage]) {
       const bits = int(options);
-      if ((bits & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT)) !== 0) return -EINVAL;
+      if ((bits & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | ANY_CHILD)) !== 0) return -EINVAL;
       if ((bits & (WEXITED | WUNTRACED | WCONTINUED)) === 0) return -EINVAL;
       const which = [-1, int(id), int(id) === 0 ? 0 : -int(id)][int(type)];
       if (which === undefined || (int(type) === 1 && int(id) <= 0) || int(id) < 0) return -EINVAL;
@@ -341,8 +344,7 @@ export const processSyscalls: readonly Syscall[] = [
     args: ['int', 'pointer', 'hex', 'pointer'],
     *run(services, thread, [pid, status, options, usage]) {
       const bits = int(options);
-      // __WALL, __WCLONE and __WNOTHREAD make no difference here.
-      if ((bits & 0x1fffffff & ~(WNOHANG | WUNTRACED | WCONTINUED)) !== 0) return -EINVAL;
+      if ((bits & ~(WNOHANG | WUNTRACED | WCONTINUED | ANY_CHILD)) !== 0) return -EINVAL;
       const child = yield* waitForChild(services, thread, int(pid), (bits & 0xff) | WEXITED);
       if (typeof child === 'number') return child;
       if (status !== 0n) {

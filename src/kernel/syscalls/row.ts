@@ -19,6 +19,7 @@ export type ArgumentKind =
   | 'buffer'
   | 'clock'
   | 'signal'
+  | 'ptrace-request'
   /** A pointer to a string: a path, a name. */
   | 'string';
 

@@ -20,7 +20,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../mm/index.js';
-import { readString, signalName, type Thread } from '../process/index.js';
+import { ptraceRequestName, readString, signalName, type Thread } from '../process/index.js';
 import {
   type ArgumentKind,
   int,
@@ -75,6 +75,8 @@ function describeArgument(kind: ArgumentKind, value: bigint): string {
       return flagNames(int(value), MAP_NAMES, '0');
     case 'clock':
       return CLOCKS[int(value)] ?? String(int(value));
+    case 'ptrace-request':
+      return ptraceRequestName(int(value));
     case 'octal':
       return `0${uint(value).toString(8)}`;
     case 'signal':
