@@ -7,12 +7,13 @@
 import type { MaySleep } from '../contexts/index.js';
 import { EBUSY, EINTR, ENOMEM, racePoint } from '../contexts/index.js';
 import { delPageFromFreeList } from './buddy.js';
+import { folioMapcount, folioNrPages } from './folio.js';
 import { __GFP_MOVABLE, __GFP_RETRY_MAYFAIL, GFP_USER } from './gfp.js';
 import { folioIsolateLru, lruCacheDisable, lruCacheEnable } from './lru.js';
 import type { Page } from './memmap.js';
-import { migratePages, putbackMovablePages } from './migrate.js';
+import { allocLike, migratePages, putbackMovablePages } from './migrate.js';
 import type { Mm } from './mm.js';
-import { allocPages, drainAllPages, freeContigRange, postAllocIsolated } from './page-alloc.js';
+import { drainAllPages, freeContigRange, postAllocIsolated } from './page-alloc.js';
 import { PG_buddy, PG_swapcache } from './page-flags.js';
 import { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
 
@@ -34,12 +35,14 @@ function isolateMigratepagesRange(mm: Mm, start: number, end: number, list: Page
       at += 1 << map.order[page]!;
       continue;
     }
-    at++;
+    // A large folio that reaches into the range moves whole.
+    const head = map.head(page);
+    at = Math.max(at + 1, head + folioNrPages(mm, head));
     // A reference beyond the mappings is a pin: migration would fail, so leave it (isolate_fail).
-    const anonymous = (map.mapping[page]! & 1) === 1;
-    const cached = map.test(page, PG_swapcache) ? 1 : 0;
-    if (anonymous && map.refcount[page]! > map.mapcount[page]! + cached) continue;
-    if (folioIsolateLru(mm, page)) list.push(page);
+    const anonymous = (map.mapping[head]! & 1) === 1;
+    const cached = map.test(head, PG_swapcache) ? 1 : 0;
+    if (anonymous && map.refcount[head]! > folioMapcount(mm, head) + cached) continue;
+    if (folioIsolateLru(mm, head)) list.push(head);
   }
   return at;
 }
@@ -65,7 +68,7 @@ function* allocContigMigrateRange(mm: Mm, start: Page, end: number): MaySleep<nu
       break;
     }
     const before = batch.length;
-    result = yield* migratePages(mm, batch, () => allocMigrationTarget(mm));
+    result = yield* migratePages(mm, batch, (source) => allocMigrationTarget(mm, source));
     mm.metrics.pagesMigrated += before - batch.length;
     if (mm.contexts.racing) yield MIGRATED;
     if (result === -ENOMEM) break;
@@ -81,8 +84,8 @@ function* allocContigMigrateRange(mm: Mm, start: Page, end: number): MaySleep<nu
 /** alloc_migration_target() with the flags that alloc_contig_range fixes: the caller's do not reach it. */
 const MIGRATION_TARGET = GFP_USER | __GFP_MOVABLE | __GFP_RETRY_MAYFAIL;
 
-function* allocMigrationTarget(mm: Mm): MaySleep<Page | undefined> {
-  const page = yield* allocPages(mm, MIGRATION_TARGET, 0);
+function* allocMigrationTarget(mm: Mm, source: Page): MaySleep<Page | undefined> {
+  const page = yield* allocLike(mm, source, MIGRATION_TARGET);
   if (page !== undefined && mm.hooks.isTagStoragePage(page)) mm.metrics.pagesMigratedToTagStorage++;
   return page;
 }

@@ -63,7 +63,7 @@ function* finishFault(mm: Mm, vmf: VmFault, page: Page, write: boolean): MaySlee
   const { vma } = vmf;
   const as = vma.mm;
   const at = yield* pteAlloc(mm, as, vmf.addr);
-  if (at === undefined) return VM_FAULT_OOM;
+  if (at === undefined || at === 'huge') return VM_FAULT_OOM;
   yield* as.pageTableLock.lock();
   if (pteNone(readPte(mm, at))) {
     let entry = paPte(mm.pageToPa(page), vma.pageProt);

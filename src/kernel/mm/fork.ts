@@ -13,6 +13,8 @@ import { linkFile, unlinkFile } from './filemap.js';
 import { GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
+import { putHugeZeroPage } from './huge-fault.js';
+import { copyHugePmd, splitHugePmdLocked } from './huge-memory.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmaAllocFolio, vmNormalPage } from './memory.js';
@@ -22,12 +24,23 @@ import { zapRange } from './mmap.js';
 import { getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_uptodate } from './page-flags.js';
 import type { PteRun } from './page-table.js';
-import { allocTable, freePgtables, freeTable, nextPteRun, pteAlloc, readPte, setPtes } from './page-table.js';
+import {
+  allocTable,
+  coversBlock,
+  freePgtables,
+  freeTable,
+  nextPteRun,
+  pmdAlloc,
+  pteAlloc,
+  readPte,
+  setPtes,
+} from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
   isSwapEntry,
   paPte,
+  pmdLeaf,
   pteMkdirty,
   pteMkold,
   pteMkwrite,
@@ -82,6 +95,7 @@ export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
   yield* freePgtables(mm, as, 0, as.layout.taskSize, 0, as.layout.taskSize);
   as.mmapLock.upWrite();
   mm.tlb.flushTlbMm(as.asid);
+  yield* putHugeZeroPage(mm, as);
   as.dead = true;
   as.nrTables--;
   mm.addressSpaces.delete(as);
@@ -134,8 +148,15 @@ function* copyPageRange(mm: Mm, to: Vma, from: Vma): MaySleep<number> {
   for (let addr = from.start; error === 0; ) {
     const run = nextPteRun(mm, from.mm, addr, from.end);
     if (!run) break;
+    if (run.huge) {
+      const copied = yield* copyBlock(mm, to, from, run);
+      if (copied === undefined) error = -ENOMEM;
+      // Where it had to be split its pages come next.
+      else if (copied) addr = run.end;
+      continue;
+    }
     const table = yield* pteAlloc(mm, to.mm, run.addr);
-    if (table === undefined) {
+    if (table === undefined || table === 'huge') {
       error = -ENOMEM;
       break;
     }
@@ -149,6 +170,22 @@ function* copyPageRange(mm: Mm, to: Vma, from: Vma): MaySleep<number> {
   }
   yield* dropSpare(mm, spare);
   return error;
+}
+
+/** copy_huge_pmd() with its table made: true where the child has the block, false where the parent's was split. */
+function* copyBlock(mm: Mm, to: Vma, from: Vma, run: PteRun): MaySleep<boolean | undefined> {
+  const target = yield* pmdAlloc(mm, to.mm, run.addr);
+  const table = target === undefined ? undefined : yield* allocTable(mm);
+  if (target === undefined || table === undefined) return undefined;
+  yield* to.mm.pageTableLock.lock();
+  yield* from.mm.pageTableLock.lockNested();
+  const whole = coversBlock(mm, run) && pmdLeaf(readPte(mm, run.at));
+  const copied = whole && (yield* copyHugePmd(mm, to, from, target, run.at, table));
+  if (!copied && pmdLeaf(readPte(mm, run.at))) yield* splitHugePmdLocked(mm, from.mm, run.at, run.addr);
+  from.mm.pageTableLock.unlock();
+  to.mm.pageTableLock.unlock();
+  if (!copied) yield* freeTable(mm, table);
+  return copied;
 }
 
 /** page_copy_prealloc(): 0 or -ENOMEM. */

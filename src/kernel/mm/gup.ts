@@ -20,17 +20,17 @@ import {
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
 } from './fault-flags.js';
+import { folioRefCount, pageAnonExclusive } from './folio.js';
 import { GFP_HIGHUSER } from './gfp.js';
 import { folioIsolateLru, folioPutbackLru, lruAddDrainAll, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { handleMmFault } from './memory.js';
-import { migratePages } from './migrate.js';
+import { allocLike, migratePages } from './migrate.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE } from './migratetype.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import { allocPages, getPage } from './page-alloc.js';
-import { PG_anon_exclusive } from './page-flags.js';
-import { pteOffset, readPte } from './page-table.js';
+import { getPage } from './page-alloc.js';
+import { entryOf } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import { pteNone, ptePa, ptePresent, pteSpecial, pteWrite } from './pgtable.js';
 import { isAnonPage } from './rmap.js';
@@ -52,7 +52,7 @@ const COND_RESCHED = sleepPoint('cond_resched');
 
 /** folio_maybe_dma_pinned(): never wrong when it says no. */
 export const maybeDmaPinned = (mm: Mm, page: Page): boolean =>
-  mm.memmap.refcount[page]! >= GUP_PIN_COUNTING_BIAS;
+  folioRefCount(mm, page) >= GUP_PIN_COUNTING_BIAS;
 
 /** check_vma_flags(). */
 function permitted(vma: Vma, flags: number): boolean {
@@ -69,7 +69,7 @@ function followPte(mm: Mm, pte: Pte, flags: number): Page | undefined {
   if (!ptePresent(pte)) return undefined;
   const page = mm.paToPage(ptePa(pte));
   if (page === undefined) return undefined;
-  const exclusive = mm.memmap.test(page, PG_anon_exclusive);
+  const exclusive = pageAnonExclusive(mm, page);
   if ((flags & FOLL_WRITE) !== 0 && !pteWrite(pte)) {
     // can_follow_write_pte(): by force, a page that is nobody else's.
     if ((flags & FOLL_FORCE) === 0 || pteSpecial(pte) || !exclusive) return undefined;
@@ -97,13 +97,12 @@ export function* getUserPage(mm: Mm, as: MmStruct, addr: number, flags: number):
       return -EFAULT;
     }
     yield* as.pageTableLock.lock();
-    const at = pteOffset(mm, as, pageAddr);
-    const pte = at === undefined ? 0n : readPte(mm, at);
+    const pte = entryOf(mm, as, pageAddr);
     const page = pteNone(pte) ? undefined : followPte(mm, pte, flags);
     if (page !== undefined && page !== mm.zeroPage) {
       if ((flags & FOLL_PIN) === 0) getPage(mm, page);
       else {
-        mm.memmap.refcount[page]! += GUP_PIN_COUNTING_BIAS;
+        mm.memmap.refcount[mm.memmap.head(page)]! += GUP_PIN_COUNTING_BIAS;
         as.hasPinned = true;
       }
     }
@@ -139,11 +138,12 @@ function isCma(mm: Mm, page: Page): boolean {
 /** check_and_migrate_movable_pages() of one pinned page; the pin is dropped in any case. */
 function* moveOutOfCma(mm: Mm, page: Page): MaySleep<number> {
   yield* lruAddDrainAll(mm);
-  const isolated = folioIsolateLru(mm, page);
+  const head = mm.memmap.head(page);
+  const isolated = folioIsolateLru(mm, head);
   yield* unpinUserPage(mm, page);
   if (!isolated) return 0;
-  const list = [page];
-  const failed = yield* migratePages(mm, list, () => allocPages(mm, GFP_HIGHUSER, 0));
+  const list = [head];
+  const failed = yield* migratePages(mm, list, (source) => allocLike(mm, source, GFP_HIGHUSER));
   for (const left of list) yield* folioPutbackLru(mm, left);
   return failed === 0 ? 0 : failed < 0 ? failed : -EBUSY;
 }
@@ -151,6 +151,6 @@ function* moveOutOfCma(mm: Mm, page: Page): MaySleep<number> {
 /** unpin_user_page(). */
 export function* unpinUserPage(mm: Mm, page: Page): Atomic<void> {
   if (page === mm.zeroPage) return;
-  mm.memmap.refcount[page]! -= GUP_PIN_COUNTING_BIAS - 1;
+  mm.memmap.refcount[mm.memmap.head(page)]! -= GUP_PIN_COUNTING_BIAS - 1;
   yield* putPage(mm, page);
 }

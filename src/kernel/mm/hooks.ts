@@ -58,6 +58,11 @@ export interface MmHooks {
   tagClearHighpage(page: Page): void;
   /** v3/11: flags to add to allocations for this VMA; never removes any. */
   archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: GfpCaller): Gfp;
+  /**
+   * The huge zero page is about to be mapped in `vma`: false where its tags would have no block
+   * (tag-storage.md 3.4), and small zero pages must do.
+   */
+  archHugeZeroPage(page: Page, order: number, vma: Vma): MaySleep<boolean>;
   /** v3/13: does the set-PTE hook have to look at this entry? */
   needsSyncTags(pte: Pte): boolean;
   /**

@@ -38,6 +38,13 @@ export {
   VM_FAULT_SIGBUS,
 } from './fault-flags.js';
 export { Inode } from './filemap.js';
+export {
+  entireMapcount,
+  folioMapcount,
+  folioNrPages,
+  isLarge,
+  pageAnonExclusive,
+} from './folio.js';
 export { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 export * from './gfp.js';
 export {
@@ -71,7 +78,7 @@ export { Memblock } from './memblock.js';
 export { BYTES_PER_PAGE, Memmap, type Page } from './memmap.js';
 export { handleMmFault } from './memory.js';
 export { KernelMemoryManager, type TagStorageView } from './memory-manager.js';
-export { migratePages, type NewFolio, putbackMovablePages } from './migrate.js';
+export { allocLike, migratePages, type NewFolio, putbackMovablePages } from './migrate.js';
 export * from './migratetype.js';
 export type { FailureInjector, Mm, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
@@ -90,7 +97,9 @@ export type { MemoryPort } from './port.js';
 export { unusedPages, zoneinfo } from './procfs.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
 export { SlabCache } from './slab.js';
+export { deferredSplitScan, splitFolioUnlocked } from './split-folio.js';
 export { SwapDevice, swapon } from './swap.js';
+export { THP_DEFRAG, THP_ENABLED } from './thp-settings.js';
 export * from './types.js';
 export * from './vma.js';
 export { balancePgdat, kswapd, tryToFreePages } from './vmscan.js';

@@ -5,6 +5,7 @@
  * free lists, counters and references agree, and every page is accounted for by who uses it.
  */
 import { PA } from '../../base/index.js';
+import { entireMapcount, folioMapcount, folioNrPages, isLarge, pageMapcount } from './folio.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
@@ -13,6 +14,7 @@ import type { MmStruct } from './mm-struct.js';
 import {
   PG_buddy,
   PG_dirty,
+  PG_head,
   PG_locked,
   PG_lru,
   PG_mte_tagged,
@@ -22,11 +24,13 @@ import {
   PG_table,
   PG_writeback,
 } from './page-flags.js';
+import { ptePartOfPmd } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   DESCRIPTOR_BYTES,
   isSwapEntry,
   PTE_LEVEL,
+  pmdLeaf,
   ptePa,
   ptePresent,
   pteWrite,
@@ -35,18 +39,17 @@ import {
 import { isAnonPage } from './rmap.js';
 import type { Violation } from './types.js';
 
-/** Calls `visit` for every non-empty PTE of an address space, in order of address. */
-export function forEachPte(mm: Mm, as: MmStruct, visit: (pte: Pte, addr: number) => void): void {
+/**
+ * Calls `visit` for every page that a non-empty entry of an address space maps or stands for, in order of
+ * address; `huge` where the entry is a PMD, which is shown as so many entries of the last level.
+ */
+type PteVisitor = (pte: Pte, addr: number, huge: boolean) => void;
+
+export function forEachPte(mm: Mm, as: MmStruct, visit: PteVisitor): void {
   visitTable(mm, mm.layout.startLevel, as.pgd, 0, visit);
 }
 
-function visitTable(
-  mm: Mm,
-  level: number,
-  table: PA,
-  base: number,
-  visit: (pte: Pte, addr: number) => void,
-): void {
+function visitTable(mm: Mm, level: number, table: PA, base: number, visit: PteVisitor): void {
   const { layout } = mm;
   const entries = level === layout.startLevel ? layout.topEntries : layout.entriesPerTable;
   // Whole tables at once: most entries are empty, and this runs after every operation of every test.
@@ -57,8 +60,13 @@ function visitTable(
     if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0) continue;
     const descriptor = view.getBigUint64(at, true);
     const addr = base + index * layout.spanOf(level);
-    if (level === PTE_LEVEL) visit(descriptor, addr);
-    else visitTable(mm, level + 1, PA(ptePa(descriptor)), addr, visit);
+    if (level === PTE_LEVEL) visit(descriptor, addr, false);
+    else if (pmdLeaf(descriptor)) {
+      for (let i = 0; i < layout.entriesPerTable; i++) {
+        const page = addr + i * mm.pageSize;
+        visit(ptePartOfPmd(mm, descriptor, page), page, true);
+      }
+    } else visitTable(mm, level + 1, PA(ptePa(descriptor)), addr, visit);
   }
 }
 
@@ -113,26 +121,37 @@ function checkBuddy(mm: Mm, out: Violation[]): void {
 function checkReferences(mm: Mm, out: Violation[]): void {
   const { memmap: map } = mm;
   const mapped = new Int32Array(map.pages);
+  /** Of heads: PMDs that map the folio. */
+  const entire = new Int32Array(map.pages);
   let tables = 0;
   for (const as of mm.addressSpaces) {
     tables += as.nrTables;
     let resident = 0;
-    forEachPte(mm, as, (pte, addr) => {
+    let blocks = 0;
+    forEachPte(mm, as, (pte, addr, huge) => {
+      if (huge && addr % mm.layout.pmdSize === 0) blocks++;
       if (!ptePresent(pte)) return;
       const page = vmNormalPage(mm, pte);
       if (page === undefined) return;
-      mapped[page]!++;
+      if (!huge) mapped[page]!++;
+      else if (map.head(page) === page) entire[page]!++;
       resident++;
       const vma = as.vmas.lookup(addr);
       if (!vma)
         out.push({ invariant: 'vma', detail: `entry at 0x${addr.toString(16)} of mm ${as.id} has no VMA` });
-      if (pteWrite(pte) && isAnonPage(mm, page) && map.mapcount[page]! > 1) {
+      if (pteWrite(pte) && isAnonPage(mm, page) && pageMapcount(mm, page) > 1) {
         out.push({
           invariant: 'cow',
           detail: `${pfnText(mm, page)} is shared and writable at 0x${addr.toString(16)}`,
         });
       }
     });
+    if (blocks !== as.deposits.length) {
+      out.push({
+        invariant: 'huge',
+        detail: `mm ${as.id}: ${blocks} huge entries, ${as.deposits.length} tables deposited for them`,
+      });
+    }
     if (resident !== as.residentPages) {
       out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.residentPages}, found ${resident}` });
     }
@@ -147,7 +166,8 @@ function checkReferences(mm: Mm, out: Violation[]): void {
         detail: `${pfnText(mm, page)}: mapcount ${map.mapcount[page]}, found ${mapped[page]}`,
       });
     }
-    if (map.refcount[page]! < mapped[page]!) {
+    checkCompound(mm, page as Page, entire, out);
+    if (map.compoundHead[page] === 0 && map.refcount[page]! < folioMapcount(mm, page as Page)) {
       out.push({
         invariant: 'refcount',
         detail: `${pfnText(mm, page)}: refcount ${map.refcount[page]} below its mappings`,
@@ -164,6 +184,33 @@ function checkReferences(mm: Mm, out: Violation[]): void {
     out.push({
       invariant: 'counters',
       detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.events.nr_page_table_pages} counted`,
+    });
+  }
+}
+
+/** Counts of a large folio against what was found; a tail has a head, and no references of its own. */
+function checkCompound(mm: Mm, page: Page, entire: Int32Array, out: Violation[]): void {
+  const { memmap: map } = mm;
+  const head = map.head(page);
+  if (head !== page) {
+    if (!map.test(head, PG_head) || page >= head + folioNrPages(mm, head) || map.refcount[page] !== 0) {
+      out.push({ invariant: 'compound', detail: `${pfnText(mm, page)} is a tail without a folio` });
+    }
+    return;
+  }
+  if (entire[page] !== entireMapcount(mm, page)) {
+    out.push({
+      invariant: 'rmap',
+      detail: `${pfnText(mm, page)}: entire mapcount ${entireMapcount(mm, page)}, found ${entire[page]}`,
+    });
+  }
+  if (!isLarge(mm, page)) return;
+  let sum = 0;
+  for (let i = 0; i < folioNrPages(mm, page); i++) sum += map.mapcount[page + i]!;
+  if (sum + entire[page]! !== folioMapcount(mm, page)) {
+    out.push({
+      invariant: 'rmap',
+      detail: `${pfnText(mm, page)}: ${folioMapcount(mm, page)} mappings counted, found ${sum + entire[page]!}`,
     });
   }
 }

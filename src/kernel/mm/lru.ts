@@ -48,14 +48,16 @@ function lruListOf(mm: Mm, page: Page): number {
   return active ? LRU_ACTIVE_FILE : LRU_INACTIVE_FILE;
 }
 
-function lruvecAdd(mm: Mm, page: Page): void {
+/** lruvec_add_folio(). */
+export function lruvecAdd(mm: Mm, page: Page): void {
   const list = lruListOf(mm, page);
   mm.memmap.set(page, PG_lru);
   mm.memmap.listAdd(page, mm.lru.lists[list]!);
   mm.lru.sizes[list]! += 1 << mm.memmap.folioOrder(page);
 }
 
-function lruvecDel(mm: Mm, page: Page): void {
+/** lruvec_del_folio(). */
+export function lruvecDel(mm: Mm, page: Page): void {
   const list = lruListOf(mm, page);
   mm.memmap.clear(page, PG_lru);
   mm.memmap.listDel(page);
@@ -106,8 +108,9 @@ export function lruCacheEnable(mm: Mm): void {
 /** folio_put(): frees at the last reference, off the LRU first. */
 export function* putPage(mm: Mm, page: Page): Atomic<void> {
   if (putPageTestzero(mm, page)) {
-    if (mm.memmap.test(page, PG_lru)) lruvecDel(mm, page);
-    yield* freeUnrefPage(mm, page, mm.memmap.folioOrder(page));
+    const head = mm.memmap.head(page);
+    if (mm.memmap.test(head, PG_lru)) lruvecDel(mm, head);
+    yield* freeUnrefPage(mm, head, mm.memmap.folioOrder(head));
   }
 }
 

@@ -10,13 +10,16 @@ import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { checkMmInvariants } from './invariants.js';
+import { changesVmas, doMadvise } from './madvise.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
-import { doMadvise, doMprotect } from './mprotect.js';
+import { doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
 import { meminfo, vmstat, zoneinfo } from './procfs.js';
 import { smapsOf } from './smaps.js';
+import type { ThpSettings } from './thp-settings.js';
+import { thpEligible } from './thp-settings.js';
 import type {
   AddressSpace,
   FaultAccess,
@@ -140,9 +143,13 @@ export class KernelMemoryManager implements MemoryManager {
     const space = own(as);
     const start = userAddress(space, addr);
     if (start === undefined) return -ENOMEM;
-    yield* space.mmapLock.downRead();
+    // madvise_need_mmap_write().
+    const changes = changesVmas(advice);
+    if (changes) yield* space.mmapLock.downWrite();
+    else yield* space.mmapLock.downRead();
     const result = yield* doMadvise(this.mm, space, start, length, advice);
-    space.mmapLock.upRead();
+    if (changes) space.mmapLock.upWrite();
+    else space.mmapLock.upRead();
     return result;
   }
 
@@ -282,19 +289,27 @@ export class KernelMemoryManager implements MemoryManager {
     const space = own(as);
     const addr = userAddress(space, va);
     const vma = addr === undefined ? undefined : space.vmas.lookup(addr);
-    return vma && vmaInfo(vma);
+    return vma && vmaInfo(this.mm, vma);
   }
 
   vmas(as: AddressSpace): readonly VmaInfo[] {
-    return own(as).vmas.all.map(vmaInfo);
+    return own(as).vmas.all.map((vma) => vmaInfo(this.mm, vma));
   }
 
   smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[] {
-    return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(vma), counts: smapsOf(this.mm, vma) }));
+    return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(this.mm, vma), counts: smapsOf(this.mm, vma) }));
   }
 
   zoneinfo(): readonly ZoneInfo[] {
     return zoneinfo(this.mm);
+  }
+
+  get thp(): ThpSettings {
+    return this.mm.thp;
+  }
+
+  get hugePageSize(): number {
+    return this.mm.layout.pmdSize;
   }
 
   get pageblockOrder(): number {
@@ -338,7 +353,7 @@ function inode(file: MappableFile): Inode {
   return file;
 }
 
-function vmaInfo(vma: Vma): VmaInfo {
+function vmaInfo(mm: Mm, vma: Vma): VmaInfo {
   return {
     start: toVA(BigInt(vma.start)),
     end: toVA(BigInt(vma.end)),
@@ -348,6 +363,7 @@ function vmaInfo(vma: Vma): VmaInfo {
     shared: (vma.flags & VM_MAYSHARE) !== 0,
     mte: (vma.flags & VM_MTE) !== 0,
     flags: vma.flags,
+    thpEligible: thpEligible(mm.thp, vma, mm.layout.pmdSize),
     name: vma.name,
     ...(vma.file === undefined
       ? {}

@@ -6,24 +6,47 @@ import type { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
-import { FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
+import {
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_FALLBACK,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+} from './fault-flags.js';
 import { doFault } from './file-fault.js';
+import { pageAnonExclusive } from './folio.js';
 import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import type { FaultOnAccessContext } from './hooks.js';
+import {
+  doHugePmdAnonymousPage,
+  doHugePmdWpPage,
+  handlePmdProtnone,
+  hugePmdSetAccessed,
+} from './huge-fault.js';
+import { blockStart, deferSplit } from './huge-memory.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
 import type { Mm } from './mm.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_dirty, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
-import { flushTlbPage, pteAlloc, pteOffset, ptepClearFlush, readPte, setPtes } from './page-table.js';
+import {
+  flushTlbPage,
+  pmdOffset,
+  pteAlloc,
+  pteOffset,
+  ptepClearFlush,
+  readPte,
+  setPtes,
+} from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   isMigrationEntry,
   isSwapEntry,
   paPte,
+  pmdLeaf,
   pteFaultOnAccess,
   pteMkdirty,
   pteMkspecial,
@@ -40,6 +63,7 @@ import {
 import { folioAddNewAnonRmap, folioRemoveRmap, isAnonPage } from './rmap.js';
 import { folioFreeSwap, freeSwapCache } from './swap.js';
 import { doSwapIn } from './swap-fault.js';
+import { hugepageVmaCheck, transhugeVmaSuitable } from './thp-settings.js';
 import type { Vma } from './vma.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
 import { folioMarkDirty } from './writeback.js';
@@ -66,6 +90,8 @@ export function* vmaAllocFolio(mm: Mm, gfp: Gfp, vma: Vma): MaySleep<Page | unde
 /** handle_mm_fault(): VM_FAULT_* flags; the fault lock is held, unless VM_FAULT_RETRY says it was dropped. */
 export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   mm.events.pgfault++;
+  const huge = yield* handleHugePmd(mm, vmf);
+  if ((huge & VM_FAULT_FALLBACK) === 0) return huge;
   const at = pteOffset(mm, vmf.vma.mm, vmf.addr);
   const orig = at === undefined ? 0n : readPte(mm, at);
   if (at === undefined || pteNone(orig)) {
@@ -74,6 +100,29 @@ export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   if (!ptePresent(orig)) return yield* doSwapPage(mm, vmf, at, orig);
   if (pteProtnone(orig) && vmf.vma.accessible) return yield* handlePteProtnone(mm, vmf, at, orig);
   return yield* handlePresentPte(mm, vmf, at, orig);
+}
+
+/** __handle_mm_fault() at the PMD: VM_FAULT_FALLBACK where small pages are to be looked at. */
+function* handleHugePmd(mm: Mm, vmf: VmFault): MaySleep<number> {
+  const { vma } = vmf;
+  const at = pmdOffset(mm, vma.mm, vmf.addr);
+  const pmd = at === undefined ? 0n : readPte(mm, at);
+  if (at === undefined || pmd === 0n) {
+    const start = blockStart(mm, vmf.addr);
+    const fits = hugepageVmaCheck(mm.thp, vma) && transhugeVmaSuitable(vma, start, mm.layout.pmdSize);
+    return fits ? yield* doHugePmdAnonymousPage(mm, vmf) : VM_FAULT_FALLBACK;
+  }
+  if (!pmdLeaf(pmd)) return VM_FAULT_FALLBACK;
+  if (!ptePresent(pmd)) {
+    yield* migrationEntryWait(mm, pmd);
+    return 0;
+  }
+  if (pteProtnone(pmd) && vma.accessible) return yield* handlePmdProtnone(mm, vmf, at, pmd);
+  if ((vmf.flags & FAULT_FLAG_WRITE) !== 0 && !pteWrite(pmd)) {
+    return yield* doHugePmdWpPage(mm, vmf, at, pmd);
+  }
+  yield* hugePmdSetAccessed(mm, vmf, at, pmd);
+  return 0;
 }
 
 /** The rest of handle_pte_fault(): write faults, and access and dirty bits. */
@@ -104,6 +153,8 @@ function* doAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
   const at = yield* pteAlloc(mm, as, vmf.addr);
+  // Another thread mapped a huge page meanwhile: the access will see it.
+  if (at === 'huge') return 0;
   if (at === undefined) return VM_FAULT_OOM;
 
   if ((vmf.flags & FAULT_FLAG_WRITE) === 0) {
@@ -149,15 +200,16 @@ function* doSwapPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> 
 /** wp_can_reuse_anon_folio(): nobody else has the page any more. */
 function* canReuseAnonFolio(mm: Mm, page: Page): Atomic<boolean> {
   const map = mm.memmap;
-  if (map.refcount[page]! > 3) return false;
+  const head = map.head(page);
+  if (map.refcount[head]! > 3) return false;
   // A page that still waits in this CPU's batch has a reference there.
-  if (!map.test(page, PG_lru)) yield* lruAddDrain(mm);
+  if (!map.test(head, PG_lru)) yield* lruAddDrain(mm);
   if (map.test(page, PG_swapcache)) {
     if (map.refcount[page] !== 2 || !folioTrylock(mm, page)) return false;
     yield* folioFreeSwap(mm, page);
     folioUnlock(mm, page);
   }
-  if (map.refcount[page] !== 1) return false;
+  if (map.refcount[head] !== 1) return false;
   map.set(page, PG_anon_exclusive);
   return true;
 }
@@ -172,7 +224,7 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
     if (shared && vma.file?.disk !== undefined) return yield* wpPageShared(mm, vmf, at, orig, page);
     if (
       shared ||
-      mm.memmap.test(page, PG_anon_exclusive) ||
+      pageAnonExclusive(mm, page) ||
       (isAnonPage(mm, page) && (yield* canReuseAnonFolio(mm, page)))
     ) {
       if (shared) mm.memmap.set(page, PG_dirty);
@@ -245,6 +297,7 @@ function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefi
   if (old !== undefined) {
     if (!isAnonPage(mm, old)) as.filePages--;
     folioRemoveRmap(mm, old);
+    deferSplit(mm, old);
   }
   as.pageTableLock.unlock();
   if (old !== undefined) {
@@ -271,7 +324,7 @@ export function* copyUserHighpage(mm: Mm, to: Page, from: Page): MaySleep<number
 export function canChangePteWritable(mm: Mm, vma: Vma, pte: Pte): boolean {
   if ((vma.flags & VM_WRITE) === 0 || pteProtnone(pte)) return false;
   const page = vmNormalPage(mm, pte);
-  return page !== undefined && mm.memmap.test(page, PG_anon_exclusive);
+  return page !== undefined && pageAnonExclusive(mm, page);
 }
 
 /** handle_pte_protnone() (v3/13): a NUMA hint, or a page without its tag block. */

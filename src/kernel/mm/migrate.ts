@@ -8,11 +8,15 @@
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
 import { inodeOf } from './filemap.js';
+import { folioMapcount, folioNrPages } from './folio.js';
 import { folioLock, folioUnlock } from './folio-lock.js';
-import { folioAddLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
+import type { Gfp } from './gfp.js';
+import { __GFP_COMP, __GFP_DIRECT_RECLAIM, __GFP_NOWARN } from './gfp.js';
+import { folioAddLru, folioIsolateLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
+import { copyUserHighpage } from './memory.js';
 import type { Mm } from './mm.js';
-import { getPage } from './page-alloc.js';
+import { allocPages, getPage } from './page-alloc.js';
 import {
   PG_active,
   PG_dirty,
@@ -25,7 +29,7 @@ import {
   PG_unevictable,
   PG_uptodate,
 } from './page-flags.js';
-import { pteOffset, readPte, setPtes } from './page-table.js';
+import { readPte, setHugePmd, setPtes } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   isMigrationEntry,
@@ -35,11 +39,21 @@ import {
   isWritableMigrationEntry,
   migrationEntryPfn,
   paPte,
+  pmdMkhuge,
   pteMkdirty,
   pteMkold,
   pteMkwrite,
 } from './pgtable.js';
-import { folioAddAnonRmap, folioAddFileRmap, isAnonPage, rmapWalk, tryToMigrate } from './rmap.js';
+import {
+  folioAddAnonRmap,
+  folioAddAnonRmapPmd,
+  folioAddFileRmap,
+  isAnonPage,
+  mappedEntries,
+  rmapWalk,
+  tryToMigrate,
+} from './rmap.js';
+import { splitFolio } from './split-folio.js';
 import type { Vma } from './vma.js';
 import { folioWaitWriteback } from './writeback.js';
 
@@ -60,33 +74,36 @@ const MIGRATED_FLAGS =
 export function* migrationEntryWait(mm: Mm, entry: Pte): MaySleep<void> {
   const page = mm.memmap.pfnToPage(migrationEntryPfn(entry));
   if (page === undefined) return;
-  yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(page, PG_locked));
+  yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(mm.memmap.head(page), PG_locked));
 }
 
 /** remove_migration_ptes(): the entries made for `from` now map `to` (the same page, when undoing). */
-function* removeMigrationPtes(mm: Mm, from: Page, to: Page): MaySleep<void> {
+export function* removeMigrationPtes(mm: Mm, from: Page, to: Page): MaySleep<void> {
   const pfn = mm.memmap.pageToPfn(from);
   yield* rmapWalk(mm, to, (vma, addr) => removeMigrationPte(mm, vma, addr, pfn, to));
 }
 
-function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, page: Page): Atomic<boolean> {
+function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, to: Page): Atomic<boolean> {
   const as = vma.mm;
   yield* as.pageTableLock.lock();
-  const at = pteOffset(mm, as, addr);
-  const entry = at === undefined ? 0n : readPte(mm, at);
-  if (at !== undefined && isMigrationEntry(entry) && migrationEntryPfn(entry) === oldPfn) {
+  const wasFor = (entry: Pte, page: Page): boolean =>
+    isMigrationEntry(entry) && migrationEntryPfn(entry) === oldPfn + page - to;
+  for (const { at, page, huge } of mappedEntries(mm, to, vma, addr, wasFor)) {
+    const entry = readPte(mm, at);
     getPage(mm, page);
     // vm_page_prot: the memory type may have become Normal Tagged meanwhile; the hook will see.
     let pte = paPte(mm.pageToPa(page), vma.pageProt);
     if (!isMigrationEntryYoung(entry)) pte = pteMkold(pte);
     if (isMigrationEntryDirty(entry)) pte = pteMkdirty(pte);
     if (isWritableMigrationEntry(entry)) pte = pteMkwrite(pte);
-    if (isAnonPage(mm, page)) {
-      const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
-      folioAddAnonRmap(mm, page, exclusive);
-    } else {
-      folioAddFileRmap(mm, page);
+    const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
+    if (huge) {
+      folioAddAnonRmapPmd(mm, page, exclusive);
+      yield* setHugePmd(mm, at, pmdMkhuge(pte));
+      continue;
     }
+    if (isAnonPage(mm, page)) folioAddAnonRmap(mm, page, exclusive);
+    else folioAddFileRmap(mm, page);
     yield* setPtes(mm, at, pte);
   }
   as.pageTableLock.unlock();
@@ -141,16 +158,13 @@ function* undoMigrateMapping(mm: Mm, to: Page, from: Page): MaySleep<void> {
   yield* putPage(mm, to);
 }
 
-/** Copies data and tags where allocation is allowed; the page is unmapped, so its tags hold still. */
+/** folio_copy(): data and tags of every page, where allocation is allowed; unmapped, their tags hold still. */
 function* copyContents(mm: Mm, to: Page, from: Page): MaySleep<number> {
-  const { hooks } = mm;
-  for (;;) {
-    const preparation = yield* hooks.copyHighpagePrepare(to, from);
-    if (typeof preparation === 'number') return preparation;
-    const result = yield* hooks.copyHighpage(to, from, preparation);
-    yield* hooks.copyHighpageEnd(preparation);
-    if (result !== -EAGAIN) return result;
+  for (let i = 0; i < folioNrPages(mm, from); i++) {
+    const error = yield* copyUserHighpage(mm, (to + i) as Page, (from + i) as Page);
+    if (error !== 0) return error;
   }
+  return 0;
 }
 
 /** migrate_folio_unmap() and migrate_folio_move() of one isolated page. */
@@ -158,12 +172,12 @@ function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
   const map = mm.memmap;
   yield* folioLock(mm, from);
   yield* folioWaitWriteback(mm, from);
-  const anonVma = map.mapcount[from]! > 0 ? mm.anonVmas.ofMapping(map.mapping[from]!) : undefined;
+  const anonVma = folioMapcount(mm, from) > 0 ? mm.anonVmas.ofMapping(map.mapping[from]!) : undefined;
   if (anonVma) anonVma.refcount++;
   yield* folioLock(mm, to);
-  const wasMapped = map.mapcount[from]! > 0;
+  const wasMapped = folioMapcount(mm, from) > 0;
   if (wasMapped) yield* tryToMigrate(mm, from);
-  let result = map.mapcount[from]! > 0 ? -EAGAIN : 0;
+  let result = folioMapcount(mm, from) > 0 ? -EAGAIN : 0;
   if (result === 0 && mm.shouldFail('migrate')) result = -EAGAIN;
   if (result === 0) result = yield* migrateMapping(mm, to, from);
   const replaced = result === 0;
@@ -200,29 +214,72 @@ function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
 export function* migratePages(mm: Mm, from: Page[], newFolio: NewFolio): MaySleep<number> {
   mm.contexts.mightSleep('migrate_pages');
   let failed = 0;
-  for (const page of [...from]) {
-    const result = yield* migrateWithRetries(mm, page, newFolio);
+  const queue = [...from];
+  for (let page = queue.shift(); page !== undefined; page = queue.shift()) {
+    const pages = folioNrPages(mm, page);
+    let result = yield* migrateWithRetries(mm, page, newFolio);
+    if (pages > 1) {
+      if (result === 0) mm.events.thp_migration_success++;
+      // try_split_folio(): small pages can go where there is no room for a large one.
+      if (result === -ENOMEM && (yield* splitIsolated(mm, page, from, queue))) {
+        mm.events.thp_migration_split++;
+        result = yield* migrateWithRetries(mm, page, newFolio);
+      } else if (result !== 0) {
+        mm.events.thp_migration_fail++;
+      }
+    }
     if (result === 0) {
+      const moved = folioNrPages(mm, page);
       from.splice(from.indexOf(page), 1);
       mm.memmap.clear(page, PG_isolated);
-      mm.events.nr_isolated_anon--;
-      mm.events.pgmigrate_success++;
+      mm.events.nr_isolated_anon -= moved;
+      mm.events.pgmigrate_success += moved;
       yield* putPage(mm, page);
     } else {
       failed++;
-      mm.events.pgmigrate_fail++;
+      mm.events.pgmigrate_fail += folioNrPages(mm, page);
       if (result === -ENOMEM) return -ENOMEM;
     }
   }
   return failed;
 }
 
+/** The folio and its former tails, all isolated now, join both lists. */
+function* splitIsolated(mm: Mm, page: Page, from: Page[], queue: Page[]): MaySleep<boolean> {
+  const pages = folioNrPages(mm, page);
+  yield* folioLock(mm, page);
+  const split = (yield* splitFolio(mm, page)) === 0;
+  folioUnlock(mm, page);
+  if (!split) return false;
+  yield* lruAddDrain(mm);
+  for (let i = 1; i < pages; i++) {
+    const tail = (page + i) as Page;
+    if (!folioIsolateLru(mm, tail)) continue;
+    from.push(tail);
+    queue.push(tail);
+  }
+  return true;
+}
+
+/** alloc_migration_target(): as large as the source; of a large one, only what is there at once. */
+export function* allocLike(mm: Mm, source: Page, gfp: Gfp): MaySleep<Page | undefined> {
+  const order = mm.memmap.folioOrder(source);
+  if (order === 0) return yield* allocPages(mm, gfp, 0);
+  const light = (gfp | __GFP_COMP | __GFP_NOWARN) & ~__GFP_DIRECT_RECLAIM;
+  return yield* allocPages(mm, light, order);
+}
+
 function* migrateWithRetries(mm: Mm, page: Page, newFolio: NewFolio): MaySleep<number> {
   // Freed by its owner while we held it: nothing to move. (A file's page has a reference of the cache.)
-  const gone = () => mm.memmap.refcount[page] === 1 && mm.memmap.mapcount[page] === 0;
+  const gone = () => mm.memmap.refcount[page] === 1 && folioMapcount(mm, page) === 0;
   if (gone()) return 0;
   const to = yield* newFolio(page);
   if (to === undefined) return -ENOMEM;
+  if (mm.memmap.folioOrder(to) !== mm.memmap.folioOrder(page)) {
+    // Whoever gives small pages only gets the folio split.
+    yield* putPage(mm, to);
+    return -ENOMEM;
+  }
   let result = -EAGAIN;
   for (let attempt = 0; attempt < MAX_RETRIES && result === -EAGAIN; attempt++) {
     if (attempt > 0) yield COND_RESCHED;

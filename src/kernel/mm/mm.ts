@@ -20,6 +20,7 @@ import type { PageTableLayout } from './pgtable.js';
 import type { MemoryPort } from './port.js';
 import type { SlabCache } from './slab.js';
 import type { SwapDevice } from './swap.js';
+import { ThpSettings } from './thp-settings.js';
 import type { TlbHooks } from './types.js';
 import { Metrics, VmEvents } from './vmstat.js';
 import type { Zone } from './zone.js';
@@ -75,6 +76,14 @@ export class Mm {
   lru!: LruCache;
   anonVmas!: AnonVmaTable;
   zeroPage!: Page;
+  /** huge_zero_page, while some address space uses it. */
+  hugeZeroPage: Page | undefined;
+  /** Address spaces that use it. */
+  hugeZeroUsers = 0;
+  /** /sys/kernel/mm/transparent_hugepage. */
+  readonly thp = new ThpSettings();
+  /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
+  readonly deferredSplit = new Set<Page>();
   totalCmaPages = 0;
   /** Committed_AS, in pages. */
   committedPages = 0;

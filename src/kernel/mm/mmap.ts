@@ -10,16 +10,25 @@ import { EACCES, EEXIST, EINVAL, ENODEV, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
+import { deferSplit, splitHugePmd, splitHugePmdAcross, zapHugePmd } from './huge-memory.js';
 import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import { flushTlbRange, freePgtables, nextPteRun, ptepGetAndClear, readPte } from './page-table.js';
+import {
+  coversBlock,
+  flushTlbRange,
+  freePgtables,
+  nextPteRun,
+  ptepGetAndClear,
+  readPte,
+} from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
   isSwapEntry,
+  pmdLeaf,
   pteDirty,
   pteNone,
   ptePresent,
@@ -225,12 +234,16 @@ export function splitVma(mm: Mm, vma: Vma, addr: number): Vma {
   return upper;
 }
 
-/** Splits so that no VMA straddles `start` or `end`; -ENOMEM at the limit of map count. */
-export function splitAtEdges(mm: Mm, as: MmStruct, start: number, end: number): number {
+/**
+ * Splits so that no VMA, and no huge entry, straddles `start` or `end`; -ENOMEM at the limit of map count.
+ */
+export function* splitAtEdges(mm: Mm, as: MmStruct, start: number, end: number): Atomic<number> {
   for (const edge of [start, end]) {
     const vma = as.vmas.lookup(edge);
     if (vma && vma.start < edge) {
       if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+      // vma_adjust_trans_huge().
+      yield* splitHugePmdAcross(mm, as, edge);
       splitVma(mm, vma, edge);
     }
   }
@@ -242,6 +255,21 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
   const gathered: Page[] = [];
   let addr = start;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    if (run.huge && !coversBlock(mm, run)) {
+      yield* splitHugePmd(mm, as, run.at, run.addr);
+      continue;
+    }
+    if (run.huge) {
+      yield* as.pageTableLock.lock();
+      // Split since we looked.
+      const folio = pmdLeaf(readPte(mm, run.at)) ? yield* zapHugePmd(mm, as, run) : 'split';
+      as.pageTableLock.unlock();
+      if (folio === 'split') continue;
+      flushTlbRange(mm, as, run.addr, run.end);
+      if (folio !== undefined) yield* putPage(mm, folio);
+      addr = run.end;
+      continue;
+    }
     yield* as.pageTableLock.lock();
     for (let i = 0; run.addr + i * mm.pageSize < run.end; i++) {
       const at = PA(run.at + i * DESCRIPTOR_BYTES);
@@ -258,6 +286,7 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
           if (pteDirty(pte)) folioMarkDirty(mm, normal);
         }
         folioRemoveRmap(mm, normal);
+        deferSplit(mm, normal);
         gathered.push(normal);
       } else if (isMigrationEntry(pte)) {
         // The page is on its way elsewhere; whoever moves it will find no entry to turn back.
@@ -286,7 +315,7 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
     return -EINVAL;
   }
   if (!as.vmas.intersects(start, end)) return 0;
-  const error = splitAtEdges(mm, as, start, end);
+  const error = yield* splitAtEdges(mm, as, start, end);
   if (error !== 0) return error;
   const doomed = as.vmas.overlapping(start, end);
   for (const vma of doomed) {

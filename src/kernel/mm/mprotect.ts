@@ -1,5 +1,5 @@
 /**
- * mprotect and madvise (mm/mprotect.c, mm/madvise.c).
+ * mprotect (mm/mprotect.c).
  *
  * PROT_MTE needs nothing special here, as in v2 and v3 of the series: rewriting an entry with the
  * VMA's new Normal-Tagged protection passes through the set-PTE hook, which marks the pages that
@@ -8,6 +8,7 @@
 import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
+import { changeHugePmd, splitHugePmd } from './huge-memory.js';
 import { canChangePteWritable } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
@@ -19,13 +20,13 @@ import {
   splitAtEdges,
   vmaMerge,
   vmEnoughMemory,
-  zapRange,
 } from './mmap.js';
-import { flushTlbRange, nextPteRun, ptepGetAndClear, readPte, setPtes } from './page-table.js';
+import { coversBlock, flushTlbRange, nextPteRun, ptepGetAndClear, readPte, setPtes } from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
   isWritableMigrationEntry,
+  pmdLeaf,
   pteMkwrite,
   pteModify,
   pteNone,
@@ -34,15 +35,7 @@ import {
   SWP_MIGRATION_READ_EXCLUSIVE,
   withMigrationType,
 } from './pgtable.js';
-import {
-  MADV_DONTNEED,
-  MADV_NORMAL,
-  MADV_RANDOM,
-  MADV_SEQUENTIAL,
-  MADV_WILLNEED,
-  PROT_BTI,
-  PROT_MTE,
-} from './types.js';
+import { PROT_BTI, PROT_MTE } from './types.js';
 import type { Vma } from './vma.js';
 import { VM_ACCESS_FLAGS, VM_ACCOUNT, VM_ARM64_BTI, VM_NORESERVE, VM_SHARED, VM_WRITE } from './vma.js';
 
@@ -54,7 +47,18 @@ function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic
   const as = vma.mm;
   let addr = start;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    if (run.huge && !coversBlock(mm, run)) {
+      yield* splitHugePmd(mm, as, run.at, run.addr);
+      continue;
+    }
     yield* as.pageTableLock.lock();
+    if (run.huge) {
+      const still = pmdLeaf(readPte(mm, run.at));
+      if (still) yield* changeHugePmd(mm, vma, run);
+      as.pageTableLock.unlock();
+      if (still) addr = run.end;
+      continue;
+    }
     for (let i = 0; run.addr + i * mm.pageSize < run.end; i++) {
       const entryAt = PA(run.at + i * DESCRIPTOR_BYTES);
       const old = readPte(mm, entryAt);
@@ -118,7 +122,7 @@ export function* doMprotect(
     if (!archValidateFlags(flags)) return -EINVAL;
     const stop = Math.min(vma.end, end);
     if (flags !== vma.flags) {
-      const error = splitAtEdges(mm, as, addr, stop);
+      const error = yield* splitAtEdges(mm, as, addr, stop);
       if (error !== 0) return error;
       vma = as.vmas.lookup(addr)!;
       const failed = yield* mprotectFixup(mm, vma, flags);
@@ -127,28 +131,4 @@ export function* doMprotect(
     addr = stop;
   }
   return 0;
-}
-
-/** do_madvise(); mmap_lock held for reading. Holes are skipped and make the result -ENOMEM. */
-export function* doMadvise(
-  mm: Mm,
-  as: MmStruct,
-  start: number,
-  length: number,
-  advice: number,
-): MaySleep<number> {
-  const known = [MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED];
-  if (!known.includes(advice) || !pageAligned(mm, start)) return -EINVAL;
-  const end = start + pageAlign(mm, length);
-  if (!(end >= start)) return -EINVAL;
-  if (end === start) return 0;
-  let error = 0;
-  let addr = start;
-  for (const vma of as.vmas.overlapping(start, end)) {
-    if (vma.start > addr) error = -ENOMEM;
-    const stop = Math.min(vma.end, end);
-    if (advice === MADV_DONTNEED) yield* zapRange(mm, as, Math.max(vma.start, start), stop);
-    addr = stop;
-  }
-  return addr < end ? -ENOMEM : error;
 }

@@ -6,6 +6,7 @@ import type { MaySleep } from '../contexts/index.js';
 import { EFAULT, EINVAL, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone } from './anon-vma.js';
 import { linkFile } from './filemap.js';
+import { moveHugePmd, splitHugePmdLocked } from './huge-memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import {
@@ -17,8 +18,18 @@ import {
   vmaMerge,
   vmEnoughMemory,
 } from './mmap.js';
-import { flushTlbRange, nextPteRun, pteAlloc, ptepGetAndClear, readPte, setPtes } from './page-table.js';
-import { DESCRIPTOR_BYTES, pteNone } from './pgtable.js';
+import type { PteRun } from './page-table.js';
+import {
+  coversBlock,
+  flushTlbRange,
+  nextPteRun,
+  pmdAlloc,
+  pteAlloc,
+  ptepGetAndClear,
+  readPte,
+  setPtes,
+} from './page-table.js';
+import { DESCRIPTOR_BYTES, pmdLeaf, pteNone } from './pgtable.js';
 import { MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
 import { VM_ACCOUNT, Vma } from './vma.js';
 
@@ -125,11 +136,20 @@ function* movePageTables(mm: Mm, as: MmStruct, from: number, to: number, length:
   const end = from + length;
   let addr = from;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    if (run.huge) {
+      const moved = yield* moveBlock(mm, as, run, run.addr - from + to);
+      if (moved === undefined) return false;
+      if (moved) addr = run.end;
+      continue;
+    }
     for (let page = run.addr, i = 0; page < run.end; page += mm.pageSize, i++) {
       const source = PA(run.at + i * DESCRIPTOR_BYTES);
       if (pteNone(readPte(mm, source))) continue;
       const target = yield* pteAlloc(mm, as, page - from + to);
       if (target === undefined) return false;
+      // The range was unmapped, and mmap_lock keeps faults out.
+      mm.bugOn(target === 'huge', 'a block is mapped where a mapping moves to');
+      if (target === 'huge') return false;
       yield* as.pageTableLock.lock();
       const pte = yield* ptepGetAndClear(mm, source);
       yield* setPtes(mm, target, pte);
@@ -139,4 +159,23 @@ function* movePageTables(mm: Mm, as: MmStruct, from: number, to: number, length:
     addr = run.end;
   }
   return true;
+}
+
+/**
+ * A block moves whole where both places are blocks, and is split otherwise.
+ *
+ * @returns true where it moved; false where it was split; undefined where tables ran out.
+ */
+function* moveBlock(mm: Mm, as: MmStruct, run: PteRun, to: number): MaySleep<boolean | undefined> {
+  const aligned = coversBlock(mm, run) && to % mm.layout.pmdSize === 0;
+  const target = aligned ? yield* pmdAlloc(mm, as, to) : undefined;
+  if (aligned && target === undefined) return undefined;
+  yield* as.pageTableLock.lock();
+  const still = pmdLeaf(readPte(mm, run.at));
+  const moves = still && target !== undefined && readPte(mm, target) === 0n;
+  if (moves && target !== undefined) yield* moveHugePmd(mm, run.at, target);
+  else if (still) yield* splitHugePmdLocked(mm, as, run.at, run.addr);
+  as.pageTableLock.unlock();
+  if (moves) flushTlbRange(mm, as, run.addr, run.end);
+  return moves;
 }

@@ -270,7 +270,10 @@ function prepCompoundPage(mm: Mm, page: Page, order: number): void {
   const map = mm.memmap;
   map.set(page, PG_head);
   map.order[page] = order;
-  for (let i = 1; i < 1 << order; i++) map.compoundHead[page + i] = page + 1;
+  for (let i = 1; i < 1 << order; i++) {
+    map.compoundHead[page + i] = page + 1;
+    map.private[page + i] = 0;
+  }
 }
 
 /**
@@ -326,8 +329,12 @@ function freePagesPrepared(mm: Mm, page: Page, order: number): void {
         `refcount ${map.refcount[page]} mapcount ${map.mapcount[page]}`,
     );
   }
+  if (order > 0) mm.deferredSplit.delete(page);
   for (let i = 0; i < 1 << order; i++) {
     const at = page + i;
+    if (map.mapcount[at] !== 0) {
+      throw new KernelBug('bug', `a mapped page is freed: pfn 0x${map.pageToPfn(at as Page).toString(16)}`);
+    }
     map.flags[at] = map.flags[at]! & ~PAGE_FLAGS_CHECK_AT_PREP;
     map.compoundHead[at] = 0;
     map.mapping[at] = 0;
@@ -352,7 +359,11 @@ function freeUnrefPageCommit(mm: Mm, page: Page, order: number): void {
   const zone = mm.pageZone(page);
   let migratetype = map.pageblockMigratetype(page);
   if (migratetype === MIGRATE_ISOLATE || order > PAGE_ALLOC_COSTLY_ORDER) {
-    freeOnePage(map, zone, page, order, migratetype);
+    // Where pageblocks are smaller than the block, each part has a type of its own.
+    const size = Math.min(order, map.pageblockOrder);
+    for (let at = page; at < page + (1 << order); at = (at + (1 << size)) as Page) {
+      freeOnePage(map, zone, at, size, map.pageblockMigratetype(at));
+    }
     return;
   }
   if (migratetype >= MIGRATE_PCPTYPES) migratetype = MIGRATE_MOVABLE;
@@ -395,15 +406,15 @@ export function drainAllPages(mm: Mm, only?: Zone): void {
 
 /** put_page_testzero(). */
 export function putPageTestzero(mm: Mm, page: Page): boolean {
-  const left = --mm.memmap.refcount[page]!;
+  const left = --mm.memmap.refcount[mm.memmap.head(page)]!;
   if (left < 0)
     throw new KernelBug('bug', `refcount of pfn 0x${mm.memmap.pageToPfn(page).toString(16)} below 0`);
   return left === 0;
 }
 
-/** get_page(). */
+/** get_page(): of a tail page, its folio's reference. */
 export function getPage(mm: Mm, page: Page): void {
-  mm.memmap.refcount[page]!++;
+  mm.memmap.refcount[mm.memmap.head(page)]!++;
 }
 
 /** __free_pages(): drops the caller's reference of pages that never were on an LRU list. */

@@ -16,8 +16,13 @@ import { PG_table } from './page-flags.js';
 import type { Pte } from './pgtable.js';
 import {
   DESCRIPTOR_BYTES,
+  migrationEntryAdvance,
+  PMD_LEVEL,
   PTE_LEVEL,
+  pmdLeaf,
   ptePa,
+  ptePmd,
+  ptePresent,
   pteSpecial,
   pteUserExec,
   pteValid,
@@ -47,41 +52,83 @@ export function* freeTable(mm: Mm, page: Page): Atomic<void> {
   yield* freePages(mm, page, 0);
 }
 
-/** Address of the PTE for `addr`, or undefined where its table does not exist (pte_offset_map). */
-export function pteOffset(mm: Mm, as: MmStruct, addr: number): PA | undefined {
+/** Address of the PMD for `addr`, or undefined where its table does not exist (pmd_offset). */
+export function pmdOffset(mm: Mm, as: MmStruct, addr: number): PA | undefined {
   const { layout } = mm;
   let table: number = as.pgd;
-  for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
+  for (let level = layout.startLevel; level < PMD_LEVEL; level++) {
     const descriptor = mm.port.read64(entryAddress(table, layout.indexOf(level, addr)));
     if (!isTable(descriptor)) return undefined;
     table = ptePa(descriptor);
   }
-  return entryAddress(table, layout.indexOf(PTE_LEVEL, addr));
+  return entryAddress(table, layout.indexOf(PMD_LEVEL, addr));
 }
 
-/** pte_alloc(): as pteOffset, making the tables on the way; undefined where memory is short. */
-export function* pteAlloc(mm: Mm, as: MmStruct, addr: number): MaySleep<PA | undefined> {
-  const { layout, port } = mm;
+/** Address of the PTE for `addr`, or undefined where its table does not exist (pte_offset_map). */
+export function pteOffset(mm: Mm, as: MmStruct, addr: number): PA | undefined {
+  const at = pmdOffset(mm, as, addr);
+  const pmd = at === undefined ? 0n : mm.port.read64(at);
+  return isTable(pmd) ? entryAddress(ptePa(pmd), mm.layout.indexOf(PTE_LEVEL, addr)) : undefined;
+}
+
+/** What a PMD that maps a block says of the page at `addr`, as a last-level entry. */
+export function ptePartOfPmd(mm: Mm, pmd: bigint, addr: number): Pte {
+  const offset = Math.floor((addr % mm.layout.pmdSize) / mm.pageSize);
+  return ptePresent(pmd) ? ptePmd(pmd) + BigInt(offset * mm.pageSize) : migrationEntryAdvance(pmd, offset);
+}
+
+/** The entry that decides about `addr`, whichever level it stands on, as a last-level one; 0 where there is none. */
+export function entryOf(mm: Mm, as: MmStruct, addr: number): Pte {
+  const at = pmdOffset(mm, as, addr);
+  const pmd = at === undefined ? 0n : mm.port.read64(at);
+  if (pmdLeaf(pmd)) return ptePartOfPmd(mm, pmd, addr);
+  return pmd === 0n ? 0n : mm.port.read64(entryAddress(ptePa(pmd), mm.layout.indexOf(PTE_LEVEL, addr)));
+}
+
+/** pmd_alloc(): as pmdOffset, making the tables on the way; undefined where memory is short. */
+export function* pmdAlloc(mm: Mm, as: MmStruct, addr: number): MaySleep<PA | undefined> {
+  const { layout } = mm;
   let table: number = as.pgd;
-  for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
-    const at = entryAddress(table, layout.indexOf(level, addr));
-    let descriptor = port.read64(at);
-    if (!isTable(descriptor)) {
-      const page = yield* allocTable(mm);
-      if (page === undefined) return undefined;
-      // Another thread of the process may have made it while we slept.
-      descriptor = port.read64(at);
-      if (isTable(descriptor)) {
-        yield* freeTable(mm, page);
-      } else {
-        descriptor = tableDescriptor(mm.pageToPa(page));
-        port.write64(at, descriptor);
-        as.nrTables++;
-      }
-    }
-    table = ptePa(descriptor);
+  for (let level = layout.startLevel; level < PMD_LEVEL; level++) {
+    const below = yield* tableBelow(mm, as, entryAddress(table, layout.indexOf(level, addr)));
+    if (below === undefined || below === 'huge') return undefined;
+    table = below;
   }
-  return entryAddress(table, layout.indexOf(PTE_LEVEL, addr));
+  return entryAddress(table, layout.indexOf(PMD_LEVEL, addr));
+}
+
+/** The table that an entry points to, made where there is none. */
+function* tableBelow(mm: Mm, as: MmStruct, at: PA): MaySleep<number | 'huge' | undefined> {
+  const { port } = mm;
+  let descriptor = port.read64(at);
+  if (descriptor === 0n) {
+    const page = yield* allocTable(mm);
+    if (page === undefined) return undefined;
+    // pmd_install(): another thread of the process may have made it, or mapped a block, while we slept; and
+    // an entry that is being replaced is empty for a moment, under the lock.
+    yield* as.pageTableLock.lock();
+    descriptor = port.read64(at);
+    const mine = descriptor === 0n;
+    if (mine) {
+      descriptor = tableDescriptor(mm.pageToPa(page));
+      port.write64(at, descriptor);
+      as.nrTables++;
+    }
+    as.pageTableLock.unlock();
+    if (!mine) yield* freeTable(mm, page);
+  }
+  return isTable(descriptor) ? ptePa(descriptor) : 'huge';
+}
+
+/**
+ * pte_alloc(): as pteOffset, making the tables on the way; undefined where memory is short, 'huge' where a
+ * block is mapped there.
+ */
+export function* pteAlloc(mm: Mm, as: MmStruct, addr: number): MaySleep<PA | 'huge' | undefined> {
+  const at = yield* pmdAlloc(mm, as, addr);
+  if (at === undefined) return undefined;
+  const table = yield* tableBelow(mm, as, at);
+  return typeof table === 'number' ? entryAddress(table, mm.layout.indexOf(PTE_LEVEL, addr)) : table;
 }
 
 export const readPte = (mm: Mm, at: PA): Pte => mm.port.read64(at);
@@ -107,6 +154,24 @@ export function* setPtes(mm: Mm, at: PA, pte: Pte, nr = 1): Atomic<void> {
   }
 }
 
+/**
+ * set_pmd_at() of an entry that maps a block. The hook sees it as it sees set_ptes of so many pages, and
+ * unlike there also an entry for the huge zero page, which is not special to it in Linux.
+ */
+export function* setHugePmd(mm: Mm, at: PA, pmd: bigint): Atomic<void> {
+  let value = pmd;
+  const page = pteValid(pmd) ? mm.paToPage(ptePa(pmd)) : undefined;
+  if (page !== undefined) {
+    const pages = mm.layout.entriesPerTable;
+    if (pteUserExec(pmd)) {
+      for (let i = 0; i < pages; i++) mm.hooks.syncIcacheDcache((page + i) as Page);
+    }
+    if (mm.hooks.needsSyncTags(pmd)) value = yield* mm.hooks.mteSyncTags(pmd, page, pages);
+  }
+  if (mm.contexts.racing) yield SET_PTE;
+  mm.port.write64(at, value);
+}
+
 /** ptep_get_and_clear(); the TLB still knows the entry. */
 export function* ptepGetAndClear(mm: Mm, at: PA): Atomic<Pte> {
   const old = mm.port.read64(at);
@@ -130,30 +195,38 @@ export function flushTlbRange(mm: Mm, as: MmStruct, start: number, end: number):
   mm.tlb.flushTlbRange(as.asid, VA(BigInt(start)), VA(BigInt(end)));
 }
 
-/** A last-level table's part of a range: entries `at`, `at + 8`, ... for pages from `addr` to `end`. */
+/**
+ * Part of a range: entries `at`, `at + 8`, ... of a last-level table for pages from `addr` to `end`; or the
+ * one PMD that maps a block, whose part of the range this is.
+ */
 export interface PteRun {
+  readonly huge: boolean;
   readonly at: PA;
   readonly addr: number;
   readonly end: number;
 }
 
-/** The next stretch of [addr, end) that has a last-level table; holes are skipped table-wise. */
+/** The next stretch of [addr, end) that has a last-level table or a block; holes are skipped table-wise. */
 export function nextPteRun(mm: Mm, as: MmStruct, from: number, end: number): PteRun | undefined {
   const { layout, port } = mm;
   let addr = from;
   outer: while (addr < end) {
     let table: number = as.pgd;
     for (let level = layout.startLevel; level < PTE_LEVEL; level++) {
-      const descriptor = port.read64(entryAddress(table, layout.indexOf(level, addr)));
+      const at = entryAddress(table, layout.indexOf(level, addr));
+      const descriptor = port.read64(at);
       if (!isTable(descriptor)) {
         const span = layout.spanOf(level);
-        addr = (Math.floor(addr / span) + 1) * span;
+        const next = (Math.floor(addr / span) + 1) * span;
+        if (descriptor !== 0n) return { huge: true, at, addr, end: Math.min(end, next) };
+        addr = next;
         continue outer;
       }
       table = ptePa(descriptor);
     }
     const tableEnd = (Math.floor(addr / layout.pmdSize) + 1) * layout.pmdSize;
     return {
+      huge: false,
       at: entryAddress(table, layout.indexOf(PTE_LEVEL, addr)),
       addr,
       end: Math.min(end, tableEnd),
@@ -161,6 +234,9 @@ export function nextPteRun(mm: Mm, as: MmStruct, from: number, end: number): Pte
   }
   return undefined;
 }
+
+/** Does the run cover its whole block? */
+export const coversBlock = (mm: Mm, run: PteRun): boolean => run.end - run.addr === mm.layout.pmdSize;
 
 /**
  * free_pgtables(): frees the tables that only served [start, end).

@@ -77,6 +77,7 @@ export function meminfo(mm: Mm): Record<string, number> {
     SwapFree: kib(mm.swap?.freeSlots ?? 0),
     CommitLimit: kib(Math.floor(mm.totalramPages() / 2) + (mm.swap?.pages ?? 0)),
     Committed_AS: kib(mm.committedPages),
+    AnonHugePages: kib(mm.events.nr_anon_transparent_hugepages * mm.layout.entriesPerTable),
     CmaTotal: kib(mm.totalCmaPages),
     CmaFree: kib(sum((zone) => zone.freeCmaPages)),
   });

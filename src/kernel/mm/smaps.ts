@@ -6,10 +6,11 @@
  * access) among them.
  */
 import { PA } from '../../base/index.js';
+import { pageMapcount } from './folio.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import { PG_dirty, PG_referenced } from './page-flags.js';
-import { nextPteRun, readPte } from './page-table.js';
+import { nextPteRun, ptePartOfPmd, readPte } from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isSwapEntry,
@@ -46,7 +47,9 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
   let addr = vma.start;
   for (let run = nextPteRun(mm, vma.mm, addr, vma.end); run; run = nextPteRun(mm, vma.mm, addr, vma.end)) {
     for (let i = 0; run.addr + i * pageSize < run.end; i++) {
-      const pte = readPte(mm, PA(run.at + i * DESCRIPTOR_BYTES));
+      const pte = run.huge
+        ? ptePartOfPmd(mm, readPte(mm, run.at), run.addr + i * pageSize)
+        : readPte(mm, PA(run.at + i * DESCRIPTOR_BYTES));
       if (pteNone(pte)) continue;
       if (!ptePresent(pte)) {
         if (!isSwapEntry(pte)) continue;
@@ -57,7 +60,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
       const page = vmNormalPage(mm, pte);
       // The zero page is nobody's memory.
       if (page === undefined) continue;
-      const mappings = Math.max(1, map.mapcount[page]!);
+      const mappings = Math.max(1, pageMapcount(mm, page));
       const dirty = pteDirty(pte) || map.test(page, PG_dirty);
       const share = pageSize / mappings;
       out.rss += pageSize;
@@ -65,6 +68,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
       if (dirty) out.pssDirty += share;
       if (isAnonPage(mm, page)) {
         out.anonymous += pageSize;
+        if (run.huge) out.anonHugePages += pageSize;
         out.pssAnon += share;
       } else if (vma.file?.isShmem === true) {
         out.pssShmem += share;

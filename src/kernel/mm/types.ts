@@ -7,6 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { ThpSettings } from './thp-settings.js';
 
 /** Bytes of a translation granule. */
 export type PageSize = 4096 | 16384 | 65536;
@@ -83,6 +84,8 @@ export const MADV_RANDOM = 1;
 export const MADV_SEQUENTIAL = 2;
 export const MADV_WILLNEED = 3;
 export const MADV_DONTNEED = 4;
+export const MADV_HUGEPAGE = 14;
+export const MADV_NOHUGEPAGE = 15;
 
 export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
@@ -149,6 +152,8 @@ export interface VmaInfo {
   readonly mte: boolean;
   /** VM_* bits as the kernel keeps them (vma.ts). */
   readonly flags: number;
+  /** THPeligible: huge pages are allowed, and one would fit. */
+  readonly thpEligible: boolean;
   readonly name: string;
   /** What it maps, shared anonymous memory included: the file's id, and bytes into it of `start`. */
   readonly backing?: { readonly file: number; readonly offset: number };
@@ -347,6 +352,10 @@ export interface MemoryManager {
   zoneinfo(): readonly ZoneInfo[];
   /** pageblock_order. */
   readonly pageblockOrder: number;
+  /** /sys/kernel/mm/transparent_hugepage. */
+  readonly thp: ThpSettings;
+  /** hpage_pmd_size, in bytes. */
+  readonly hugePageSize: number;
 
   /** /proc/vmstat names. */
   vmstat(): Readonly<Record<string, number>>;

@@ -18,11 +18,11 @@ import {
   VM_FAULT_ERROR,
   VM_FAULT_RETRY,
 } from './fault-flags.js';
+import { pageAnonExclusive } from './folio.js';
 import { handleMmFault } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import { PG_anon_exclusive } from './page-flags.js';
-import { pteOffset, readPte } from './page-table.js';
+import { entryOf } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   pteNone,
@@ -52,9 +52,7 @@ const writeAccess: FaultAccess = { write: true, exec: false, user: false, tagAcc
 
 /** A software walk of the tables, without side effects. */
 export function walk(mm: Mm, as: MmStruct, addr: number): Pte | undefined {
-  const at = pteOffset(mm, as, addr);
-  if (at === undefined) return undefined;
-  const pte = readPte(mm, at);
+  const pte = entryOf(mm, as, addr);
   return pteNone(pte) ? undefined : pte;
 }
 
@@ -202,7 +200,7 @@ function* forceWritablePte(mm: Mm, as: MmStruct, addr: number): MaySleep<Pte | u
     const pte = walk(mm, as, addr);
     if (pte !== undefined && pteValid(pte) && !pteSpecial(pte)) {
       const page = mm.paToPage(ptePa(pte));
-      if (pteWrite(pte) || (page !== undefined && mm.memmap.test(page, PG_anon_exclusive))) return pte;
+      if (pteWrite(pte) || (page !== undefined && pageAnonExclusive(mm, page))) return pte;
     }
     yield* as.mmapLock.downRead();
     const vma = as.vmas.lookup(addr);

@@ -29,6 +29,10 @@ export const VM_ARM64_BTI = 0x1000000;
 export const VM_MTE = 0x4000000;
 /** PROT_MTE may be asked for: anonymous memory and RAM-based files. */
 export const VM_MTE_ALLOWED = 0x8000000;
+/** madvise(MADV_HUGEPAGE). */
+export const VM_HUGEPAGE = 0x20000000;
+/** madvise(MADV_NOHUGEPAGE). */
+export const VM_NOHUGEPAGE = 0x40000000;
 
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 /** What every private anonymous mapping may become. */

@@ -10,6 +10,7 @@ import type { Atomic, MaySleep } from '../contexts/index.js';
 import { sleepPoint } from '../contexts/index.js';
 import type { Inode } from './filemap.js';
 import { inodeOf, removeFromPageCache } from './filemap.js';
+import { folioMapcount, isLarge } from './folio.js';
 import { folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { gfpMigratetype } from './gfp.js';
@@ -27,17 +28,10 @@ import {
 import type { Page } from './memmap.js';
 import { MIGRATE_CMA, MIGRATE_MOVABLE } from './migratetype.js';
 import type { Mm } from './mm.js';
-import {
-  PG_active,
-  PG_dirty,
-  PG_head,
-  PG_isolated,
-  PG_referenced,
-  PG_swapcache,
-  PG_writeback,
-} from './page-flags.js';
+import { PG_active, PG_dirty, PG_isolated, PG_referenced, PG_swapcache, PG_writeback } from './page-flags.js';
 import { folioReferenced, isAnonPage, tryToUnmap } from './rmap.js';
 import { moveToSwap } from './shmem-swap.js';
+import { deferredSplitScan, splitFolio } from './split-folio.js';
 import { addToSwap, deleteFromSwapCache, swapWritepage } from './swap.js';
 import { finishWriteback, startWriteback } from './writeback.js';
 import { WMARK_HIGH, WMARK_LOW } from './zone.js';
@@ -63,7 +57,9 @@ interface ScanControl {
 
 /** Is there anything that reclaim could work with? */
 const canReclaim = (mm: Mm): boolean =>
-  mm.swap !== undefined || mm.lru.sizes[LRU_INACTIVE_FILE]! + mm.lru.sizes[LRU_ACTIVE_FILE]! > 0;
+  mm.swap !== undefined ||
+  mm.deferredSplit.size > 0 ||
+  mm.lru.sizes[LRU_INACTIVE_FILE]! + mm.lru.sizes[LRU_ACTIVE_FILE]! > 0;
 
 /** inactive_is_low(): for small machines, when less than half of the list is inactive. */
 const inactiveIsLow = (mm: Mm, inactive: number, active: number): boolean =>
@@ -78,7 +74,7 @@ function isolateLruFolios(mm: Mm, list: number, most: number, control: ScanContr
   for (let at = map.prev[head]!; at !== head && taken.length < most && scanned < most * 4; scanned++) {
     const page = at as Page;
     at = map.prev[at]!;
-    if (map.zoneOf(page) > control.highestZone || map.test(page, PG_head)) continue;
+    if (map.zoneOf(page) > control.highestZone) continue;
     if (control.skipCma && map.pageblockMigratetype(page) === MIGRATE_CMA) continue;
     if (folioIsolateLru(mm, page)) taken.push(page);
   }
@@ -118,7 +114,7 @@ function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
   // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
   if (maybeDmaPinned(mm, page)) return false;
   // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.
-  const references = map.mapcount[page]! > 0 ? yield* folioReferenced(mm, page) : 0;
+  const references = folioMapcount(mm, page) > 0 ? yield* folioReferenced(mm, page) : 0;
   if (references > 0) {
     if (references > 1 || map.test(page, PG_referenced)) {
       map.set(page, PG_active);
@@ -128,6 +124,10 @@ function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
     return false;
   }
   map.clear(page, PG_referenced);
+  // The swap device takes single pages: the others follow when their turn comes.
+  if (isLarge(mm, page)) {
+    if ((mm.swap?.freeSlots ?? 0) === 0 || (yield* splitFolio(mm, page)) !== 0) return false;
+  }
   const inode = inodeOf(mm, page);
   const anon = isAnonPage(mm, page) || map.test(page, PG_swapcache);
   if (!anon && !inode) return false;
@@ -186,6 +186,7 @@ function* shrinkInactiveList(mm: Mm, list: number, control: ScanControl): MaySle
 /** shrink_node(): one round over all lists. */
 function* shrinkNode(mm: Mm, control: ScanControl): MaySleep<void> {
   yield* lruAddDrainAll(mm);
+  control.reclaimed += yield* deferredSplitScan(mm);
   for (const [inactive, active] of [
     [LRU_INACTIVE_FILE, LRU_ACTIVE_FILE],
     [LRU_INACTIVE_ANON, LRU_ACTIVE_ANON],

@@ -47,6 +47,19 @@ export class VmEvents {
   pgsteal_kswapd = 0;
   pgsteal_direct = 0;
   nr_slab_unreclaimable = 0;
+  /** Whole mappings' folios, as Linux prints them. */
+  nr_anon_transparent_hugepages = 0;
+  thp_fault_alloc = 0;
+  thp_fault_fallback = 0;
+  thp_split_page = 0;
+  thp_split_page_failed = 0;
+  thp_deferred_split_page = 0;
+  thp_split_pmd = 0;
+  thp_zero_page_alloc = 0;
+  thp_zero_page_alloc_failed = 0;
+  thp_migration_success = 0;
+  thp_migration_fail = 0;
+  thp_migration_split = 0;
 }
 
 /** What the comparisons of tag-storage.md 8.5 count; names are ours. */

@@ -10,11 +10,13 @@ import {
   VM_ARM64_BTI,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGEPAGE,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
   VM_MTE,
+  VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_READ,
   VM_SHARED,
@@ -143,6 +145,8 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_ACCOUNT, 'ac'],
   [VM_NORESERVE, 'nr'],
   [VM_ARM64_BTI, 'bt'],
+  [VM_HUGEPAGE, 'hg'],
+  [VM_NOHUGEPAGE, 'nh'],
   [VM_MTE, 'mt'],
 ];
 
@@ -186,7 +190,7 @@ export function smapsText(mm: MemoryManager, as: AddressSpace): string {
         kib('KernelPageSize', mm.pageSize),
         kib('MMUPageSize', mm.pageSize),
         countsText(counts, false),
-        `THPeligible:    ${'0'.padStart(8)}\n`,
+        `THPeligible:    ${(vma.thpEligible ? '1' : '0').padStart(8)}\n`,
         `VmFlags: ${flags.join('')}\n`,
       ].join('');
     })

@@ -19,6 +19,7 @@ import {
   SpecialFile,
   Symlink,
 } from '../fs/index.js';
+import { THP_DEFRAG, THP_ENABLED } from '../mm/index.js';
 import type { KernelState } from './kernel-state.js';
 import type { Process } from './process.js';
 import {
@@ -167,6 +168,55 @@ export class ProcFs {
                 }),
             }),
         }),
+      kernel: () =>
+        this.#directory({
+          mm: () => this.#directory({ transparent_hugepage: () => this.#transparentHugepage() }),
+        }),
+    });
+  }
+
+  /** Files that show all choices, the one in force in brackets, and take one of them. */
+  #transparentHugepage(): Directory {
+    const { mm } = this.#state;
+    const choice = <T extends string>(all: readonly T[], now: () => T, set: (value: T) => void) =>
+      this.#file(
+        () => `${all.map((name) => (name === now() ? `[${name}]` : name)).join(' ')}\n`,
+        (text) => {
+          const found = all.find((name) => name === text.trim());
+          if (found === undefined) return -EINVAL;
+          set(found);
+          return 0;
+        },
+        0o644,
+      );
+    return this.#directory({
+      enabled: () =>
+        choice(
+          THP_ENABLED,
+          () => mm.thp.enabled,
+          (value) => {
+            mm.thp.enabled = value;
+          },
+        ),
+      defrag: () =>
+        choice(
+          THP_DEFRAG,
+          () => mm.thp.defrag,
+          (value) => {
+            mm.thp.defrag = value;
+          },
+        ),
+      use_zero_page: () =>
+        this.#file(
+          () => `${mm.thp.useZeroPage ? 1 : 0}\n`,
+          (text) => {
+            if (!/^[01]$/.test(text.trim())) return -EINVAL;
+            mm.thp.useZeroPage = text.trim() === '1';
+            return 0;
+          },
+          0o644,
+        ),
+      hpage_pmd_size: () => this.#file(() => `${mm.hugePageSize}\n`),
     });
   }
 

@@ -192,6 +192,12 @@ class PostedHooks extends TagStorageHooks {
     if (vma === undefined) throw new KernelBug('bug', 'NULL pointer dereference in arch_calc_vma_gfp');
     return super.archCalcVmaGfp(vma, gfp, caller);
   }
+
+  /** Nobody thinks of it: it is left to fault-on-access, which cannot serve a page without a folio. F13. */
+  override *archHugeZeroPage(): MaySleep<boolean> {
+    yield* [];
+    return true;
+  }
 }
 
 /** The last data page kept on the left is 31 pages too early, and the boundary is tested as a PFN. F2. */

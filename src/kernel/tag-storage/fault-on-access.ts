@@ -9,7 +9,7 @@ import { EAGAIN, EBUSY } from '../contexts/index.js';
 import type { FaultOnAccessContext, FaultOnAccessOutcome, Mm, Page, TagRegion } from '../mm/index.js';
 import {
   __GFP_TAGGED,
-  allocPages,
+  allocLike,
   allowRetryFirst,
   FAULT_FLAG_RETRY_NOWAIT,
   folioIsolateLru,
@@ -81,18 +81,20 @@ function* retry(mm: Mm, folio: Page, context: FaultOnAccessContext): MaySleep<Fa
  */
 export function* replaceFolioWithTagged(mm: Mm, blocks: TagBlocks, folio: Page): MaySleep<number> {
   yield* lruCacheDisable(mm);
-  const isolated = folioIsolateLru(mm, folio);
+  const head = mm.memmap.head(folio);
+  const isolated = folioIsolateLru(mm, head);
   yield* putPage(mm, folio);
   let result = -EAGAIN;
   if (isolated) {
-    const list = [folio];
+    const list = [head];
     for (let tries = 0; tries < REPLACE_TRIES; tries++) {
-      result = yield* migratePages(mm, list, () =>
-        blocks.allocWithStorage(() => allocPages(mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, 0)),
+      result = yield* migratePages(mm, list, (source) =>
+        blocks.allocWithStorage(() => allocLike(mm, source, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED)),
       );
       if (result !== -EBUSY) break;
     }
-    if (result !== 0) yield* folioPutbackLru(mm, folio);
+    // One page; or, where a large folio had to be split, those that could not be moved.
+    for (const left of list) yield* folioPutbackLru(mm, left);
   }
   lruCacheEnable(mm);
   if (result === 0) mm.metrics.replacements++;

@@ -76,7 +76,7 @@ export function checkTagStorageInvariants(
   if (sum !== total) out.push({ invariant: '7', detail: `blocks count ${sum} pages, ${total} are reserved` });
 
   for (const page of stash.pages()) {
-    if (map.refcount[page]! < 1 || map.test(page, PG_buddy | PG_pcp)) {
+    if (map.refcount[map.head(page)]! < 1 || map.test(page, PG_buddy | PG_pcp)) {
       out.push({ invariant: '6', detail: `${text(page)} is free and has stashed tags` });
     }
     if (map.test(page, PG_tag_storage_reserved)) {

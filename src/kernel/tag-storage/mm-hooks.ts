@@ -74,6 +74,12 @@ export class TagStorageHooks implements MmHooks {
     return vma !== undefined && (vma.flags & VM_MTE) !== 0 ? __GFP_TAGGED : 0;
   }
 
+  /** The blocks come first: a folio that no fault can replace must never be found without them. */
+  *archHugeZeroPage(page: Page, order: number, vma: Vma): MaySleep<boolean> {
+    if ((vma.flags & VM_MTE) === 0 || this.mte.pageTagStorageReserved(page)) return true;
+    return (yield* this.policy.onTaggedPage(page, order, 0)) === 'reserved';
+  }
+
   needsSyncTags(pte: bigint): boolean {
     return this.mte.needsSyncTags(pte);
   }

@@ -51,7 +51,7 @@ export class TagStorageReports implements TagStorageView {
     if (mm.memmap.test(page, PG_buddy | PG_pcp)) return TAG_PAGE_FREE;
     if (policy.tagsHeldIn(page)) return TAG_PAGE_TAGS;
     // Pages inside a larger free block carry no flag of their own.
-    return mm.memmap.refcount[page] === 0 ? TAG_PAGE_FREE : TAG_PAGE_DATA;
+    return mm.memmap.refcount[mm.memmap.head(page)] === 0 ? TAG_PAGE_FREE : TAG_PAGE_DATA;
   }
 
   snapshot(): TagStorageSnapshot {

@@ -8,6 +8,8 @@
 
 /** Bytes of a descriptor. */
 export const DESCRIPTOR_BYTES = 8;
+/** The level whose descriptors are PMDs: tables of PTEs, or blocks. */
+export const PMD_LEVEL = 2;
 /** The level whose descriptors are PTEs. */
 export const PTE_LEVEL = 3;
 
@@ -52,5 +54,10 @@ export class PageTableLayout {
   /** Bytes of the space that a whole PTE table covers: PMD_SIZE. */
   get pmdSize(): number {
     return this.#spans[2]!;
+  }
+
+  /** HPAGE_PMD_ORDER: a huge page is 2^this pages. */
+  get pmdOrder(): number {
+    return this.pageShift - 3;
   }
 }

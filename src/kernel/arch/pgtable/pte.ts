@@ -79,6 +79,15 @@ export function vmGetPageProt(p: Protection): Pgprot {
   return prot;
 }
 
+/** Bits 1:0 of a block descriptor differ from a page's in this one. */
+const PTE_TABLE_BIT = 2n;
+/** A PMD that maps a block: not empty, and no pointer to a table. Migration entries are such, too. */
+export const pmdLeaf = (pmd: bigint): boolean => pmd !== 0n && (pmd & PTE_TABLE_BIT) === 0n;
+/** pmd_mkhuge(), of an entry made like a page's. */
+export const pmdMkhuge = (pte: Pte): bigint => pte & ~PTE_TABLE_BIT;
+/** The last-level entry that would map the block's first page as the block does. */
+export const ptePmd = (pmd: bigint): Pte => pmd | PTE_TABLE_BIT;
+
 /** pfn_pte(); `pa` is page-aligned. */
 export const paPte = (pa: number, prot: Pgprot): Pte => BigInt(pa) | prot;
 export const ptePa = (pte: Pte): number => Number(pte & ADDRESS_MASK);

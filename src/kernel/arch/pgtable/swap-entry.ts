@@ -51,6 +51,9 @@ export function makeMigrationEntry(type: number, pfn: number, state: MigrationSt
   return (offset << OFFSET_SHIFT) | (BigInt(type) << TYPE_SHIFT);
 }
 
+/** The entry for the page `pages` further on: what a PMD's entry says of one page of the block. */
+export const migrationEntryAdvance = (pte: Pte, pages: number): Pte => pte + (BigInt(pages) << OFFSET_SHIFT);
+
 export const isMigrationEntry = (pte: Pte): boolean => {
   const type = swpType(pte);
   return isSwapPte(pte) && type >= SWP_MIGRATION_READ && type <= SWP_MIGRATION_WRITE;

@@ -1,0 +1,89 @@
+/**
+ * madvise (mm/madvise.c): contents that are not needed, and mappings that shall have huge pages or shall not.
+ * MADV_COLLAPSE and MADV_MERGEABLE are not implemented: -EINVAL, as in a kernel built without them.
+ */
+import type { MaySleep } from '../contexts/index.js';
+import { EINVAL, ENOMEM } from '../contexts/index.js';
+import type { Mm } from './mm.js';
+import type { MmStruct } from './mm-struct.js';
+import { pageAlign, pageAligned, splitAtEdges, vmaMerge, zapRange } from './mmap.js';
+import {
+  MADV_DONTNEED,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+} from './types.js';
+import type { Vma } from './vma.js';
+import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vma.js';
+
+const KNOWN = [
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+];
+
+/** Advice that becomes a flag of the mapping, for which mmap_lock must be held for writing. */
+export const changesVmas = (advice: number): boolean =>
+  advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE;
+
+/** hugepage_madvise(): the flags that the advice makes of those there are. */
+function advisedFlags({ flags }: Vma, advice: number): number {
+  return advice === MADV_HUGEPAGE
+    ? (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE
+    : (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
+}
+
+/** madvise_vma_behavior() of [start, end), which lies inside one VMA. */
+function* advise(
+  mm: Mm,
+  as: MmStruct,
+  vma: Vma,
+  start: number,
+  end: number,
+  advice: number,
+): MaySleep<number> {
+  if (advice === MADV_DONTNEED) yield* zapRange(mm, as, start, end);
+  if (!changesVmas(advice)) return 0;
+  const flags = advisedFlags(vma, advice);
+  if (flags === vma.flags) return 0;
+  const error = yield* splitAtEdges(mm, as, start, end);
+  if (error !== 0) return error;
+  const part = as.vmas.lookup(start)!;
+  part.flags = flags;
+  vmaMerge(mm, part);
+  return 0;
+}
+
+/**
+ * do_madvise(); mmap_lock held for reading, or for writing where `changesVmas` says so. Holes are skipped and
+ * make the result -ENOMEM.
+ */
+export function* doMadvise(
+  mm: Mm,
+  as: MmStruct,
+  start: number,
+  length: number,
+  advice: number,
+): MaySleep<number> {
+  if (!KNOWN.includes(advice) || !pageAligned(mm, start)) return -EINVAL;
+  const end = start + pageAlign(mm, length);
+  if (!(end >= start)) return -EINVAL;
+  let holes = 0;
+  for (let addr = start; addr < end; ) {
+    const vma = as.vmas.at(as.vmas.indexAbove(addr));
+    if (!vma || vma.start >= end) return -ENOMEM;
+    if (vma.start > addr) holes = -ENOMEM;
+    const stop = Math.min(vma.end, end);
+    const error = yield* advise(mm, as, vma, Math.max(vma.start, addr), stop, advice);
+    if (error !== 0) return error;
+    addr = stop;
+  }
+  return holes;
+}
