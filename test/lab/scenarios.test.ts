@@ -49,6 +49,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   // Moved where it should be copied.
   F25: '8',
   F26: '8',
+  // No folio, so fault-on-access maps the huge zero page as it was, for ever.
+  F13: 'progress',
   // The swap cache allocates without the hook.
   F29: 'arch_calc_vma_gfp',
   F30: 'progress',

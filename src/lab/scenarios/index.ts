@@ -6,6 +6,7 @@ import { BOOTING } from './booting.js';
 import { BUILDING } from './building.js';
 import { COPIES } from './copies.js';
 import { DEBUGGING } from './debugging.js';
+import { HUGE_PAGES } from './huge-pages.js';
 import { RACES } from './races.js';
 import { RESERVING } from './reserving.js';
 import type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
@@ -28,6 +29,7 @@ const ALL: readonly Scenario[] = [
   ...BOOTING,
   ...BUILDING,
   ...SWAPPING,
+  ...HUGE_PAGES,
 ].sort(inOrder);
 
 /** Those that can be run. */
