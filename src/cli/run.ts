@@ -66,6 +66,7 @@ const OPTIONS = {
   stats: { type: 'boolean' },
   lockstep: { type: 'boolean' },
   report: { type: 'string' },
+  core: { type: 'string' },
   check: { type: 'boolean' },
   dmesg: { type: 'boolean' },
   'max-steps': { type: 'string' },
@@ -98,6 +99,7 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
   --stats                      at the end, one line of JSON with counters (see below)
   --report text|json           form of the tag-check fault report
+  --core FILE                  the core file of the process that a signal killed last
   --check                      verify the memory manager's invariants after every kernel operation
   --dmesg                      the kernel's log
   --max-steps N                end with 124 after N instructions
@@ -177,7 +179,12 @@ function prepare(
   const format = choice(COMMAND, values, 'report', ['text', 'json']) ?? 'text';
   const machine = machineTree(values, io);
   return (engine, streams) => {
-    const system = boot(values, streams, machine, engine);
+    let core: Uint8Array | undefined;
+    const takeCore = (_pid: number, image: Uint8Array) => {
+      core = image;
+    };
+    const corePath = text(values, 'core');
+    const system = boot(values, streams, machine, engine, corePath === undefined ? undefined : takeCore);
     const { kernel } = system;
     for (const what of system.board.missing) streams.stderr(`mtemu: note: the machine has ${what}\n`);
     const control = startControl(values, program.assembled);
@@ -206,7 +213,10 @@ function prepare(
           return outcome.kind === 'limit' && outcome.which === 'time';
         },
       },
-      conclude: (to) => conclude(outcome, format, to),
+      conclude(to) {
+        if (core !== undefined && corePath !== undefined) to.writeFile(corePath, core);
+        return conclude(outcome, format, to);
+      },
       statistics: () => statistics(system, seconds),
     };
   };
@@ -221,6 +231,7 @@ const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
   'root',
   'strace',
   'report',
+  'core',
   'check',
   'dmesg',
 ];
@@ -378,6 +389,7 @@ function boot(
   io: CommandIo,
   { tree, lend }: ReturnType<typeof machineTree>,
   engine: EngineMaker,
+  core?: (pid: number, image: Uint8Array) => void,
 ): System {
   const policy = choice(
     COMMAND,
@@ -401,6 +413,7 @@ function boot(
     write: (fd, bytes) => (fd === 1 ? io.stdout(bytes) : io.stderr(new TextDecoder().decode(bytes))),
     ...(io.stdin === undefined ? {} : { input: (count: number) => io.stdin!(count) }),
     ...(root === undefined ? {} : { root }),
+    ...(core === undefined ? {} : { core }),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
     ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
   });

@@ -73,6 +73,8 @@ export interface KernelOptions {
   readonly input?: InputStream;
   /** A host folder under the guest's root, read-only. */
   readonly root?: HostFolder;
+  /** Takes the core file of each process that a signal killed. */
+  readonly core?: (pid: number, image: Uint8Array) => void;
   /** One line for each system call, as strace prints it. */
   readonly strace?: (line: string) => void;
   /** Check the invariants after every kernel operation, and end the run where one is broken. */
@@ -227,6 +229,7 @@ export class Kernel implements Supervisor {
         ...(options.root === undefined ? {} : { host: options.root }),
       }),
       network: networkOf(clock, timers),
+      takeCore: options.core,
       log: (line) => this.#log(line),
       currentThread: () => this.#threads.get(contexts.current),
       threadLife: (thread) => this.#threadLife(thread),

@@ -14,6 +14,7 @@ import {
   type MaySleep,
 } from '../contexts/index.js';
 import { SA, SIGNAL } from './abi.js';
+import { dumpCore } from './core-dump.js';
 import type { KernelState } from './kernel-state.js';
 import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal } from './ptrace.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
@@ -26,7 +27,15 @@ import {
   SIGFRAME_BYTES,
   UCONTEXT_OFFSET,
 } from './signal-frame.js';
-import { DEFAULT_ACTION, defaultAction, SIG_DFL, SIG_IGN, type SignalAction, sigbit } from './signals.js';
+import {
+  DEFAULT_ACTION,
+  defaultAction,
+  dumpsCore,
+  SIG_DFL,
+  SIG_IGN,
+  type SignalAction,
+  sigbit,
+} from './signals.js';
 import { NO_ALTERNATE_STACK, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, type Thread } from './thread.js';
 import type { UserRegisters } from './user-context.js';
 import { readUser, writeUser } from './user-memory.js';
@@ -58,6 +67,7 @@ export function killProcess(thread: Thread): void {
 
 /** The next signal to act on; what is ignored vanishes, what stops has stopped. */
 function* getSignal(
+  state: KernelState,
   thread: Thread,
 ): MaySleep<{ readonly info: SignalInfo; readonly action: SignalAction } | undefined> {
   const { process } = thread;
@@ -102,7 +112,9 @@ function* getSignal(
         continue;
       case 'terminate': {
         const report = info.report?.();
-        endGroup(process, { kind: 'killed', info, ...(report === undefined ? {} : { report }) });
+        const dumped = dumpsCore(info.signo) && state.takeCore !== undefined;
+        if (dumped) state.takeCore?.(process.pid, yield* dumpCore(state, thread, info));
+        endGroup(process, { kind: 'killed', info, dumped, ...(report === undefined ? {} : { report }) });
         return undefined;
       }
     }
@@ -141,7 +153,7 @@ export function* deliverSignals(state: KernelState, thread: Thread): MaySleep<vo
       registers.pc -= 4n;
     }
   }
-  const next = yield* getSignal(thread);
+  const next = yield* getSignal(state, thread);
   const restarts = restarting !== 0 && registers.pc === continueAt - 4n;
   if (next === undefined) {
     if (restarts && restarting === ERESTART_RESTARTBLOCK) registers.x[8] = NR_RESTART_SYSCALL;

@@ -37,6 +37,8 @@ export interface KernelState {
   readonly bti: boolean;
   readonly hwcap: bigint;
   readonly hwcap2: bigint;
+  /** Takes the core file of a process that a signal killed; left out: none is made. */
+  readonly takeCore?: ((pid: number, image: Uint8Array) => void) | undefined;
   log(line: string): void;
   /** Who is running; undefined while the kernel boots. */
   readonly currentThread: () => Thread | undefined;
