@@ -9,7 +9,7 @@
 import { type Decoded, decodeOperands, type LabelValue } from '../../../isa/index.js';
 
 /** Instructions in a region at most. */
-const MOST_INSTRUCTIONS = 320;
+const MOST_INSTRUCTIONS = 160;
 /** Instructions in a block at most, so that fuel can be asked for in small pieces. */
 const MOST_IN_BLOCK = 64;
 /** Calls inside calls that are followed. */

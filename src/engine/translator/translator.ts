@@ -124,8 +124,8 @@ export class Translator implements Translation {
     this.#machine = machine;
     this.#table = table;
     this.#pages = pages;
-    this.hotAfter = options.hotAfter ?? 1000;
-    this.patience = options.patience ?? 1 << 15;
+    this.hotAfter = options.hotAfter ?? 16_000;
+    this.patience = options.patience ?? 1 << 16;
     this.#mostRegions = options.mostRegions ?? MOST_REGIONS;
     this.#mostBytes = options.mostBytes ?? MOST_BYTES;
     const features: ReadonlySet<string> = machine.features;
