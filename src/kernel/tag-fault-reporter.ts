@@ -7,13 +7,19 @@ import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
 import type { Machine } from '../machine/index.js';
 import type { MemoryManager } from './mm/index.js';
 import type { Process } from './process/index.js';
-import { describeTagPageOwner, type TagFaultReport, type TagRow } from './report/index.js';
+import { describeTagPageOwner, type StackFrame, type TagFaultReport, type TagRow } from './report/index.js';
 
 const GRANULE = 16;
+/** The bits of a user address. */
+const ADDRESS_MASK = (1n << 48n) - 1n;
 /** Granules in a row of the tag map, and rows on each side of the fault's own. */
 const ROW_GRANULES = 16;
 const ROW_BYTES = BigInt(ROW_GRANULES * GRANULE);
 const ROWS_EACH_SIDE = 8n;
+/** Frames of a backtrace at most. */
+const MOST_FRAMES = 32;
+/** Frames further apart than this are no chain. */
+const MOST_FRAME_BYTES = 1n << 24n;
 
 export class TagFaultReporter {
   readonly #machine: Machine;
@@ -104,10 +110,51 @@ export class TagFaultReporter {
       instruction: word === undefined ? undefined : disassemble(word, { pc }),
       esr,
       registers,
+      backtrace: this.#backtrace(process, pc),
       pid: process.pid,
       program: process.name,
       step: BigInt(cpu.steps),
     };
+  }
+
+  /**
+   * The chain of frame records (AAPCS64, 6.4.6): each aligned, mapped, and above the one before it. X30 is
+   * the return address of a leaf function where it leads to another function than the one being executed;
+   * elsewhere it is a call's that has returned already.
+   */
+  #backtrace(process: Process, pc: VA): StackFrame[] {
+    const { cpu } = this.#machine;
+    const frame = (at: bigint): StackFrame => ({ pc: VA(at), symbol: process.symbolize(at) });
+    const frames = [frame(pc)];
+    let record = untagged(VA(cpu.readX(29))) as bigint;
+    let below = untagged(VA(cpu.spOf(0))) as bigint;
+    const lr = cpu.readX(30) & ADDRESS_MASK;
+    const isLeaf = lr >= 4n && this.#isCode(process, lr - 4n) && !sameFunction(process, lr - 4n, pc);
+    if (isLeaf && lr !== ((this.#wordOf(process, record + 8n) ?? 0n) & ADDRESS_MASK)) frames.push(frame(lr));
+    while (frames.length < MOST_FRAMES && record % 8n === 0n) {
+      if (record < below || record - below > MOST_FRAME_BYTES) break;
+      const next = this.#wordOf(process, record);
+      const link = this.#wordOf(process, record + 8n);
+      // The outermost record has no return address; a code in it is taken off.
+      const returns = link === undefined ? 0n : link & ADDRESS_MASK;
+      if (next === undefined || returns < 4n || !this.#isCode(process, returns - 4n)) break;
+      frames.push(frame(returns));
+      below = record + 16n;
+      record = untagged(VA(next)) as bigint;
+    }
+    return frames;
+  }
+
+  #wordOf(process: Process, address: bigint): bigint | undefined {
+    const mapping = this.#mm().virtToPhys(process.mm, VA(address));
+    if (mapping === undefined) return undefined;
+    const { memory } = this.#machine;
+    const low = memory.read32(mapping.pa);
+    return (BigInt(memory.read32(PA(mapping.pa + 4)) >>> 0) << 32n) | BigInt(low >>> 0);
+  }
+
+  #isCode(process: Process, address: bigint): boolean {
+    return this.#mm().findVma(process.mm, VA(address))?.exec === true;
   }
 
   /** At most 17 rows of 16 granules around `va`, those of mapped pages. */
@@ -125,4 +172,10 @@ export class TagFaultReporter {
     }
     return rows;
   }
+}
+
+/** Both addresses lie in the function that one symbol names. */
+function sameFunction(process: Process, a: bigint, b: bigint): boolean {
+  const nameOf = (address: bigint) => process.symbolize(address)?.split('+')[0];
+  return nameOf(a) === nameOf(b);
 }

@@ -75,6 +75,14 @@ export function renderTagFaultReport(report: TagFaultReport): string {
     const cells = report.registers.slice(i, i + 4).map((r) => `${r.name.padStart(4)} ${h64(r.value)}`);
     out.push(`  ${cells.join('  ')}`);
   }
+  if (report.backtrace.length > 0) {
+    out.push('');
+    // Asynchronous faults are noticed later: the stack is that of the moment.
+    out.push(report.mode === 'sync' ? 'backtrace' : 'backtrace (imprecise: where the fault was noticed)');
+    report.backtrace.forEach((frame, i) => {
+      out.push(`  #${String(i).padEnd(2)} ${at(frame.pc, frame.symbol)}`);
+    });
+  }
   if (report.tags.length > 0 && va !== undefined) {
     out.push('');
     out.push(`memory tags around ${h64(untagged(va))} (one for each 16 bytes)`);
@@ -139,6 +147,7 @@ export function tagFaultReportToJson(report: TagFaultReport): Record<string, unk
           },
     tagPageOwner: report.tagPageOwner ?? null,
     registers: Object.fromEntries(report.registers.map((r) => [r.name, address(r.value)])),
+    backtrace: report.backtrace.map(({ pc, symbol }) => ({ pc: address(pc), symbol: symbol ?? null })),
     tags: report.tags.map((row) => ({ address: address(row.address), tags: row.tags.map((t) => t ?? null) })),
   };
 }

@@ -21,6 +21,13 @@ export interface TagWriter {
   readonly after: number;
 }
 
+/** One function that was being executed, innermost first. */
+export interface StackFrame {
+  /** Where it is or returns to. */
+  readonly pc: VA;
+  readonly symbol: string | undefined;
+}
+
 export interface TagRow {
   /** Of the first of 16 granules: 256 bytes a row. */
   readonly address: VA;
@@ -48,6 +55,8 @@ export interface TagFaultReport {
   readonly far: VA | undefined;
   /** X0..X30, SP, PC, NZCV and so on, in the order to show. */
   readonly registers: readonly { readonly name: string; readonly value: bigint }[];
+  /** From the chain of frame records that X29 begins. */
+  readonly backtrace: readonly StackFrame[];
   readonly tags: readonly TagRow[];
   /** Who owns the page of tag storage, in words. */
   readonly tagPageOwner: string | undefined;

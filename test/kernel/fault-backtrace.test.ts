@@ -1,0 +1,81 @@
+/**
+ * The backtrace of a tag-check fault report: frame records, leaf functions, chains that are none.
+ */
+import { describe, expect, it } from 'vitest';
+import { mtemu } from '../cli/in-process.js';
+
+/** _start calls outer, outer calls the leaf inner, which faults; `breakChain` runs in outer before that. */
+const program = (breakChain: string) => `
+  .arch armv8.5-a+memtag
+  .text
+  .global _start
+  .type inner, %function
+  .type outer, %function
+  .type _start, %function
+inner:
+  orr x1, x0, #0x0300000000000000
+  str x1, [x1]
+  ret
+outer:
+  stp x29, x30, [sp, #-32]!
+  mov x29, sp
+  ${breakChain}
+  bl inner
+  ldp x29, x30, [sp], #32
+  ret
+_start:
+  mov x29, #0
+  mov x30, #0
+  stp x29, x30, [sp, #-16]!
+  mov x29, sp
+  mov x0, #0
+  mov x1, #4096
+  mov x2, #0x23
+  mov x3, #0x22
+  mov x4, #-1
+  mov x5, #0
+  mov x8, #222
+  svc #0
+  bl outer
+  mov x8, #94
+  svc #0
+`;
+
+interface Report {
+  readonly backtrace: readonly { readonly pc: string; readonly symbol: string | null }[];
+}
+
+async function functions(breakChain: string): Promise<(string | undefined)[]> {
+  const { stderr, status } = await mtemu(['run', '--report', 'json', 'deep.s'], {
+    'deep.s': program(breakChain),
+  });
+  expect(status).toBe(139);
+  const report = JSON.parse(stderr) as Report;
+  return report.backtrace.map(({ symbol }) => symbol?.split('+')[0]);
+}
+
+describe('backtraces', () => {
+  it('name the leaf, its caller and the callers from frame records', async () => {
+    expect(await functions('nop')).toEqual(['inner', 'outer', '_start']);
+  });
+
+  it.each([
+    ['unaligned', 'add x29, x29, #4'],
+    ['not mapped', 'mov x29, #64'],
+    ['below the stack pointer', 'sub x29, x29, #64'],
+    ['a tagged pointer to nothing', 'mov x29, #-16'],
+  ])('end where the chain is %s', async (_what, breakChain) => {
+    expect(await functions(breakChain)).toEqual(['inner', 'outer']);
+  });
+
+  it('end where a record leads to itself', async () => {
+    expect(await functions('str x29, [x29]')).toEqual(['inner', 'outer', '_start']);
+  });
+
+  it('stand in the text', async () => {
+    const { stderr } = await mtemu(['run', 'deep.s'], { 'deep.s': program('nop') });
+    expect(stderr).toMatch(
+      /^backtrace\n {2}#0 {2}0x[0-9a-f]{16} \(inner\+0x4\)\n {2}#1 .*\(outer\+0x[0-9a-f]+\)\n/m,
+    );
+  });
+});
