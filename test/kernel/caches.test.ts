@@ -151,7 +151,7 @@ describe('the kernel on modelled caches', () => {
   });
 
   it('loses data on some seeds without the tag invalidate at free', () => {
-    const { corrupted, warned } = runSeeds(20, 'tag invalidate');
+    const { corrupted, warned } = runSeeds(60, 'tag invalidate');
     expect(corrupted).toBeGreaterThan(0);
     expect(warned).toBeGreaterThanOrEqual(corrupted);
   });
