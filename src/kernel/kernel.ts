@@ -235,6 +235,7 @@ export class Kernel implements Supervisor {
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;
+    state.runQueue.spawn(contexts.newTask('kswapd0'), mm.kswapd());
     new ProcFs(state, state.currentThread);
     this.#entry = new UserEntry({
       machine,

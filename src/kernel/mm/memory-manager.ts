@@ -42,6 +42,7 @@ import { MAP_POPULATE, MS_ASYNC, MS_INVALIDATE, MS_SYNC } from './types.js';
 import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
+import { kswapd } from './vmscan.js';
 import { syncAll, syncFile } from './writeback.js';
 
 /** What the tag storage floor adds to the picture. */
@@ -240,6 +241,10 @@ export class KernelMemoryManager implements MemoryManager {
       at = to;
     }
     return hole ? -ENOMEM : 0;
+  }
+
+  kswapd(): MaySleep<void> {
+    return kswapd(this.mm, () => false);
   }
 
   syncAll(): MaySleep<void> {

@@ -318,6 +318,8 @@ export interface MemoryManager {
   syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number>;
   /** MS_SYNC writes what shared mappings of the range changed; a hole in the range is -ENOMEM, at the end. */
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
+  /** kswapd0, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
+  kswapd(): MaySleep<void>;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

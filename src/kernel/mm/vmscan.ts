@@ -253,9 +253,14 @@ export function* balancePgdat(mm: Mm): MaySleep<void> {
 
 /** kswapd(): for a scheduler to run beside the others; ends when `stopped` says so. */
 export function* kswapd(mm: Mm, stopped: () => boolean): MaySleep<void> {
+  let seen = -1;
   while (!stopped()) {
-    yield* mm.kswapdWait.waitEvent(() => stopped() || !balanced(mm, WMARK_LOW));
+    // kswapd_failures: where nothing could be freed, it sleeps until somebody asks again.
+    yield* mm.kswapdWait.waitEvent(
+      () => stopped() || (mm.kswapdWait.wakeups !== seen && !balanced(mm, WMARK_LOW)),
+    );
     yield* balancePgdat(mm);
+    seen = mm.kswapdWait.wakeups;
     yield COND_RESCHED;
   }
 }
