@@ -79,3 +79,64 @@ describe('backtraces', () => {
     );
   });
 });
+
+describe('a fault that the program handles', () => {
+  /** The handler sends `signal` to its own process, after giving it back its default action. */
+  const handling = (signal: number) => `
+  .arch armv8.5-a+memtag
+  .data
+  .balign 8
+act: .quad handler, 0, 0, 0
+none: .quad 0, 0, 0, 0
+  .text
+  .global _start
+  .type poke, %function
+handler:
+  mov x0, #${signal}
+  adr x1, none
+  mov x2, #0
+  mov x3, #8
+  mov x8, #134
+  svc #0
+  mov x8, #172
+  svc #0
+  mov x1, #${signal}
+  mov x8, #129
+  svc #0
+  mov x8, #139
+  svc #0
+poke:
+  str x1, [x1]
+  ret
+_start:
+  mov x0, #11
+  adr x1, act
+  mov x2, #0
+  mov x3, #8
+  mov x8, #134
+  svc #0
+  mov x0, #0
+  mov x1, #4096
+  mov x2, #0x23
+  mov x3, #0x22
+  mov x4, #-1
+  mov x5, #0
+  mov x8, #222
+  svc #0
+  orr x1, x0, #0x0300000000000000
+  bl poke
+`;
+
+  it.each([6, 11])('is reported when the program then ends itself by signal %i', async (signal) => {
+    const { stderr, status } = await mtemu(['run', 'own.s'], { 'own.s': handling(signal) });
+    expect(status).toBe(128 + signal);
+    expect(stderr).toMatch(/^mtemu: tag-check fault: store of 8 bytes/);
+    expect(stderr).toContain('in poke');
+  });
+
+  it('is not what another signal is blamed on', async () => {
+    const { stderr, status } = await mtemu(['run', 'own.s'], { 'own.s': handling(15) });
+    expect(status).toBe(143);
+    expect(stderr).not.toContain('tag-check fault');
+  });
+});

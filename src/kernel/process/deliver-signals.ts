@@ -16,6 +16,7 @@ import {
 import { SA, SIGNAL } from './abi.js';
 import { dumpCore } from './core-dump.js';
 import type { KernelState } from './kernel-state.js';
+import type { Process } from './process.js';
 import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal } from './ptrace.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
 import { endGroup, forceSignal, notifyParentOfChange } from './send-signal.js';
@@ -82,6 +83,9 @@ function* getSignal(
     let info = thread.pending.take(thread.blocked) ?? process.pending.take(thread.blocked);
     if (info === undefined) return undefined;
     if (thread.tracing !== undefined && info.signo !== SIGNAL.SIGKILL) {
+      // Made now: others run during the stop, and their registers are in the CPU then.
+      const made = info.report?.();
+      if (made !== undefined) info = { ...info, report: () => made };
       info = yield* ptraceSignal(thread, info);
       if (info === undefined) continue;
     }
@@ -92,6 +96,7 @@ function* getSignal(
     }
     if (action.handler === SIG_IGN) continue;
     if (action.handler !== SIG_DFL) {
+      if (info.report !== undefined) process.handledFault = info.report();
       if ((action.flags & SA.RESETHAND) !== 0) process.actions.set(info.signo, DEFAULT_ACTION);
       return { info, action };
     }
@@ -111,7 +116,7 @@ function* getSignal(
         }
         continue;
       case 'terminate': {
-        const report = info.report?.();
+        const report = info.report?.() ?? (isOwnEnd(process, info) ? process.handledFault : undefined);
         const dumped = dumpsCore(info.signo) && state.takeCore !== undefined;
         if (dumped) state.takeCore?.(process.pid, yield* dumpCore(state, thread, info));
         endGroup(process, { kind: 'killed', info, dumped, ...(report === undefined ? {} : { report }) });
@@ -119,6 +124,12 @@ function* getSignal(
       }
     }
   }
+}
+
+/** abort(), or SIGSEGV sent again by its handler: the program ends itself. */
+function isOwnEnd({ pid }: Process, info: SignalInfo): boolean {
+  const ends = info.signo === SIGNAL.SIGABRT || info.signo === SIGNAL.SIGSEGV;
+  return ends && !info.fault && info.pid === pid;
 }
 
 /** In a group-stop as threads without a tracer are. */

@@ -136,6 +136,7 @@ export function* execve(
   yield* leaveSpace(state, process);
   process.space = { as: loaded.mm, users: 1 };
   process.program = program;
+  process.handledFault = undefined;
   process.actions = process.actions.clone();
   process.actions.flushHandlers();
   process.files.execClose();

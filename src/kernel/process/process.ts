@@ -102,6 +102,8 @@ export class Process {
 
   /** The group is ending with this: every thread leaves at its next kernel exit. */
   groupExit: ProcessEnd | undefined;
+  /** The last tag-check fault that a handler of its own took: it may end itself because of it. */
+  handledFault: TagFaultReport | undefined;
   /** How it ended; a zombie until the parent waits. */
   end: ProcessEnd | undefined;
   stopped = 0;
