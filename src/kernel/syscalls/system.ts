@@ -93,6 +93,9 @@ const YIELD = sleepPoint('sched_yield');
 
 /** What root, alone on the machine, is told. */
 const CONSTANTS: readonly (readonly [number: number, name: string, value: number])[] = [
+  // IOPRIO_CLASS_NONE.
+  [30, 'ioprio_set', 0],
+  [31, 'ioprio_get', 0],
   [140, 'setpriority', 0],
   [141, 'getpriority', 20],
   [143, 'setregid', 0],
