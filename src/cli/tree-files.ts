@@ -25,17 +25,20 @@ export function treeForm(path: string, bytes: Uint8Array): TreeForm {
   return magic.every((byte, i) => bytes[i] === byte) ? 'dtb' : 'dts';
 }
 
-/** Loaders for `/include/` and `/incbin/` that read through `io`. */
+/** Loaders for `/include/` and `/incbin/` that read through `io`; `opened` is told each file. */
 export function fileLoaders(
   io: CommandIo,
   directories: readonly string[],
+  opened: (path: string) => void = () => {},
 ): Required<Pick<CompileOptions, 'include' | 'incbin'>> {
   const open = (path: string, fromFile: string): { name: string; bytes: Uint8Array } | undefined => {
     const beside = dirname(fromFile);
     const places = isAbsolute(path) ? [path] : [beside, ...directories].map((d) => join(d, path));
     for (const name of places) {
       try {
-        return { name, bytes: io.readFile(name) };
+        const bytes = io.readFile(name);
+        opened(name);
+        return { name, bytes };
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
       }

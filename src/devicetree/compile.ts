@@ -6,22 +6,39 @@
  */
 
 import { type Diagnostic, InputError, inputError, type Span } from '../base/index.js';
-import { CHECKS, type CheckedTree, type CheckSwitches, runChecks } from './checks/index.js';
-import { addFixups, addSymbols } from './overlay.js';
+import {
+  CHECKS,
+  type CheckedTree,
+  type CheckSwitches,
+  type PhandleFormat,
+  Phandles,
+  runChecks,
+} from './checks/index.js';
+import { addAliases, addFixups, addSymbols } from './overlay.js';
 import type { IncludeLoader, SourceFile } from './source/lexer.js';
 import { LabelIndex, LiveNode, LiveProperty, nodeByPath } from './source/live.js';
 import { type ParsedSource, parseSource } from './source/parser.js';
 import type { BinaryLoader } from './source/values.js';
-import { cellAt, type DeviceTree, DtNode, type MemoryReservation } from './tree.js';
+import { allNodes, cellAt, type DeviceTree, DtNode, type MemoryReservation } from './tree.js';
 import { writeDtb } from './write.js';
 
-export interface CompileOptions {
+/** What may be asked for of any input, source or blob. */
+export interface TreeOptions {
   /** `-@`: add `__symbols__`. */
   readonly symbols?: boolean;
-  /** `-b`: instead of the guess from /cpus. */
-  readonly bootCpuid?: number;
+  /** `-A`: add every label to /aliases. */
+  readonly aliases?: boolean;
+  /** `-H`: the names under which phandles are given out; default `epapr`. */
+  readonly phandleFormat?: PhandleFormat;
   /** `-W`, `-E`. */
   readonly checks?: CheckSwitches;
+  /** `-f`: errors of checks are told with the warnings, and the tree is made all the same. */
+  readonly force?: boolean;
+}
+
+export interface CompileOptions extends TreeOptions {
+  /** `-b`: instead of the guess from /cpus. */
+  readonly bootCpuid?: number;
   readonly include?: IncludeLoader;
   readonly incbin?: BinaryLoader;
 }
@@ -30,6 +47,7 @@ export interface Compiled {
   readonly tree: DeviceTree;
   /** Made when first asked for. */
   readonly dtb: Uint8Array;
+  /** With `force`, errors of checks too. */
   readonly warnings: Diagnostic[];
   /** Where the source defines a node or property, for diagnostics about the tree. */
   readonly locate: (path: string, property?: string) => Span | undefined;
@@ -45,21 +63,20 @@ export function compileDts(source: SourceFile, options: CompileOptions = {}): Co
   const parsed = parseSource(source, options.include, options.incbin);
   const { root, labels, plugin } = parsed;
   const bootCpuidPhys = options.bootCpuid ?? guessBootCpuid(root);
-  const symbols = options.symbols ?? false;
   const checked: CheckedTree = {
     root,
+    symbols: options.symbols ?? false,
+    phandles: new Phandles(root, options.phandleFormat),
     labels,
     plugin,
-    symbols,
     memreserveLabels: parsed.memreserveLabels,
     file: source.name,
   };
-  const warnings = checkTree(checked, options.checks);
+  const warnings = checkTree(checked, options);
   if (root.deleted) {
     throw inputError('DTS-ROOT', 'the root node was deleted, nothing is left', { file: source.name });
   }
-  if (symbols) addSymbols(root);
-  if (plugin) addFixups(root, labels);
+  warnings.push(...generate(checked, options));
   const tree = treeOf(root, parsed.memreserve, bootCpuidPhys);
   let dtb: Uint8Array | undefined;
   return {
@@ -85,26 +102,25 @@ export function compileDts(source: SourceFile, options: CompileOptions = {}): Co
  */
 export function checkBlobTree(
   tree: DeviceTree,
-  options: { readonly name?: string; readonly symbols?: boolean; readonly checks?: CheckSwitches } = {},
+  options: TreeOptions & { readonly name?: string } = {},
 ): { readonly tree: DeviceTree; readonly warnings: Diagnostic[] } {
   const root = liveOf(tree);
-  const warnings = checkTree(
-    {
-      root,
-      labels: new LabelIndex(),
-      plugin: false,
-      symbols: options.symbols ?? false,
-      memreserveLabels: [],
-      file: options.name ?? '<blob>',
-    },
-    options.checks,
-  );
+  const checked: CheckedTree = {
+    root,
+    symbols: options.symbols ?? false,
+    phandles: new Phandles(root, options.phandleFormat),
+    labels: new LabelIndex(),
+    plugin: false,
+    memreserveLabels: [],
+    file: options.name ?? '<blob>',
+  };
+  const warnings = checkTree(checked, options);
   return { tree: treeOf(root, tree.memreserve, tree.bootCpuidPhys), warnings };
 }
 
-function checkTree(checked: CheckedTree, switches: CheckSwitches | undefined): Diagnostic[] {
-  const found = runChecks(CHECKS, checked, switches);
-  if (found.some((d) => d.severity === 'error')) {
+function checkTree(checked: CheckedTree, { checks, force }: TreeOptions): Diagnostic[] {
+  const found = runChecks(CHECKS, checked, checks);
+  if (force !== true && found.some((d) => d.severity === 'error')) {
     // Errors first: they are why nothing was made.
     throw new InputError([
       ...found.filter((d) => d.severity === 'error'),
@@ -112,6 +128,37 @@ function checkTree(checked: CheckedTree, switches: CheckSwitches | undefined): D
     ]);
   }
   return found;
+}
+
+/** Adds the nodes that are made from labels and references; warns of labels that were there before. */
+function generate(
+  { root, labels, plugin, symbols, phandles, file }: CheckedTree,
+  { aliases }: TreeOptions,
+): Diagnostic[] {
+  const taken: [string, string[]][] = [];
+  if (aliases === true) taken.push(['/aliases', addAliases(root)]);
+  if (symbols) taken.push(['/__symbols__', addSymbols(root, phandles)]);
+  if (plugin) addFixups(root, labels);
+  return taken.flatMap(([path, names]) =>
+    names.map((label) => ({
+      code: 'label_exists',
+      severity: 'warning' as const,
+      message: `${path}: label ${label} already exists here, and is left as it is`,
+      file,
+    })),
+  );
+}
+
+/** `-s`: reservations by address, properties and nodes by name, byte by byte; changes the tree. */
+export function sortTree(tree: DeviceTree): void {
+  const order = <T>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0);
+  tree.memreserve.sort((a, b) => order(a.address, b.address) || order(a.size, b.size));
+  for (const node of allNodes(tree)) {
+    const properties = [...node.properties].sort(([a], [b]) => order(a, b));
+    node.properties.clear();
+    for (const [name, value] of properties) node.properties.set(name, value);
+    node.children.sort((a, b) => order(a.name, b.name));
+  }
 }
 
 /** As dtc: the `reg` of the first child of /cpus, if it is exactly one cell. */

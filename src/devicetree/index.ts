@@ -16,12 +16,20 @@
  * - Blobs: the reservation list ends where address and size are 0, as the specification says (dtc: where
  *   size is 0); NOP before the root is fine; size_dt_struct is respected; last_comp_version above 17,
  *   two nodes or properties of one name, and names with a slash are refused.
+ * - With `-f`, of two properties of one name the last is written, in the place of the first (dtc writes both).
  * - Printed source keeps every NUL; the boot CPU, for which there is no syntax, stands in a comment.
  */
 
-export { type CheckSwitches, checkNames } from './checks/index.js';
+export { type CheckSwitches, checkNames, type PhandleFormat } from './checks/index.js';
 export { nodeByPathOrAlias, type StdoutPath, stdoutPath } from './chosen.js';
-export { type Compiled, type CompileOptions, checkBlobTree, compileDts } from './compile.js';
+export {
+  type Compiled,
+  type CompileOptions,
+  checkBlobTree,
+  compileDts,
+  sortTree,
+  type TreeOptions,
+} from './compile.js';
 export * from './discovery/index.js';
 export { toJson } from './json.js';
 export { printDts } from './print.js';
@@ -29,4 +37,4 @@ export { readDtb } from './read.js';
 export type { IncludeLoader, SourceFile } from './source/lexer.js';
 export type { BinaryLoader } from './source/values.js';
 export * from './tree.js';
-export { type WriteOptions, writeDtb } from './write.js';
+export { BLOB_VERSIONS, type BlobVersion, type WriteOptions, writeDtb } from './write.js';

@@ -1,5 +1,5 @@
 /**
- * Generated nodes: `__symbols__` for `-@`, `__fixups__` and `__local_fixups__` for overlays.
+ * Generated nodes: `__symbols__` for `-@`, /aliases for `-A`, `__fixups__` and `__local_fixups__` for overlays.
  *
  * Contents and order are those of dtc 1.6.1: symbols label by label in document order, each labelled
  * node given a phandle after all referenced ones have theirs; fixups as `path:property:offset`
@@ -7,7 +7,7 @@
  */
 
 import { concatenate } from './bytes.js';
-import { Phandles } from './checks/phandles.js';
+import type { Phandles } from './checks/phandles.js';
 import { type LabelIndex, LiveNode, LiveProperty, liveNodes, nodeByRef } from './source/live.js';
 
 /** Properties of generated nodes grow piece by piece; they are joined once, at the end. */
@@ -38,20 +38,33 @@ function childOf(node: LiveNode, name: string): LiveNode {
   return child;
 }
 
-export function addSymbols(root: LiveNode): void {
+/** The paths of all labels in /`name`; gives the labels that stood there before, which are left alone. */
+function addLabels(root: LiveNode, name: string, phandles: Phandles | undefined): string[] {
   const labelled = [...liveNodes(root)].filter((node) => !node.labels.isEmpty);
-  if (labelled.length === 0) return;
-  const symbols = childOf(root, '__symbols__');
-  const phandles = new Phandles(root);
+  if (labelled.length === 0) return [];
+  const taken: string[] = [];
+  const labels = childOf(root, name);
   for (const node of labelled) {
     const path = new TextEncoder().encode(`${node.path}\0`);
     for (const label of node.labels.live()) {
-      if (symbols.property(label) === undefined) {
-        symbols.addProperty(new LiveProperty(label, path, [], undefined, true));
-      }
+      if (labels.property(label) === undefined) {
+        labels.addProperty(new LiveProperty(label, path, [], undefined, true));
+      } else taken.push(label);
     }
-    phandles.of(node);
+    phandles?.of(node);
   }
+  return taken;
+}
+
+/** `-@`. */
+export function addSymbols(root: LiveNode, phandles: Phandles): string[] {
+  phandles.forget();
+  return addLabels(root, '__symbols__', phandles);
+}
+
+/** `-A`. */
+export function addAliases(root: LiveNode): string[] {
+  return addLabels(root, 'aliases', undefined);
 }
 
 interface Reference {

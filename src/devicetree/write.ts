@@ -1,19 +1,52 @@
 /**
- * The flattened device tree writer: version 17, laid out byte for byte as dtc 1.6.1 lays it out.
+ * The flattened device tree writer: version 17 unless an older one is asked for, laid out byte for byte as
+ * dtc 1.6.1 lays it out.
  *
- * Header of 40 bytes, reservation block at 0x28 with its 16-byte terminator, structure block, strings
- * block, nothing between or behind (so totalsize may be odd). Property names enter the strings block
- * in order of first use, and a name that already stands there as the tail of another reuses it.
+ * Header (40 bytes in version 17), reservation block at the next multiple of 8 with its 16-byte terminator,
+ * structure block, strings block, nothing between, and behind only what is asked for (so totalsize may be
+ * odd). Property names enter the strings block in order of first use, and a name that already stands there
+ * as the tail of another reuses it. Versions 1 to 3 name nodes by full path, write a `name` property behind
+ * a node's others, and align values of 8 bytes and more to 8.
  */
 
+import { inputError } from '../base/index.js';
 import { ByteSink } from './bytes.js';
 import { FDT_BEGIN_NODE, FDT_END, FDT_END_NODE, FDT_MAGIC, FDT_PROP } from './read.js';
 import type { DeviceTree, DtNode } from './tree.js';
 
+export const BLOB_VERSIONS = [1, 2, 3, 16, 17] as const;
+export type BlobVersion = (typeof BLOB_VERSIONS)[number];
+
+/** Room in the blob is for boot loaders that edit it; all of it is zero and counted in totalsize. */
 export interface WriteOptions {
-  /** Zero bytes added at the end and counted in totalsize (room for a boot loader to edit). */
+  /** Bytes added at the end (`-p`). */
   readonly padding?: number;
+  /** The blob has at least this many bytes (`-S`); not together with `padding`. */
+  readonly atLeast?: number;
+  /** Then its size is rounded up to a multiple of this, a power of two (`-a`). */
+  readonly align?: number;
+  /** Empty entries before the end of the reservation block (`-R`). */
+  readonly spareReservations?: number;
+  /** Default 17 (`-V`). */
+  readonly version?: BlobVersion;
 }
+
+/** What a version's blob looks like. */
+interface Form {
+  readonly version: BlobVersion;
+  readonly compatible: 1 | 16;
+  readonly headerWords: number;
+  /** Full paths, `name` properties, values aligned to 8. */
+  readonly old: boolean;
+}
+
+const FORMS: ReadonlyMap<BlobVersion, Form> = new Map([
+  [1, { version: 1, compatible: 1, headerWords: 7, old: true }],
+  [2, { version: 2, compatible: 1, headerWords: 8, old: true }],
+  [3, { version: 3, compatible: 1, headerWords: 9, old: true }],
+  [16, { version: 16, compatible: 16, headerWords: 9, old: false }],
+  [17, { version: 17, compatible: 16, headerWords: 10, old: false }],
+]);
 
 /**
  * The strings block. dtc searches the whole block for each name; the same answer comes from a trie
@@ -67,7 +100,7 @@ class StringTable {
 
 /** The blob of `tree`. */
 export function writeDtb(tree: DeviceTree, options: WriteOptions = {}): Uint8Array {
-  return layOut(tree, options.padding ?? 0);
+  return layOut(tree, options);
 }
 
 /** The blob, and where in it each property's value begins: for readers that look past a value's end. */
@@ -77,7 +110,7 @@ export function writeDtbWithPlaces(tree: DeviceTree): {
   readonly placeOf: (node: DtNode, property: string) => number | undefined;
 } {
   const places = new Map<DtNode, Map<string, number>>();
-  const bytes = layOut(tree, 0, (node, property, at) => {
+  const bytes = layOut(tree, {}, (node, property, at) => {
     let own = places.get(node);
     if (own === undefined) {
       own = new Map();
@@ -85,7 +118,7 @@ export function writeDtbWithPlaces(tree: DeviceTree): {
     }
     own.set(property, at);
   });
-  const start = structureStart(tree);
+  const start = new DataView(bytes.buffer, bytes.byteOffset).getUint32(8);
   return {
     bytes,
     placeOf: (node, property) => {
@@ -95,67 +128,99 @@ export function writeDtbWithPlaces(tree: DeviceTree): {
   };
 }
 
-const HEADER_SIZE = 40;
+type OnValue = (node: DtNode, property: string, at: number) => void;
 
-function structureStart(tree: DeviceTree): number {
-  return HEADER_SIZE + 16 * (tree.memreserve.length + 1);
-}
-
-function layOut(
-  tree: DeviceTree,
-  padding: number,
-  onValue?: (node: DtNode, property: string, at: number) => void,
-): Uint8Array {
-  const table = new StringTable();
+function structureOf(tree: DeviceTree, form: Form, table: StringTable, onValue?: OnValue): Uint8Array {
   const structure = new ByteSink();
+  const value = (name: string, bytes: Uint8Array, node: DtNode) => {
+    structure.u32(FDT_PROP);
+    structure.u32(bytes.length);
+    structure.u32(table.offset(name));
+    // The structure block starts at a multiple of 8.
+    if (form.old && bytes.length >= 8 && structure.length % 8 !== 0) structure.u32(0);
+    onValue?.(node, name, structure.length);
+    structure.bytes(bytes);
+    structure.align4();
+  };
+  let pathText = 0;
   // A frame is a node to begin, or undefined to end the one begun last.
-  const stack: (DtNode | undefined)[] = [tree.root];
+  const stack: ({ readonly node: DtNode; readonly path: string } | undefined)[] = [
+    { node: tree.root, path: '/' },
+  ];
   while (stack.length > 0) {
-    const node = stack.pop();
-    if (node === undefined) {
+    const frame = stack.pop();
+    if (frame === undefined) {
       structure.u32(FDT_END_NODE);
       continue;
     }
+    const { node, path } = frame;
+    pathText += path.length;
+    if (pathText > MOST_PATH_TEXT) {
+      throw inputError('FDT-PATHS', `the full paths that version ${form.version} wants are too long`, {
+        help: 'nodes with very long names are nested very deep; version 16 and 17 have no paths',
+      });
+    }
     structure.u32(FDT_BEGIN_NODE);
-    structure.name(node.name);
+    structure.name(form.old ? path : node.name);
     structure.align4();
-    for (const [name, value] of node.properties) {
-      structure.u32(FDT_PROP);
-      structure.u32(value.length);
-      structure.u32(table.offset(name));
-      onValue?.(node, name, structure.length);
-      structure.bytes(value);
-      structure.align4();
+    for (const [name, bytes] of node.properties) value(name, bytes, node);
+    if (form.old && !node.properties.has('name')) {
+      value('name', nulTerminated(node.name.split('@')[0]!), node);
     }
     stack.push(undefined);
-    for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]);
+    const prefix = !form.old || path === '/' ? '/' : `${path}/`;
+    for (let i = node.children.length - 1; i >= 0; i--) {
+      const child = node.children[i]!;
+      stack.push({ node: child, path: form.old ? prefix + child.name : '' });
+    }
   }
   structure.u32(FDT_END);
+  return structure.done();
+}
 
-  const structureAt = structureStart(tree);
+/** Latin-1, as all names are. */
+function nulTerminated(name: string): Uint8Array {
+  return Uint8Array.from([...name].map((c) => c.charCodeAt(0)).concat(0));
+}
+
+/** Old versions write every node's path out; a deep tree of long names must not take all memory. */
+const MOST_PATH_TEXT = 2 ** 26;
+
+const roundUp = (value: number, to: number) => Math.ceil(value / to) * to;
+
+function layOut(tree: DeviceTree, options: WriteOptions, onValue?: OnValue): Uint8Array {
+  const form = FORMS.get(options.version ?? 17)!;
+  const table = new StringTable();
+  const structure = structureOf(tree, form, table, onValue);
+  const reservations = [...tree.memreserve];
+  for (let i = 0; i <= (options.spareReservations ?? 0); i++) reservations.push({ address: 0n, size: 0n });
+
+  const reserveAt = roundUp(4 * form.headerWords, 8);
+  const structureAt = reserveAt + 16 * reservations.length;
   const stringsAt = structureAt + structure.length;
-  const total = stringsAt + table.sink.length + padding;
-  const out = new ByteSink();
-  for (const word of [
+  const end = stringsAt + table.sink.length;
+  const total = roundUp(Math.max(end + (options.padding ?? 0), options.atLeast ?? 0), options.align ?? 1);
+  const header = [
     FDT_MAGIC,
     total,
     structureAt,
     stringsAt,
-    HEADER_SIZE,
-    17,
-    16,
+    reserveAt,
+    form.version,
+    form.compatible,
     tree.bootCpuidPhys,
     table.sink.length,
     structure.length,
-  ]) {
-    out.u32(word);
-  }
-  for (const { address, size } of [...tree.memreserve, { address: 0n, size: 0n }]) {
+  ];
+  const out = new ByteSink();
+  for (const word of header.slice(0, form.headerWords)) out.u32(word);
+  if (out.length < reserveAt) out.u32(0);
+  for (const { address, size } of reservations) {
     out.u64(address);
     out.u64(size);
   }
-  out.bytes(structure.done());
+  out.bytes(structure);
   out.bytes(table.sink.done());
-  out.bytes(new Uint8Array(padding));
+  out.bytes(new Uint8Array(total - end));
   return out.done().slice();
 }

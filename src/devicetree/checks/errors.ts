@@ -19,7 +19,6 @@ import {
 import { cellAt } from '../tree.js';
 import { baseName, firstText, isString, unitName } from './facts.js';
 import type { Check, CheckRun } from './framework.js';
-import { Phandles } from './phandles.js';
 
 const LETTERS_AND_DIGITS = 'a-zA-Z0-9';
 const NODE_CHARACTER = new RegExp(`[^${LETTERS_AND_DIGITS},._+@-]`);
@@ -242,8 +241,7 @@ const phandleReferences: Check = {
   severity: 'error',
   needs: ['duplicate_node_names', 'explicit_phandles'],
   start: (run) => {
-    const { root, labels, plugin } = run.tree;
-    const phandles = new Phandles(root);
+    const { root, labels, plugin, phandles } = run.tree;
     return (node) => {
       // Giving the node itself a phandle appends a property; it holds no reference.
       for (const property of [...node.liveProperties()]) {

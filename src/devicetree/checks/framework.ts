@@ -9,6 +9,7 @@
 import type { Diagnostic, Severity, Span } from '../../base/index.js';
 import { positionOf } from '../../base/index.js';
 import { type LabelIndex, type LiveNode, type LiveProperty, liveNodes } from '../source/live.js';
+import type { Phandles } from './phandles.js';
 
 /** What checks look at and, where they resolve references, change. */
 export interface CheckedTree {
@@ -18,6 +19,8 @@ export interface CheckedTree {
   readonly memreserveLabels: readonly string[];
   /** `-@`: labelled nodes are kept and all get phandles. */
   readonly symbols: boolean;
+  /** Gives nodes that are referred to their phandle. */
+  readonly phandles: Phandles;
   /** Shown where a node has no place in a source. */
   readonly file: string;
 }

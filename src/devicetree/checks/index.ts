@@ -9,6 +9,7 @@ import { PROVIDER_CHECKS } from './providers.js';
 
 export type { Check, CheckedTree, CheckSwitches } from './framework.js';
 export { runChecks } from './framework.js';
+export { type PhandleFormat, Phandles } from './phandles.js';
 
 export const CHECKS: readonly Check[] = [
   ...ERROR_CHECKS,
