@@ -36,20 +36,13 @@ const SLICE = 1 << 17;
 const BIT_55 = 0x80_0000;
 /** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
 const WARM_UP = 32_768;
-/** Instructions in an entry that make it worth its cost. */
-const SHORT_RUN = 20;
-/** Instructions that the evaluator does at a time, at most, while they are not. */
-const LONGEST_BURST = 256;
 const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
 const FPCR_UNUSUAL = 3 << FPCR_RMODE_SHIFT;
 /** No host offset of guest memory. */
 const NOWHERE = 1;
 
 export interface InterpreterOptions extends EvaluatorOptions {
-  /**
-   * The evaluator does what is not worth an entry into generated code: the first instructions of a run,
-   * and stretches in which every few instructions are its own anyway. Results are the same.
-   */
+  /** The evaluator does the first instructions of a run, as making records of them costs more. Results are the same. */
   readonly adaptive?: boolean;
   /** Makes the translator of hot code; left out, there is none. */
   readonly translation?: MakeTranslation;
@@ -104,8 +97,6 @@ export class Interpreter implements Engine {
   readonly #makeTranslation: MakeTranslation | undefined;
   /** Made at the first entry. */
   #generated: Generated | undefined;
-  /** Instructions that the evaluator does next. */
-  #burst = 1;
   #evaluated = 0;
   #entries = 0;
   #translated = 0;
@@ -193,15 +184,9 @@ export class Interpreter implements Engine {
           this.#branched(cpu);
           if (left === 0 || cpu.pstate.btype !== 0 || this.#prepare(cpu)) continue;
         }
-        if (this.#isAdaptive) {
-          // Where generated code hardly gets anywhere, going in and out costs more than it saves.
-          if (done >= SHORT_RUN) this.#burst = 1;
-          else if (reason === Exit.evaluate) this.#burst = Math.min(LONGEST_BURST, 2 * this.#burst);
-        }
-        const steps = Math.min(left, this.#burst);
-        const stop = this.#evaluate(cpu, steps);
+        const stop = this.#evaluate(cpu, 1);
         if (stop !== undefined) return stop;
-        left -= steps;
+        left--;
       }
     } catch (thrown) {
       if (thrown instanceof OutOfHostMemory) return { kind: 'halted', message: thrown.message };

@@ -58,6 +58,11 @@ import { type CodeSource, Scanner } from './scan.js';
 import { hasTailCalls } from './tail-calls.js';
 
 const PAGE = 4096;
+/**
+ * A region costs milliseconds, of ours and of V8's: as much as the interpreter needs for this many branches,
+ * and what lies between them.
+ */
+const HOT_AFTER = 100_000;
 /** Regions in a module at most. */
 const BATCH = 16;
 /** Pages that one region has code of, at most. */
@@ -124,7 +129,7 @@ export class Translator implements Translation {
     this.#machine = machine;
     this.#table = table;
     this.#pages = pages;
-    this.hotAfter = options.hotAfter ?? 16_000;
+    this.hotAfter = options.hotAfter ?? HOT_AFTER;
     this.patience = options.patience ?? 1 << 16;
     this.#mostRegions = options.mostRegions ?? MOST_REGIONS;
     this.#mostBytes = options.mostBytes ?? MOST_BYTES;
