@@ -278,6 +278,7 @@ export class Kernel implements Supervisor {
       name,
       path,
       args: request.args,
+      env: request.env ?? [],
       auxv: loaded.auxv,
       symbolize: symbolizerOf(request.elf, loaded.bias),
       keys: newKeys(state.keyRandom),

@@ -129,6 +129,7 @@ export function* execve(
     name: args[0] ?? path,
     path: path.startsWith('/') ? path : `${state.files.pathOf(base).replace(/\/$/, '')}/${path}`,
     args,
+    env: request.env,
     auxv: loaded.auxv,
     symbolize: symbolizerOf(elf, loaded.bias),
     keys: newKeys(state.keyRandom),

@@ -40,6 +40,8 @@ export interface Program {
   /** The file's path, for /proc/PID/exe. */
   readonly path: string;
   readonly args: readonly string[];
+  /** NAME=VALUE as it was started with, for /proc/PID/environ. */
+  readonly env: readonly string[];
   readonly auxv: Uint8Array;
   readonly symbolize: Symbolizer;
   readonly keys: PointerAuthKeys;

@@ -254,7 +254,8 @@ export class ProcFs {
       cmdline: () => this.#file(() => process.program.args.map((arg) => `${arg}\0`).join('')),
       comm: () => this.#file(() => `${thread()?.comm ?? ''}\n`),
       auxv: () => this.#file(() => process.program.auxv, undefined, 0o400),
-      environ: () => this.#file(() => ''),
+      environ: () =>
+        this.#file(() => process.program.env.map((entry) => `${entry}\0`).join(''), undefined, 0o400),
       limits: () => this.#file(() => `Max open files            ${process.files.limit}\n`),
       mem: () => this.#memory(process),
       exe: () => new Symlink(this.#ino(), process.program.path),

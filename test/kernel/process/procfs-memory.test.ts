@@ -83,6 +83,14 @@ describe('/proc/zoneinfo, buddyinfo and pagetypeinfo', () => {
   });
 });
 
+describe('/proc/self/environ', () => {
+  it('is what the program was started with', async () => {
+    expect(await cat('/proc/self/environ', '--env', 'A=1', '--env', 'B=two words')).toBe(
+      'A=1\0B=two words\0',
+    );
+  });
+});
+
 describe('/proc/vmstat and meminfo', () => {
   it('name counters as Linux does, in its order', async () => {
     const names = (await cat('/proc/vmstat'))
