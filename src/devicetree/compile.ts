@@ -119,7 +119,7 @@ export function checkBlobTree(
 }
 
 function checkTree(checked: CheckedTree, { checks, force }: TreeOptions): Diagnostic[] {
-  const found = runChecks(CHECKS, checked, checks);
+  const found = runChecks(CHECKS, checked, checks, force);
   if (force !== true && found.some((d) => d.severity === 'error')) {
     // Errors first: they are why nothing was made.
     throw new InputError([

@@ -101,8 +101,65 @@ describe('mtemu dtc', () => {
     expect((await run(dtcCommand, ['-I', 'dtb', 't.dts'], { 't.dts': source })).codes).toEqual(['FDT-MAGIC']);
   });
 
+  it('leaves room in the blob, and says when --space is less than the blob', async () => {
+    const size = async (...options: string[]) => {
+      const { stdout } = await run(dtcCommand, [...options, 't.dts'], { 't.dts': source });
+      expect(new DataView(stdout.buffer).getUint32(4)).toBe(stdout.length);
+      expect(readDtb(stdout).root.child('n')).toBeDefined();
+      return stdout.length - blob.length;
+    };
+    expect(await size('-p', '010')).toBe(8);
+    expect(await size('-R', '2')).toBe(32);
+    expect(await size('-S', '0x1000')).toBe(0x1000 - blob.length);
+    expect((blob.length + (await size('-a', '64'))) % 64).toBe(0);
+    expect((blob.length + (await size('-p', '1', '-a', '64'))) % 64).toBe(0);
+    expect(await size('-S', '1')).toBe(0);
+    expect((await run(dtcCommand, ['-S', '1', 't.dts'], { 't.dts': source })).stderr).toContain('--space 1');
+    expect((await run(dtcCommand, ['-q', '-S', '1', 't.dts'], { 't.dts': source })).stderr).toBe('');
+  });
+
+  it('adds aliases, names phandles, sorts', async () => {
+    const text = '/dts-v1/;\n/ { b = <&m>; a; m: z { }; n: y { }; aliases { n = "/y"; }; };\n';
+    const json = async (...options: string[]) => {
+      const result = await run(dtcCommand, [...options, '-O', 'json', 't.dts'], { 't.dts': text });
+      return { tree: JSON.parse(result.text).tree as Record<string, object>, stderr: result.stderr };
+    };
+    const aliases = await json('-A');
+    expect(Object.keys(aliases.tree['/aliases']!)).toEqual(['n', 'm']);
+    expect(aliases.stderr).toContain('/aliases: label n already exists');
+    expect(Object.keys((await json('-H', 'legacy')).tree['/z']!)).toEqual(['linux,phandle']);
+    expect(Object.keys((await json('-H', 'both')).tree['/z']!)).toEqual(['linux,phandle', 'phandle']);
+    const sorted = await json('-s');
+    expect(Object.keys(sorted.tree)).toEqual(['/', '/aliases', '/y', '/z']);
+    expect(Object.keys(sorted.tree['/']!)).toEqual(['a', 'b']);
+  });
+
+  it('writes what errors leave with -f, nothing with -O null, and lists the files used with -d', async () => {
+    const files = {
+      'bad.dts': '/dts-v1/;\n/ { a = <&gone>; };\n',
+      'inc.dts': '/dts-v1/;\n/include/ "x.dtsi"\n',
+      'x.dtsi': '/ { a = /incbin/("bin"); };',
+      bin: 'B',
+    };
+    const forced = await run(dtcCommand, ['-f', 'bad.dts'], files);
+    expect(forced.status).toBe(0);
+    expect(forced.stderr).toContain('error[phandle_references]');
+    expect(readDtb(forced.stdout).root.properties.get('a')).toEqual(Uint8Array.of(255, 255, 255, 255));
+    expect((await run(dtcCommand, ['-qq', '-f', 'bad.dts'], files)).stderr).toBe('');
+    expect(await run(dtcCommand, ['-qq', 'bad.dts'], files)).toMatchObject({
+      status: 2,
+      codes: [],
+      stderr: '',
+    });
+    const none = await run(dtcCommand, ['-O', 'null', '-o', 'n', 'inc.dts'], files);
+    expect(none).toMatchObject({ status: 0, written: {} });
+    const listed = await run(dtcCommand, ['-o', 'o.dtb', '-d', 'dep', 'inc.dts'], files);
+    expect(new TextDecoder().decode(listed.written['dep'])).toBe('o.dtb: inc.dts x.dtsi bin\n');
+  });
+
   it.each([
     [[]],
+    [['-R', 'x', 'a.dts']],
     [['a.dts', 'b.dts']],
     [['-O', 'elf', 'a.dts']],
     [['-b', 'x', 'a.dts']],

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
+  type BlobVersion,
   checkBlobTree,
   compileDts,
   discoverTagStorage,
+  type PhandleFormat,
   printDts,
   readDtb,
+  sortTree,
   writeDtb,
 } from '../../src/devicetree/index.js';
 import { dtsSource } from './generate.js';
@@ -47,6 +50,57 @@ describe.skipIf(!hasDtc)('against the installed dtc [needs dtc 1.6.1]', () => {
       { numRuns: 150 },
     );
     expect(seen.same).toBeGreaterThan(50);
+  });
+
+  it('random sources give the same blob under every option that shapes one', () => {
+    let same = 0;
+    const flag = (word: string) => fc.constantFrom('', '', word);
+    const options = fc.record({
+      symbols: flag('-@'),
+      aliases: flag('-A'),
+      sort: flag('-s'),
+      phandles: fc.constantFrom('epapr', 'epapr', 'legacy', 'both'),
+      version: fc.constantFrom(1, 2, 3, 16, 17),
+      spare: fc.constantFrom(0, 3),
+      room: fc.constantFrom('', '-p13', '-S3000'),
+      align: fc.constantFrom(1, 8, 64),
+    });
+    fc.assert(
+      fc.property(dtsSource, options, (text, o) => {
+        writeFileSync(at('o.dts'), text);
+        const flags = [o.symbols, o.aliases, o.sort, o.room].filter((word) => word !== '');
+        const shape = [`-H${o.phandles}`, `-V${o.version}`, `-R${o.spare}`, `-a${o.align}`];
+        if (dtc('-q', ...flags, ...shape, '-o', 'o.dtb', 'o.dts').status !== 0) return;
+        const { tree } = compileDts(
+          { name: 'o.dts', text },
+          {
+            symbols: o.symbols !== '',
+            aliases: o.aliases !== '',
+            phandleFormat: o.phandles as PhandleFormat,
+          },
+        );
+        if (o.sort !== '') sortTree(tree);
+        const blob = writeDtb(tree, {
+          version: o.version as BlobVersion,
+          spareReservations: o.spare,
+          align: o.align,
+          ...(o.room === '-p13' ? { padding: 13 } : o.room === '' ? {} : { atLeast: 3000 }),
+        });
+        expect({ flags, same: sameBytes(blob, readFileSync(at('o.dtb'))) }).toEqual({ flags, same: true });
+        same++;
+      }),
+      { numRuns: 150 },
+    );
+    expect(same).toBeGreaterThan(50);
+  });
+
+  it('counts phandles on where nodes that had one were left out', () => {
+    const text =
+      '/dts-v1/;\n/ { r = <&l1 &l3>; /omit-if-no-ref/ o { l1: p { }; }; l2: q { }; l3: s { }; };\n';
+    writeFileSync(at('c.dts'), text);
+    expect(dtc('-q', '-@', '-o', 'c.dtb', 'c.dts').status).toBe(0);
+    const { dtb } = compileDts({ name: 'c.dts', text }, { symbols: true });
+    expect(sameBytes(dtb, readFileSync(at('c.dtb')))).toBe(true);
   });
 
   it('warns of the shipped machines exactly where dtc does', () => {

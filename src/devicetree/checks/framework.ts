@@ -95,11 +95,16 @@ export class CheckRun {
 /** `reg_format: 'off'`, `gpios_property: 'error'`: what `-W` and `-E` say. */
 export type CheckSwitches = ReadonlyMap<string, 'error' | 'warning' | 'off'>;
 
-/** Runs all checks of `table` that are on; gives what they found, errors and warnings in order. */
+/**
+ * Runs all checks of `table` that are on; gives what they found, errors and warnings in order.
+ * @param stopAtError no check runs behind one that failed with errors, as in dtc: what it leaves undone, such
+ * as references, can be seen in output that is forced.
+ */
 export function runChecks(
   table: readonly Check[],
   tree: CheckedTree,
   switches: CheckSwitches = new Map(),
+  stopAtError = false,
 ): Diagnostic[] {
   const found: Diagnostic[] = [];
   const byName = new Map(table.map((c) => [c.name, c]));
@@ -126,6 +131,7 @@ export function runChecks(
     return fine;
   };
   for (const check of table) {
+    if (broken && stopAtError) break;
     const severity = level(check);
     if (severity === 'error' || (severity === 'warning' && !broken)) run(check);
   }
