@@ -17,6 +17,7 @@ import {
   type ConductEnd,
   type ConductLimits,
   Conductor,
+  type Engine,
   type Incoherence,
   runFirmware,
   shippedTree,
@@ -32,11 +33,14 @@ export interface BareOutcome {
   readonly end: ConductEnd;
   readonly output: string;
   readonly board: BootedBoard;
+  readonly engine: Engine;
 }
 
 export interface BareRun extends BoardOptions, ConductLimits {
   readonly tree?: DeviceTree;
   readonly level?: 1 | 2 | 3;
+  /** 'evaluate' unless told. */
+  readonly engine?: string;
   readonly onIncoherence?: (report: Incoherence) => void;
 }
 
@@ -64,7 +68,15 @@ export function assembleBare(text: string, name = 'test.s', base = BASE): Uint8A
 /** Runs a flat image, made for its level's place, with firmware before it. */
 export function runImage(image: Uint8Array, run: BareRun = {}): BareOutcome {
   const base = run.level === 3 ? EL3_BASE : BASE;
-  const { tree, level, maxSteps = 2_000_000, expired, onIncoherence, ...options } = run;
+  const {
+    tree,
+    level,
+    engine: name = 'evaluate',
+    maxSteps = 2_000_000,
+    expired,
+    onIncoherence,
+    ...options
+  } = run;
   let output = '';
   let entered = false;
   const put = (byte: number) => {
@@ -76,12 +88,12 @@ export function runImage(image: Uint8Array, run: BareRun = {}): BareOutcome {
     { onSerial: put, onSemihostingOutput: put, ...options },
   );
   board.machine.memory.onIncoherence = onIncoherence;
-  const engine = createEngine(board.machine, 'evaluate');
+  const engine = createEngine(board.machine, name);
   runFirmware(board, engine);
   entered = true;
   const conductor = new Conductor(board.machine, engine, options.seed ?? 0);
   const end = conductor.run({ maxSteps, ...(expired === undefined ? {} : { expired }) });
-  return { end, output, board };
+  return { end, output, board, engine };
 }
 
 export const runText = (text: string, run: BareRun = {}): BareOutcome =>
