@@ -33,6 +33,9 @@ function side(elf: ElfFile, args: readonly string[], engine: EngineMaker, tcf: b
     runUntil(pause) {
       const outcome = kernel.run(process, { expired: pause });
       expect(outcome.kind).toMatch(/^(limit|ended)$/);
+      if (outcome.kind === 'ended' && elf.name.startsWith('test/')) {
+        expect(outcome.end).toEqual({ kind: 'exited', status: 0 });
+      }
       return outcome.kind === 'limit';
     },
   };
@@ -51,6 +54,7 @@ describe.each(['interpret', 'translate'])('programs in lock-step, evaluator and 
     ['firmware/bench/forks.s', ['3'], 1n, 17],
     ['firmware/bench/pipes.s', ['10'], 1n, 19],
     ['firmware/bench/signals.s', ['10'], 2n, 11],
+    ['test/engine/programs/timer-signals.s', [], 1n, 9973],
     ['firmware/examples/hello.s', [], 1n, 1],
     ['firmware/examples/overflow.s', [], 1n, 7],
     ['firmware/examples/use-after-free.s', [], 2n, 7],
