@@ -28,7 +28,14 @@ import { allocationRate } from '../lab/index.js';
 import { defaultTree } from '../machine/index.js';
 import { type CompiledWorkload, compiledWorkloads } from './bench-compiled.js';
 import { measureHost, printHost } from './bench-host.js';
-import { loopVerdicts, loopWorkloads, printLoops } from './bench-loops.js';
+import { measureOnLinux } from './bench-linux.js';
+import {
+  type LoopMeasurement,
+  type LoopRivals,
+  loopVerdicts,
+  loopWorkloads,
+  printLoops,
+} from './bench-loops.js';
 import { measureTools, type ToolMeasurement } from './bench-tools.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.js';
@@ -44,7 +51,8 @@ const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
 
 Measures instructions, page faults, system calls, processes and signals a second, and prints the ratio of
 times to qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); loops over plain and
-tagged memory, and whether they meet the targets; then what starting costs, and memory; then the
+tagged memory, and whether they meet the targets (MTEMU_QEMU_USER names further qemu-aarch64 to compare with;
+qemu-system-aarch64 with mte=on runs them where MTEMU_LINUX_KERNEL and MTEMU_ARM64_BUSYBOX say what to boot); then what starting costs, and memory; then the
 assembler and the device tree compiler beside GNU as and dtc (MTEMU_REAL_DTBS=DIR: the largest real
 trees in it, too).
 `;
@@ -150,6 +158,8 @@ interface Measurement {
   readonly instructionsPerSecond: number | undefined;
   /** Time for the same work divided by the rival's. */
   readonly ratio: number | undefined;
+  /** The same for further rivals, by their names. */
+  readonly others?: Readonly<Record<string, number>>;
 }
 
 export const benchCommand: Command = {
@@ -175,16 +185,29 @@ export const benchCommand: Command = {
         ratio: undefined,
       });
       const { bytes, workloads } = loopWorkloads();
-      const loops = workloads.map((w) => measureProgram(w, bytes, engine, rounds, rival, folder));
+      const users = rival === undefined ? [] : furtherRivals();
+      const onLinux = measureOnLinux(bytes, workloads, folder);
+      const loops = workloads.map((w): LoopMeasurement => {
+        const measured = measureProgram(w, bytes, engine, rounds, rival, folder, users);
+        const theirs = onLinux?.seconds.get(w.name);
+        if (onLinux === undefined || theirs === undefined) return measured;
+        const ratio = 1 / measured.unitsPerSecond / theirs;
+        return { ...measured, others: { ...measured.others, [onLinux.name]: ratio } };
+      });
+      const rivals: LoopRivals = {
+        first: rival && nameOf(rival),
+        users: users.map(nameOf),
+        system: onLinux?.name,
+      };
       const hosts = measureHost(folder);
       const tools = measureTools(folder);
       if (values['json'] === true) {
         io.stdout(
-          `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops), hosts, tools })}\n`,
+          `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops, rivals), hosts, tools })}\n`,
         );
       } else {
         print(results, engine, rival, io);
-        printLoops(loops, io);
+        printLoops(loops, rivals, io);
         printHost(hosts, io);
         printTools(tools, io);
       }
@@ -201,13 +224,21 @@ interface Rival {
 }
 
 function findRival(): Rival | undefined {
-  for (const command of ['qemu-aarch64', 'qemu-aarch64-static']) {
+  return rivalsOf(['qemu-aarch64', 'qemu-aarch64-static'])[0];
+}
+
+/** Others of its kind, named by MTEMU_QEMU_USER (paths, with colons between them). */
+const furtherRivals = (): Rival[] =>
+  rivalsOf((process.env['MTEMU_QEMU_USER'] ?? '').split(':').filter((path) => path !== ''));
+
+const rivalsOf = (commands: readonly string[]): Rival[] =>
+  commands.flatMap((command) => {
     const probe = spawnSync(command, ['--version'], { encoding: 'utf8' });
     const version = probe.status === 0 ? /version (\S+)/.exec(probe.stdout)?.[1] : undefined;
-    if (version !== undefined) return { command, version };
-  }
-  return undefined;
-}
+    return version === undefined ? [] : [{ command, version }];
+  });
+
+const nameOf = ({ version }: Rival) => `qemu-user ${version}`;
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
@@ -238,12 +269,14 @@ function measureProgram(
   rounds: number,
   rival: Rival | undefined,
   folder: string,
+  others: readonly Rival[] = [],
 ): Measurement {
   const file = join(folder, 'program');
   writeFileSync(file, bytes);
   chmodSync(file, 0o755);
   const own: number[] = [];
-  const theirs: number[] = [];
+  const rivals = rival === undefined ? [] : [rival, ...others];
+  const theirs: number[][] = rivals.map(() => []);
   let instructions = 0;
   // Once to warm up: what the host's compiler does is not the guest's work.
   runOwn(bytes, [String(workload.amounts[0]), ...workload.args], engine);
@@ -252,21 +285,26 @@ function measureProgram(
     const units = workload.amounts[1] - workload.amounts[0];
     own.push((large!.seconds - small!.seconds) / units);
     instructions = (large!.instructions - small!.instructions) / units;
-    if (rival === undefined) continue;
-    const [least, most] = workload.rivalAmounts.map((n) =>
-      runRival(rival, file, [String(n), ...workload.args]),
-    );
-    // A rival that cannot do the work is none: where binfmt_misc does not know it, qemu-aarch64 executes nothing.
-    if (least === undefined || most === undefined) break;
-    theirs.push((most - least) / (workload.rivalAmounts[1] - workload.rivalAmounts[0]));
+    for (const [i, other] of rivals.entries()) {
+      const [least, most] = workload.rivalAmounts.map((n) =>
+        runRival(other, file, [String(n), ...workload.args]),
+      );
+      // A rival that cannot do the work is none: where binfmt_misc does not know it, qemu-aarch64 executes nothing.
+      if (least === undefined || most === undefined) continue;
+      theirs[i]!.push((most - least) / (workload.rivalAmounts[1] - workload.rivalAmounts[0]));
+    }
   }
   const seconds = median(own);
+  const ratios = theirs.map((times) => (times.length === 0 ? undefined : seconds / median(times)));
   return {
     name: workload.name,
     unit: workload.unit,
     unitsPerSecond: 1 / seconds,
     instructionsPerSecond: instructions / seconds,
-    ratio: theirs.length === 0 ? undefined : seconds / median(theirs),
+    ratio: ratios[0],
+    others: Object.fromEntries(
+      others.flatMap((other, i) => (ratios[i + 1] === undefined ? [] : [[nameOf(other), ratios[i + 1]!]])),
+    ),
   };
 }
 

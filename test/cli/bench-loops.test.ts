@@ -4,7 +4,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { MiB } from '../../src/base/index.js';
+import { readTimes } from '../../src/cli/bench-linux.js';
 import { loopVerdicts, loopWorkloads, printLoops } from '../../src/cli/bench-loops.js';
+import type { CommandIo } from '../../src/cli/command.js';
 import { readElf } from '../../src/elf/index.js';
 import { bootSystem } from '../../src/kernel/index.js';
 import { defaultTree } from '../../src/machine/index.js';
@@ -48,6 +50,8 @@ describe('the loops', () => {
 });
 
 describe('verdicts', () => {
+  const QEMU = 'qemu-user 7.2';
+  const RIVALS = { first: QEMU, users: [], system: undefined };
   const measured = (plain: number, sync: number, asyncTime: number) => [
     { name: 'copy plain', unitsPerSecond: 10, ratio: plain },
     { name: 'copy sync', unitsPerSecond: 10, ratio: sync },
@@ -56,7 +60,7 @@ describe('verdicts', () => {
 
   it('say which targets are met', () => {
     const met = (plain: number, sync: number, async: number) =>
-      loopVerdicts(measured(plain, sync, async)).map(({ value, most }) => value <= most);
+      loopVerdicts(measured(plain, sync, async), RIVALS).map(({ value, most }) => value <= most);
     expect(met(0.9, 0.15, 1.05)).toEqual([true, true, true, true, true]);
     expect(met(1.2, 0.3, 1.3)).toEqual([false, true, false, true, false]);
     expect(met(2, 0.7, 1)).toEqual([false, false, false, false, true]);
@@ -68,10 +72,10 @@ describe('verdicts', () => {
       text += part;
     };
     const io = { stdout };
-    printLoops(measured(1.2, 0.15, 1), io as unknown as Parameters<typeof printLoops>[1]);
-    expect(text).toMatch(/^copy {14}1\.20 {6}0\.15 {6}0\.15$/m);
-    expect(text).toMatch(/^sync, median ratio +0\.15 +target 0\.20: met$/m);
-    expect(text).toMatch(/^plain, median ratio +1\.20 +target 1\.00: missed$/m);
+    printLoops(measured(1.2, 0.15, 1), RIVALS, io as unknown as CommandIo);
+    expect(text).toMatch(/^copy {36}1\.20 {6}0\.15 {6}0\.15$/m);
+    expect(text).toMatch(/^sync, median to qemu-user 7\.2 +0\.15 +target 0\.20: met$/m);
+    expect(text).toMatch(/^plain, median to qemu-user 7\.2 +1\.20 +target 1\.00: missed$/m);
   });
 
   it('leave out what has no rival', () => {
@@ -79,6 +83,44 @@ describe('verdicts', () => {
       { name: 'copy sync', unitsPerSecond: 10, ratio: undefined },
       { name: 'copy async', unitsPerSecond: 10, ratio: undefined },
     ];
-    expect(loopVerdicts(alone).map(({ what }) => what)).toEqual(['time async / sync, median']);
+    expect(loopVerdicts(alone, { ...RIVALS, first: undefined }).map(({ what }) => what)).toEqual([
+      'time async / sync, median',
+    ]);
+  });
+
+  it('are given for each rival', () => {
+    const system = 'qemu-system mte=on';
+    const measurements = measured(0.9, 0.15, 1).map((m) => ({
+      ...m,
+      others: { newer: m.ratio * 2, ...(m.name.endsWith('sync') ? { [system]: m.ratio / 2 } : {}) },
+    }));
+    const verdicts = loopVerdicts(measurements, { first: QEMU, users: ['newer'], system });
+    expect(verdicts.map(({ what, value, most }) => [what, value, value <= most])).toEqual([
+      [`sync, median to ${QEMU}`, 0.15, true],
+      [`sync, largest to ${QEMU}`, 0.15, true],
+      [`plain, median to ${QEMU}`, 0.9, true],
+      [`plain, largest to ${QEMU}`, 0.9, true],
+      ['sync, median to newer', 0.3, false],
+      ['sync, largest to newer', 0.3, true],
+      ['plain, median to newer', 1.8, false],
+      ['plain, largest to newer', 1.8, true],
+      [`sync, median to ${system}`, 0.075, true],
+      ['time async / sync, median', 1, true],
+    ]);
+  });
+});
+
+describe('the rival that boots', () => {
+  it('prints times that are read, whatever the kernel says between them', () => {
+    const serial =
+      'x\r\ntime copy sync 400 1.50 1.75\r\n[  2.0] random: ready\r\ntime copy sync 4000 1.80 4.30\r\ntime sum plain 7 4.30 4.31\n';
+    const times = readTimes(serial);
+    expect([...times.keys()]).toEqual(['copy sync', 'sum plain']);
+    expect(times.get('copy sync')!.map(({ amount, seconds }) => [amount, Math.round(seconds * 100)])).toEqual(
+      [
+        [400, 25],
+        [4000, 250],
+      ],
+    );
   });
 });

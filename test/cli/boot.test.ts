@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { assemble, toFlat } from '../../src/assembler/index.js';
 import { VA } from '../../src/base/index.js';
+import { makeRamDisk } from '../../src/cli/ram-disk.js';
 import { findNode, readDtb } from '../../src/devicetree/index.js';
 import { toElf } from '../../src/elf/index.js';
 import { mtemu } from './in-process.js';
@@ -171,27 +172,6 @@ const fileOf = (variable: string): string | undefined => {
   return path !== undefined && existsSync(path) ? path : undefined;
 };
 
-/** An initial RAM disk ("newc" cpio; Linux Documentation/driver-api/early-userspace/buffer-format.rst). */
-function ramDisk(entries: readonly (readonly [name: string, mode: number, data?: Uint8Array | string])[]) {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  const add = (bytes: Uint8Array) => {
-    const padded = new Uint8Array(Math.ceil((size + bytes.length) / 4) * 4 - size);
-    padded.set(bytes);
-    parts.push(padded);
-    size += padded.length;
-  };
-  [...entries, ['TRAILER!!!', 0] as const].forEach(([name, mode, data = ''], i) => {
-    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-    const device = name === 'dev/console' ? [5, 1] : [0, 0];
-    const fields = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, ...device, name.length + 1, 0];
-    const header = fields.map((f) => f.toString(16).padStart(8, '0')).join('');
-    add(new TextEncoder().encode(`070701${header}${name}\0`));
-    add(bytes);
-  });
-  return Buffer.concat(parts);
-}
-
 describe('an unmodified Linux', () => {
   const kernel = fileOf('MTEMU_LINUX_KERNEL');
   const busybox = fileOf('MTEMU_ARM64_BUSYBOX');
@@ -200,14 +180,18 @@ describe('an unmodified Linux', () => {
     'boots to a shell on the serial line [needs MTEMU_LINUX_KERNEL, MTEMU_ARM64_BUSYBOX]',
     { timeout: 300_000 },
     async () => {
-      const disk = ramDisk([
-        ['dev', 0o40755],
-        ['dev/console', 0o20600],
-        ['proc', 0o40755],
-        ['bin', 0o40755],
-        ['bin/busybox', 0o100755, readFileSync(busybox!)],
-        ['bin/sh', 0o120777, 'busybox'],
-        ['init', 0o100755, '#!/bin/sh\nbusybox mount -t proc proc /proc\nsh\nbusybox poweroff -f\n'],
+      const disk = makeRamDisk([
+        { name: 'dev', mode: 0o40755 },
+        { name: 'dev/console', mode: 0o20600, device: [5, 1] },
+        { name: 'proc', mode: 0o40755 },
+        { name: 'bin', mode: 0o40755 },
+        { name: 'bin/busybox', mode: 0o100755, data: readFileSync(busybox!) },
+        { name: 'bin/sh', mode: 0o120777, data: 'busybox' },
+        {
+          name: 'init',
+          mode: 0o100755,
+          data: '#!/bin/sh\nbusybox mount -t proc proc /proc\nsh\nbusybox poweroff -f\n',
+        },
       ]);
       const { status, stdout } = await mtemu(
         [
