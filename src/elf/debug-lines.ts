@@ -4,8 +4,14 @@
  * Just what gdb's `list`, `break FILE:LINE` and `step` need. Ref. DWARF 4, 6.2 (line number program),
  * 7.5 (units and abbreviations).
  */
+import type { VA } from '../base/index.js';
 import { ByteWriter } from './bytes.js';
-import type { ImageLine } from './write.js';
+
+export interface ImageLine {
+  readonly address: VA;
+  readonly file: string;
+  readonly line: number;
+}
 
 const LANGUAGE_ASSEMBLER = 0x8001;
 

@@ -23,7 +23,7 @@ import {
   SYMBOL_SIZE,
   SYMBOL_TYPES,
 } from './format.js';
-import { SymbolIndex } from './symbols.js';
+import { type ElfSymbol, SymbolIndex } from './symbols.js';
 
 /** A PT_LOAD segment. */
 export interface ElfSegment {
@@ -59,16 +59,6 @@ export interface ElfSection {
   readonly bytes: Uint8Array;
   readonly link: number;
   readonly entrySize: bigint;
-}
-
-export interface ElfSymbol {
-  readonly name: string;
-  readonly value: bigint;
-  readonly size: bigint;
-  readonly type: keyof typeof SYMBOL_TYPES | 'other';
-  readonly binding: keyof typeof BINDINGS | 'other';
-  /** The section's number; 0 undefined, 0xfff1 absolute. */
-  readonly section: number;
 }
 
 export interface ElfFile {

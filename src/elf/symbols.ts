@@ -1,7 +1,17 @@
 /**
  * From an address to `symbol+offset`.
  */
-import type { ElfSymbol } from './read.js';
+import type { BINDINGS, SYMBOL_TYPES } from './format.js';
+
+export interface ElfSymbol {
+  readonly name: string;
+  readonly value: bigint;
+  readonly size: bigint;
+  readonly type: keyof typeof SYMBOL_TYPES | 'other';
+  readonly binding: keyof typeof BINDINGS | 'other';
+  /** The section's number; 0 undefined, 0xfff1 absolute. */
+  readonly section: number;
+}
 
 const PREFERENCE: Readonly<Partial<Record<ElfSymbol['type'], number>>> = {
   function: 3,

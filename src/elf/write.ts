@@ -6,7 +6,7 @@
  */
 import type { VA } from '../base/index.js';
 import { ByteWriter } from './bytes.js';
-import { debugSections } from './debug-lines.js';
+import { debugSections, type ImageLine } from './debug-lines.js';
 import {
   BINDINGS,
   EM_AARCH64,
@@ -52,12 +52,6 @@ export interface ImageSymbol {
   readonly type: 'notype' | 'object' | 'function' | 'tls' | 'file';
   readonly visibility: keyof typeof VISIBILITIES;
   readonly section: number | undefined;
-}
-
-export interface ImageLine {
-  readonly address: VA;
-  readonly file: string;
-  readonly line: number;
 }
 
 export interface LinkedImage {

@@ -1,39 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/base/index.js';
 import { compareCpus, compareMemory, createEngine } from '../../src/engine/index.js';
-import type { Cpu, Engine, Machine, StopReason } from '../../src/machine/index.js';
 import { goElsewhere, nonsenseMachine, prepare } from '../machine/nonsense.js';
-import { DATA } from '../machine/support.js';
-import { pointer, randomProgram } from './random-programs.js';
+import { randomProgram, runOver, writers } from './random-programs.js';
 
 const SEEDS = Number(process.env['LOCKSTEP_SEEDS'] ?? 12);
 const ROUNDS = 40;
-
-/** Exceptions of the fetch: there is nothing to go on behind. */
-const FETCH_CLASSES = [0x20, 0x21, 0x22];
-
-/**
- * Runs `length` instructions, going on behind each that raises an exception; the base register of one that did
- * becomes a good pointer.
- */
-function runOver(cpu: Cpu, engine: Engine, random: Random, length: number): StopReason {
-  const end = cpu.steps + length;
-  for (;;) {
-    const stop = engine.run(cpu, end - cpu.steps);
-    if (stop.kind !== 'supervisor' || cpu.steps >= end) return stop;
-    if (FETCH_CLASSES.includes(Number(cpu.readRegister('esr_el1') >> 26n))) return stop;
-    const base = (cpu.instruction >>> 5) & 31;
-    const address = pointer(random, cpu.steps & 15);
-    if (base === 31) cpu.setSpOf(cpu.pstate.sp === 0 ? 0 : 1, address & ~15n);
-    else cpu.writeX(base, address);
-    cpu.writeRegister('elr_el1', cpu.readRegister('elr_el1') + 4n);
-    cpu.exceptionReturn();
-  }
-}
-
-/** Who wrote the tags of some of the memory last. */
-const writers = ({ memory }: Machine) =>
-  Array.from({ length: 0x400 }, (_, i) => memory.lastTagWriter(DATA + 16 * i));
 
 describe('lock-step', () => {
   it.each([0, 1] as const)('random programs at EL%i are equal in evaluator and interpreter', (el) => {

@@ -5,7 +5,7 @@
  */
 import { composeWord, decode, ROWS, type Row } from '../../isa/index.js';
 import { PA, type Random } from '../../src/base/index.js';
-import { type Machine, Pl011 } from '../../src/machine/index.js';
+import { type Cpu, type Engine, type Machine, Pl011, type StopReason } from '../../src/machine/index.js';
 import { CODE, D, DATA, MAIR, mappedMachine, SCTLR_ON, TAGS, TCF, TCF0, TCR_39 } from '../machine/support.js';
 
 export const CODE_BYTES = 0x4000;
@@ -197,3 +197,29 @@ export function randomProgram(random: Random, el: 0 | 1): RandomProgram {
     },
   };
 }
+
+/** Exceptions of the fetch: there is nothing to go on behind. */
+const FETCH_CLASSES = [0x20, 0x21, 0x22];
+
+/**
+ * Runs `length` instructions, going on behind each that raises an exception; the base register of one that did
+ * becomes a good pointer.
+ */
+export function runOver(cpu: Cpu, engine: Engine, random: Random, length: number): StopReason {
+  const end = cpu.steps + length;
+  for (;;) {
+    const stop = engine.run(cpu, end - cpu.steps);
+    if (stop.kind !== 'supervisor' || cpu.steps >= end) return stop;
+    if (FETCH_CLASSES.includes(Number(cpu.readRegister('esr_el1') >> 26n))) return stop;
+    const base = (cpu.instruction >>> 5) & 31;
+    const address = pointer(random, cpu.steps & 15);
+    if (base === 31) cpu.setSpOf(cpu.pstate.sp === 0 ? 0 : 1, address & ~15n);
+    else cpu.writeX(base, address);
+    cpu.writeRegister('elr_el1', cpu.readRegister('elr_el1') + 4n);
+    cpu.exceptionReturn();
+  }
+}
+
+/** Who wrote the tags of some of the memory last. */
+export const writers = ({ memory }: Machine) =>
+  Array.from({ length: 0x400 }, (_, i) => memory.lastTagWriter(DATA + 16 * i));

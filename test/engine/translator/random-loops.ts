@@ -5,28 +5,17 @@
 import { expect, it } from 'vitest';
 import { PA, Random } from '../../../src/base/index.js';
 import { compareCpus, compareMemory, createEngine, type Interpreter } from '../../../src/engine/index.js';
-import type { Cpu, Engine, Machine, StopReason } from '../../../src/machine/index.js';
+import type { Engine, Machine } from '../../../src/machine/index.js';
 import { goElsewhere, nonsenseMachine, prepare } from '../../machine/nonsense.js';
-import { CODE, DATA } from '../../machine/support.js';
-import { CODE_BYTES, pointer, type RandomProgram, randomProgram, randomWord } from '../random-programs.js';
-
-const FETCH_CLASSES = [0x20, 0x21, 0x22];
-
-/** Runs `length` instructions, going on behind each that raises an exception, its base register made good. */
-function runOver(cpu: Cpu, engine: Engine, random: Random, length: number): StopReason {
-  const end = cpu.steps + length;
-  for (;;) {
-    const stop = engine.run(cpu, end - cpu.steps);
-    if (stop.kind !== 'supervisor' || cpu.steps >= end) return stop;
-    if (FETCH_CLASSES.includes(Number(cpu.readRegister('esr_el1') >> 26n))) return stop;
-    const base = (cpu.instruction >>> 5) & 31;
-    const address = pointer(random, cpu.steps & 15);
-    if (base === 31) cpu.setSpOf(cpu.pstate.sp === 0 ? 0 : 1, address & ~15n);
-    else cpu.writeX(base, address);
-    cpu.writeRegister('elr_el1', cpu.readRegister('elr_el1') + 4n);
-    cpu.exceptionReturn();
-  }
-}
+import { CODE } from '../../machine/support.js';
+import {
+  CODE_BYTES,
+  type RandomProgram,
+  randomProgram,
+  randomWord,
+  runOver,
+  writers,
+} from '../random-programs.js';
 
 /**
  * Lays loops over the random words: at some places a branch back over a few instructions, taken while a
@@ -43,9 +32,6 @@ function makeLoops(machine: Machine, random: Random): void {
     memory.write32(PA(CODE + at + 4), (op | (bit << 19) | ((-back & 0x3fff) << 5) | 28) >>> 0);
   }
 }
-
-const writers = ({ memory }: Machine) =>
-  Array.from({ length: 0x400 }, (_, i) => memory.lastTagWriter(DATA + 16 * i));
 
 interface Side extends RandomProgram {
   readonly random: Random;
