@@ -308,6 +308,32 @@ describe('what the interpreter keeps', () => {
     expect(machine.linear.allocated - before).toBeLessThan(40 * 2 ** 20);
   });
 
+  it('is not without entries for a page whose places in both TLBs others have taken', () => {
+    const { machine, cpu, tables } = mappedMachine();
+    tables.mapRange(CODE, 0x1000, D.user);
+    // Places in the first and in the second level: A (16, 4), B (16, 16), C (4, 4), another C (1, 4).
+    const [a, b, c, other] = [0x10000000, 0x1_0001_0000, 0x1_0000_4000, 0x1_0400_5000];
+    [a, b, c, other].forEach((va, i) => {
+      tables.map(va, DATA + 0x1000 * i, D.user);
+      cpu.writeX(10 + i, BigInt(va));
+    });
+    load(
+      machine,
+      `
+        .irp where, 10, 11, 12, 10, 11, 13
+        str x0, [x\\where]
+        .endr
+        mov x0, #5000
+     1: str x0, [x10]
+        subs x0, x0, #1
+        b.ne 1b
+        svc #0`,
+    );
+    const { engine } = runAt(machine);
+    expect(classOf(cpu)).toBe(SVC);
+    expect((engine as Interpreter).statistics.evaluated).toBeLessThan(100);
+  });
+
   it('serves CPUs apart', () => {
     const machine = testMachine({ cpus: 3 });
     load(machine, 'mrs x1, mpidr_el1\n add x0, x0, #1\n str x0, [x2]\n b .-8');

@@ -52,8 +52,11 @@ export const SLOW = -2;
 export const TlbKind = { read: 0, write: 1, fetch: 2 } as const;
 export type TlbKind = (typeof TlbKind)[keyof typeof TlbKind];
 
-/** `uncached`: Device or Non-cacheable; accesses go past modelled caches. */
-export const EntryFlag = { tagged: 1, device: 2, guarded: 4, uncached: 8 } as const;
+/**
+ * `uncached`: Device or Non-cacheable; accesses go past modelled caches. `direct`: the table in linear memory
+ * has the entry too, unless generated code has put one of the second level there since.
+ */
+export const EntryFlag = { tagged: 1, device: 2, guarded: 4, uncached: 8, direct: 16 } as const;
 
 /** Contexts that fit the key; when they run out, everything is dropped and numbering starts again. */
 export const MOST_CONTEXTS = 1 << 20;
@@ -84,13 +87,19 @@ export class Tlb {
     return (this.base + TLB_BYTES + kind * SECOND_TLB_TABLE_BYTES) / 4 + secondTlbSlot(low) * 4;
   }
 
-  /** The entry of an address in `context`, or -1. */
+  /**
+   * The entry of an address in `context`, or -1. One whose place in linear memory another page has taken is
+   * none: it is to be filled again, or accesses to it would never be direct any more.
+   */
   find(kind: TlbKind, low: number, high: number, context: number): number {
     const at = kind * TLB_ENTRIES + tlbSlot(low);
-    return this.keyLow[at] === ((high << 20) | (low >>> 12) | 0) &&
-      this.keyHigh[at] === (((high >>> 12) & 0xfff) | (context << 12) | 0)
-      ? at
-      : -1;
+    const keyLow = (high << 20) | (low >>> 12) | 0;
+    const keyHigh = ((high >>> 12) & 0xfff) | (context << 12) | 0;
+    if (this.keyLow[at] !== keyLow || this.keyHigh[at] !== keyHigh) return -1;
+    if ((this.flags[at]! & EntryFlag.direct) === 0) return at;
+    const words = this.linear.i32;
+    const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
+    return words[w] === keyLow && words[w + 1] === keyHigh ? at : -1;
   }
 
   /**
@@ -116,7 +125,7 @@ export class Tlb {
     this.keyLow[at] = keyLow;
     this.keyHigh[at] = keyHigh;
     this.page[at] = page;
-    this.flags[at] = flags;
+    this.flags[at] = flags | (host < 0 ? 0 : EntryFlag.direct);
     const words = this.linear.i32;
     const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
     const second = kind === TlbKind.fetch ? -1 : this.#second(kind, low);
