@@ -175,7 +175,10 @@ export class UserEntry {
   ): MaySleep<void> {
     const { mm } = this.#services;
     this.faults++;
-    const result = yield* mm.handleMmFault(thread.process.mm, what.va, what.access);
+    const { process } = thread;
+    const result = yield* mm.handleMmFault(process.mm, what.va, what.access);
+    if (result.kind === 'handled' && result.major) process.majorFaults++;
+    else process.minorFaults++;
     if (result.kind === 'signal') {
       const code = result.code === 'ADRERR' ? 'BUS_ADRERR' : (`SEGV_${result.code}` as const);
       this.#force(thread, signalInfo(result.signal, code, far), esr, far);

@@ -31,6 +31,7 @@ import { Network } from './net/index.js';
 import {
   auxRandom,
   Clock,
+  chargeCpu,
   deliverSignals,
   exec,
   exitThread,
@@ -45,6 +46,9 @@ import {
   type ProcessEnd,
   ProcessTable,
   ProcFs,
+  ResourceLimits,
+  RLIM_INFINITY,
+  RLIMIT,
   SIGNAL,
   sendToProcess,
   sentSignal,
@@ -261,6 +265,10 @@ export class Kernel implements Supervisor {
     const state = this.#booted;
     const name = request.args[0] ?? request.elf.name;
     const { hwcap, hwcap2, files } = state;
+    const limits = new ResourceLimits();
+    // Who runs the guest asked for core files: as a shell's `ulimit -c unlimited`.
+    if (state.takeCore !== undefined)
+      limits.set(RLIMIT.CORE, { soft: RLIM_INFINITY, hard: RLIM_INFINITY }, true);
     const loaded = this.contexts.runToCompletion(
       exec(state.mm, {
         elf: request.elf,
@@ -269,6 +277,7 @@ export class Kernel implements Supervisor {
         execfn: name,
         hwcap,
         hwcap2,
+        limits,
         random: auxRandom(state),
       }),
     );
@@ -291,7 +300,7 @@ export class Kernel implements Supervisor {
       (bytes) => write?.(2, bytes),
     );
     for (const stream of streams) table.add(stream, false);
-    const process = firstProcess(state, program, loaded, table, new FsContext(files.root));
+    const process = firstProcess(state, program, loaded, table, new FsContext(files.root), limits);
     if (typeof process === 'number') return process;
     const thread = process.leader!;
     if (request.control !== undefined && state.mte) thread.control = request.control;
@@ -392,6 +401,7 @@ export class Kernel implements Supervisor {
       cpu.exceptionReturn();
       const stop = this.#engine.run(cpu, budget);
       slice -= cpu.steps - before + ENTRY_COST;
+      chargeCpu(state, thread, cpu.steps - before);
       if (stop.kind === 'supervisor') {
         const rest = entry.handle(thread);
         if (rest !== undefined) yield* rest;

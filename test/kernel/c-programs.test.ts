@@ -26,10 +26,11 @@ const qemu = ['qemu-aarch64', 'qemu-aarch64-static'].find(works);
 /** Lines where qemu-user is not Linux: si_code of an undefined instruction; it cannot execve a guest program. */
 const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
 /**
- * Programs that qemu-user 7.2 does not bring to their end; it has no ptrace at all. What `tracing` prints was
- * recorded on Linux 6.1 in qemu-system-aarch64 (-M virt,mte=on -cpu max).
+ * Programs that qemu-user 7.2 does not bring to their end or where it is not Linux: it has no ptrace and no limits
+ * of its own. What these but `threads` print was recorded on Linux 6.1 in qemu-system-aarch64
+ * (-M virt,mte=on -cpu max).
  */
-const NOT_FOR_QEMU = ['threads', 'tracing'];
+const NOT_FOR_QEMU = ['threads', 'tracing', 'limits'];
 
 const ENDS: Readonly<Record<string, number>> = {
   stdio: 3,
@@ -39,6 +40,7 @@ const ENDS: Readonly<Record<string, number>> = {
   files: 0,
   sockets: 0,
   tracing: 0,
+  limits: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

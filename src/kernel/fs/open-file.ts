@@ -111,9 +111,14 @@ export class RegularOpenFile extends OpenFile {
     return bytes;
   }
 
+  /** Where a write goes: `offset` of pwrite, or where the file is; with O_APPEND always the end. */
+  writePosition(offset: number | undefined): number {
+    return (this.flags & O_APPEND) !== 0 ? this.inode.size : (offset ?? this.#position);
+  }
+
   *write(_waiter: Waiter, data: Uint8Array, offset?: number): MaySleep<number> {
     if (!this.writable) return -EBADF;
-    const at = (this.flags & O_APPEND) !== 0 ? this.inode.size : (offset ?? this.#position);
+    const at = this.writePosition(offset);
     const written = yield* this.inode.write(at, data);
     if (written > 0 && offset === undefined) this.#position = at + written;
     return written;

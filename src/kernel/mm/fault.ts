@@ -21,6 +21,7 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
 } from './fault-flags.js';
+import { mayExpandVm } from './limits.js';
 import { handleMmFault } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
@@ -28,9 +29,6 @@ import { STACK_GUARD_GAP } from './mmap.js';
 import type { FaultAccess, FaultResult } from './types.js';
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_GROWSDOWN, VM_READ, VM_WRITE } from './vma.js';
-
-/** RLIMIT_STACK's usual value: how far a stack grows. */
-const STACK_LIMIT = 8 * 2 ** 20;
 
 const RETRY = sleepPoint('fault retry');
 
@@ -78,10 +76,10 @@ function expandStack(mm: Mm, as: MmStruct, addr: number): void {
   if (!vma || vma.start <= addr || (vma.flags & VM_GROWSDOWN) === 0) return;
   const start = addr - (addr % mm.pageSize);
   const below = as.vmas.at(index - 1);
-  if (vma.end - start > STACK_LIMIT) return;
+  if (vma.end - start > as.limits.stack) return;
   if (below && start - below.end < STACK_GUARD_GAP * mm.pageSize) return;
   const pages = (vma.start - start) / mm.pageSize;
-  if (vma.pgoff < pages) return;
+  if (vma.pgoff < pages || !mayExpandVm(mm, as, vma.flags, pages)) return;
   vma.pgoff -= pages;
   vma.start = start;
   as.totalVm += pages;

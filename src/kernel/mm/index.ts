@@ -65,6 +65,7 @@ export type {
   MmHooks,
 } from './hooks.js';
 export { forEachPte } from './invariants.js';
+export type { MmLimits } from './limits.js';
 export {
   folioAddLru,
   folioIsolateLru,

@@ -5,6 +5,7 @@ import type { PA, VA } from '../../base/index.js';
 import { VA as toVA, untagged } from '../../base/index.js';
 import type { Contexts } from '../contexts/index.js';
 import { RwSemaphore, SpinLock } from '../contexts/index.js';
+import { type MmLimits, UNLIMITED } from './limits.js';
 import type { Page } from './memmap.js';
 import type { PageTableLayout } from './pgtable.js';
 import type { AddressSpace } from './types.js';
@@ -36,6 +37,8 @@ export class MmStruct implements AddressSpace {
   cachedHoleSize = 0;
   /** pmd_huge_pte: tables kept ready, one for each huge entry, so that none has to be allocated to split it. */
   readonly deposits: Page[] = [];
+  /** What its process may have. */
+  limits: MmLimits = UNLIMITED;
   /** MMF_HUGE_ZERO_PAGE: it holds a reference to the huge zero page. */
   usesHugeZeroPage = false;
   /** MMF_HAS_PINNED: fork must look for pinned pages. */

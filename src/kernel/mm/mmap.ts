@@ -11,6 +11,7 @@ import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
 import { deferSplit, splitHugePmd, splitHugePmdAcross, zapHugePmd } from './huge-memory.js';
+import { mayExpandVm } from './limits.js';
 import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
@@ -396,6 +397,8 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
     if (start < 0) return start;
   }
   if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+  if (!mayExpandVm(mm, as, vmFlags, (size - mappedBytes(as, start, start + size)) / mm.pageSize))
+    return -ENOMEM;
   if (as.vmas.intersects(start, start + size)) {
     const error = yield* doMunmap(mm, as, start, size);
     if (error !== 0) return error;
@@ -420,6 +423,13 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
   return start;
 }
 
+/** count_vma_pages_range(), in bytes: what a new mapping takes the place of. */
+function mappedBytes(as: MmStruct, start: number, end: number): number {
+  return as.vmas
+    .overlapping(start, end)
+    .reduce((sum, vma) => sum + Math.min(vma.end, end) - Math.max(vma.start, start), 0);
+}
+
 /** A new VMA, merged with its neighbours. */
 export function* insertMapping(
   mm: Mm,
@@ -441,6 +451,8 @@ export function* insertMapping(
 /** sys_brk() with mmap_lock held for writing: the new break, or the old one where it cannot be had. */
 export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
   if (!(brk >= as.startBrk) || brk > as.layout.taskSize) return as.brk;
+  // check_data_rlimit(), for the heap alone: where a program's data lies is not kept.
+  if (brk - as.startBrk > as.limits.data) return as.brk;
   const newEnd = pageAlign(mm, brk);
   const oldEnd = pageAlign(mm, as.brk);
   if (newEnd === oldEnd) {
@@ -457,6 +469,7 @@ export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
   const guard = next && (next.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP * mm.pageSize : 0;
   if (newEnd > as.layout.taskSize || (next && newEnd + guard > next.start)) return as.brk;
   const pages = (newEnd - oldEnd) / mm.pageSize;
+  if (!mayExpandVm(mm, as, VM_DATA_DEFAULT_FLAGS, pages)) return as.brk;
   if (as.vmas.size >= MAX_MAP_COUNT || !vmEnoughMemory(mm, pages)) return as.brk;
   yield* insertMapping(mm, as, oldEnd, newEnd - oldEnd, VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, '[heap]');
   as.brk = brk;

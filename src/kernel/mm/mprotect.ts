@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
 import { changeHugePmd, splitHugePmd } from './huge-memory.js';
+import { mayExpandVm } from './limits.js';
 import { canChangePteWritable } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
@@ -84,6 +85,11 @@ function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic
 function* mprotectFixup(mm: Mm, vma: Vma, newFlags: number): MaySleep<number> {
   const pages = (vma.end - vma.start) / mm.pageSize;
   let flags = newFlags;
+  // What becomes writable becomes data; what was over the limit before is left alone.
+  const counts = (flags & VM_WRITE) !== 0 && (vma.flags & VM_WRITE) === 0;
+  if (counts && !mayExpandVm(mm, vma.mm, flags, pages) && mayExpandVm(mm, vma.mm, vma.flags, pages)) {
+    return -ENOMEM;
+  }
   if ((flags & VM_WRITE) !== 0 && (vma.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) {
     if (!vmEnoughMemory(mm, pages)) return -ENOMEM;
     mm.committedPages += pages;

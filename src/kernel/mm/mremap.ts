@@ -7,6 +7,7 @@ import { EFAULT, EINVAL, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone } from './anon-vma.js';
 import { linkFile } from './filemap.js';
 import { moveHugePmd, splitHugePmdLocked } from './huge-memory.js';
+import { mayExpandVm } from './limits.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import {
@@ -70,6 +71,7 @@ export function* doMremap(
   if (!vma || oldSize === 0) return vma ? -EINVAL : -EFAULT;
   if (addr + moved > vma.end) return -EFAULT;
   const grown = (newSize - moved) / mm.pageSize;
+  if (!mayExpandVm(mm, as, vma.flags, grown)) return -ENOMEM;
   if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, grown)) return -ENOMEM;
   if ((flags & MREMAP_FIXED) === 0 && addr + oldSize === vma.end && canExpand(as, vma, addr + newSize)) {
     vma.end = addr + newSize;

@@ -7,6 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { MmLimits } from './limits.js';
 import type { ThpSettings } from './thp-settings.js';
 
 /** Bytes of a translation granule. */
@@ -225,6 +226,8 @@ export interface AddressSpace {
   /** Pages mapped (RSS) and mapped address space, in pages. */
   readonly residentPages: number;
   readonly totalPages: number;
+  /** RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of the process. */
+  limits: MmLimits;
   /** start_brk, brk: set once by whoever loads the program. */
   setBrk(start: VA): void;
 }

@@ -169,7 +169,7 @@ function* tagsOf(state: KernelState, thread: Thread, vma: VmaInfo): MaySleep<Uin
 /**
  * elf_core_dump(): the file of a process that `info` kills, `thread` being the one that took it.
  *
- * RLIMIT_CORE does not count: whoever runs the guest asked for the file.
+ * The caller has stopped the other threads.
  */
 export function* dumpCore(state: KernelState, thread: Thread, info: SignalInfo): MaySleep<Uint8Array> {
   const vmas = state.mm.vmas(thread.process.mm);

@@ -12,12 +12,14 @@ import {
   ERESTARTNOINTR,
   ERESTARTSYS,
   type MaySleep,
+  sleepPoint,
 } from '../contexts/index.js';
 import { SA, SIGNAL } from './abi.js';
 import { dumpCore } from './core-dump.js';
 import type { KernelState } from './kernel-state.js';
+import { RLIMIT } from './limits.js';
 import type { Process } from './process.js';
-import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal } from './ptrace.js';
+import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal, trapped } from './ptrace.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
 import { endGroup, forceSignal, notifyParentOfChange } from './send-signal.js';
 import { type SignalInfo, siginfoBytes, signalInfo } from './siginfo.js';
@@ -44,6 +46,9 @@ import { readUser, writeUser } from './user-memory.js';
 const PSTATE_TCO = 1n << 25n;
 const PSTATE_BTYPE = 3n << 10n;
 const PSTATE_BTYPE_C = 1n << 11n;
+/** min_coredump: a smaller limit means no file. */
+const LEAST_CORE = 4096;
+const PARKING = sleepPoint('coredump_wait');
 const NR_RESTART_SYSCALL = 128n;
 const SI_KERNEL_KILL: SignalInfo = {
   signo: SIGNAL.SIGKILL,
@@ -73,7 +78,15 @@ function* getSignal(
 ): MaySleep<{ readonly info: SignalInfo; readonly action: SignalAction } | undefined> {
   const { process } = thread;
   for (;;) {
-    while (isStopped(thread)) yield thread.sleeper.point;
+    // coredump_task_exit(): until the dump is written and the group ends.
+    while (thread.interruptedByDump && process.groupExit === undefined) {
+      thread.parked = true;
+      yield thread.sleeper.point;
+    }
+    if (isStopped(thread)) {
+      yield thread.sleeper.point;
+      continue;
+    }
     if (process.groupExit !== undefined || thread.exiting !== undefined) return undefined;
     if (thread.trapDue) {
       thread.stopPending = false;
@@ -117,13 +130,42 @@ function* getSignal(
         continue;
       case 'terminate': {
         const report = info.report?.() ?? (isOwnEnd(process, info) ? process.handledFault : undefined);
-        const dumped = dumpsCore(info.signo) && state.takeCore !== undefined;
-        if (dumped) state.takeCore?.(process.pid, yield* dumpCore(state, thread, info));
+        const dumped = dumpsCore(info.signo) && (yield* writeCore(state, thread, info));
+        if (process.groupExit !== undefined) return undefined;
         endGroup(process, { kind: 'killed', info, dumped, ...(report === undefined ? {} : { report }) });
         return undefined;
       }
     }
   }
+}
+
+/** do_coredump(): whether a core file was written, cut at RLIMIT_CORE. */
+function* writeCore(state: KernelState, thread: Thread, info: SignalInfo): MaySleep<boolean> {
+  const { process } = thread;
+  const most = process.limits.soft(RLIMIT.CORE);
+  if (state.takeCore === undefined || process.dumpable !== 1 || most < LEAST_CORE) return false;
+  if (!(yield* parkOthers(thread))) return false;
+  const image = yield* dumpCore(state, thread, info);
+  state.takeCore(process.pid, image.subarray(0, Math.min(image.length, most)));
+  return true;
+}
+
+/**
+ * zap_threads() and coredump_wait(): the others stop, so that what is dumped does not change meanwhile.
+ *
+ * @returns false where the process is being ended.
+ */
+function* parkOthers(thread: Thread): MaySleep<boolean> {
+  const { process } = thread;
+  process.dumper = thread;
+  for (const other of process.threads) {
+    if (other === thread) continue;
+    other.task.fatalSignalPending = true;
+    other.sleeper.wake();
+  }
+  const moves = (other: Thread) => other !== thread && !other.parked && trapped(other) === undefined;
+  while ([...process.threads].some(moves) && process.groupExit === undefined) yield PARKING;
+  return process.groupExit === undefined;
 }
 
 /** abort(), or SIGSEGV sent again by its handler: the program ends itself. */
@@ -135,6 +177,7 @@ function isOwnEnd({ pid }: Process, info: SignalInfo): boolean {
 /** In a group-stop as threads without a tracer are. */
 function isStopped(thread: Thread): boolean {
   const { process } = thread;
+  if (thread.interruptedByDump) return false;
   const isTraced = thread.tracing !== undefined;
   return process.stopped !== 0 && !isTraced && process.groupExit === undefined && !killPending(thread);
 }

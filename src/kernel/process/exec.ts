@@ -13,6 +13,7 @@ import {
   type AddressSpace,
   MAP_ANONYMOUS,
   MAP_FIXED,
+  MAP_GROWSDOWN,
   MAP_PRIVATE,
   MAP_STACK,
   type MappableFile,
@@ -23,10 +24,14 @@ import {
 } from '../mm/index.js';
 import { AT } from './abi.js';
 import { TRAMPOLINE, trampolineAddress } from './deliver-signals.js';
+import type { ResourceLimits } from './limits.js';
 import { buildInitialStack } from './stack.js';
 
-/** RLIMIT_STACK's default. */
-const STACK_SIZE = 8 * 2 ** 20;
+/** What a stack has beyond its first contents, before it grows (setup_arg_pages). */
+const STACK_EXPAND = 128 * 1024;
+/** Where programs without a limit of stack size end with arguments: a quarter of _STK_LIM at least. */
+const LEAST_ARGUMENTS = 128 * 1024;
+const MOST_ARGUMENTS = 6 * 2 ** 20;
 
 export interface ExecRequest {
   readonly elf: ElfFile;
@@ -39,6 +44,8 @@ export interface ExecRequest {
   readonly hwcap2: bigint;
   /** The guest's file that `elf` was read from. */
   readonly file?: MappableFile;
+  /** Of the process that will run it. */
+  readonly limits: ResourceLimits;
   /** 16 bytes for AT_RANDOM. */
   readonly random: Uint8Array;
 }
@@ -78,6 +85,7 @@ function placeSegments(elf: ElfFile, mm: MemoryManager, taskSize: bigint) {
 export function* exec(mm: MemoryManager, request: ExecRequest): MaySleep<LoadedProgram | number> {
   const as = yield* mm.createAddressSpace();
   if (as === undefined) return -ENOMEM;
+  as.limits = request.limits;
   const loaded = yield* load(mm, as, request);
   if (typeof loaded === 'number') yield* mm.exitMmap(as);
   return loaded;
@@ -97,14 +105,6 @@ function* load(mm: MemoryManager, as: AddressSpace, request: ExecRequest): MaySl
   as.setBrk(VA(end));
 
   const stackTop = as.taskSize - BigInt(mm.pageSize);
-  const stack = yield* mm.mmap(as, {
-    addr: VA(stackTop - BigInt(STACK_SIZE)),
-    length: STACK_SIZE,
-    prot: PROT_READ | PROT_WRITE,
-    flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK,
-    name: '[stack]',
-  });
-  if (stack < 0) return stack;
   const image = buildInitialStack({
     top: stackTop,
     args: request.args,
@@ -113,7 +113,19 @@ function* load(mm: MemoryManager, as: AddressSpace, request: ExecRequest): MaySl
     random: request.random,
     execfn: request.execfn,
   });
-  if (image.bytes.length > STACK_SIZE / 4) return -E2BIG;
+  const argumentRoom = Math.max(LEAST_ARGUMENTS, Math.min(MOST_ARGUMENTS, request.limits.stack / 4));
+  if (image.bytes.length > argumentRoom) return -E2BIG;
+  const used = Math.ceil(image.bytes.length / mm.pageSize) * mm.pageSize;
+  const expanded = Math.min(used + STACK_EXPAND, request.limits.stack);
+  const stackSize = Math.max(used, expanded - (expanded % mm.pageSize));
+  const stack = yield* mm.mmap(as, {
+    addr: VA(stackTop - BigInt(stackSize)),
+    length: stackSize,
+    prot: PROT_READ | PROT_WRITE,
+    flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK | MAP_GROWSDOWN,
+    name: '[stack]',
+  });
+  if (stack < 0) return stack;
   const written = yield* mm.copyToUser(as, VA(image.sp), image.bytes);
   if (written < image.bytes.length) return -ENOMEM;
   const error = yield* mapTrampoline(mm, as);

@@ -10,6 +10,7 @@ import { InputError } from '../../base/index.js';
 import { type ElfFile, isElf, readElf } from '../../elf/index.js';
 import { EACCES, EAGAIN, ELOOP, ENOEXEC, type MaySleep } from '../contexts/index.js';
 import { type Directory, type Inode, RegularFile } from '../fs/index.js';
+import { credentialsAfterExec } from './credentials.js';
 import { exec } from './exec.js';
 import type { KernelState } from './kernel-state.js';
 import { commOf, leaveSpace } from './life.js';
@@ -116,6 +117,7 @@ export function* execve(
     args,
     env: request.env,
     execfn: request.path,
+    limits: process.limits,
     hwcap: state.hwcap,
     hwcap2: state.hwcap2,
     random: auxRandom(state),
@@ -141,10 +143,11 @@ export function* execve(
   process.actions = process.actions.clone();
   process.actions.flushHandlers();
   process.files.execClose();
-  for (const { timer } of process.posixTimers.values()) state.timers.cancel(timer);
+  for (const { timer, timers } of process.posixTimers.values()) timers.cancel(timer);
   process.posixTimers.clear();
   reset(state, thread, loaded.entry, loaded.sp);
   thread.comm = commOf(request.path);
+  thread.credentials = credentialsAfterExec(thread.credentials);
   yield* ptraceEvent(thread, PTRACE_EVENT.EXEC, BigInt(oldTid));
   return 0;
 }

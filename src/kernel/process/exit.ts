@@ -5,6 +5,7 @@
  */
 import { ECHILD, EINVAL, ERESTARTSYS, type MaySleep, waitFor } from '../contexts/index.js';
 import { SIGNAL } from './abi.js';
+import { addUsage, type Usage, usageOf } from './cpu-time.js';
 import type { KernelState } from './kernel-state.js';
 import { leaveSpace } from './life.js';
 import { type Process, type ProcessEnd, waitStatus } from './process.js';
@@ -93,11 +94,12 @@ function* ownerDied(state: KernelState, thread: Thread, address: bigint): MaySle
 
 /** The last thread is gone: a zombie is left, or nothing where nobody asks. */
 function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): MaySleep<void> {
-  const { table, timers } = state;
-  for (const { timer } of process.intervalTimers.values()) timers.cancel(timer);
-  for (const { timer } of process.posixTimers.values()) timers.cancel(timer);
+  const { table } = state;
+  for (const { timer, timers } of process.intervalTimers.values()) timers.cancel(timer);
+  for (const { timer, timers } of process.posixTimers.values()) timers.cancel(timer);
   process.files.drop();
   yield* state.files.flush();
+  usageOf(state, process);
   yield* leaveSpace(state, process);
   process.end = end;
   // Orphans go to the first process.
@@ -133,6 +135,8 @@ export interface WaitedChild {
   /** CLD_* and si_status for waitid. */
   readonly code: 'CLD_EXITED' | 'CLD_KILLED' | 'CLD_DUMPED' | 'CLD_TRAPPED' | 'CLD_STOPPED' | 'CLD_CONTINUED';
   readonly value: number;
+  /** Of the child and of its own children that it waited for. */
+  readonly usage?: Usage;
 }
 
 /** Which children wait4 asks for: a pid, any (-1), the caller's group (0), a group (-pgid). */
@@ -148,13 +152,16 @@ function collect(state: KernelState, child: Process, options: number): WaitedChi
   const { end, pid } = child;
   if (end !== undefined) {
     if ((options & WEXITED) === 0) return undefined;
-    if (!keep) state.table.remove(child);
+    const usage = addUsage(usageOf(state, child), child.childUsage);
     if (!keep) {
+      const { parent } = child;
+      if (parent !== undefined) parent.childUsage = addUsage(parent.childUsage, usage);
+      state.table.remove(child);
       const leader = child.leader;
       if (leader !== undefined) state.table.removeThread(leader);
     }
     if (end.kind === 'exited') {
-      return { pid, status: waitStatus(end), code: 'CLD_EXITED', value: end.status };
+      return { pid, status: waitStatus(end), code: 'CLD_EXITED', value: end.status, usage };
     }
     const { signo } = end.info;
     return {
@@ -162,6 +169,7 @@ function collect(state: KernelState, child: Process, options: number): WaitedChi
       status: waitStatus(end),
       code: end.dumped === true ? 'CLD_DUMPED' : 'CLD_KILLED',
       value: signo,
+      usage,
     };
   }
   if (child.unreported === 'stopped' && (options & WUNTRACED) !== 0 && child.stopped !== 0) {

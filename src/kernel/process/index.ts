@@ -1,6 +1,8 @@
 /** Processes and threads: loading programs, signals, fork and exit, user registers, MTE control, /proc. */
 export * from './abi.js';
 export * from './core-dump.js';
+export * from './cpu-time.js';
+export * from './credentials.js';
 export * from './deliver-signals.js';
 export * from './event-files.js';
 export * from './exceptions.js';
@@ -11,6 +13,7 @@ export * from './futex.js';
 export * from './id-registers.js';
 export type { KernelState } from './kernel-state.js';
 export * from './life.js';
+export * from './limits.js';
 export * from './pointer-auth-keys.js';
 export * from './process.js';
 export * from './process-table.js';
@@ -19,6 +22,7 @@ export * from './ptrace.js';
 export * from './ptrace-abi.js';
 export * from './ptrace-registers.js';
 export * from './ptrace-state.js';
+export * from './scheduling.js';
 export * from './send-signal.js';
 export * from './siginfo.js';
 export * from './signal-frame.js';

@@ -6,12 +6,15 @@
 import { EAGAIN, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
 import { SIGNAL } from './abi.js';
+import { CAP, capable } from './credentials.js';
 import type { LoadedProgram } from './exec.js';
 import type { KernelState } from './kernel-state.js';
+import { type ResourceLimits, RLIMIT } from './limits.js';
 import { Process, type Program, type SharedSpace } from './process.js';
 import { MOST_THREADS } from './process-table.js';
 import { inheritTracing, ptraceEvent } from './ptrace.js';
 import { PTRACE_EVENT } from './ptrace-abi.js';
+import { childScheduling } from './scheduling.js';
 import { NO_ALTERNATE_STACK, Thread } from './thread.js';
 import { copyRegisters } from './user-context.js';
 import { writeU32 } from './user-memory.js';
@@ -69,10 +72,12 @@ export function firstProcess(
   loaded: LoadedProgram,
   files: FileTable,
   fs: FsContext,
+  limits: ResourceLimits,
 ): Process | number {
   const pid = state.table.allocate();
   if (pid === undefined) return -EAGAIN;
   const process = new Process(pid, program, { as: loaded.mm, users: 1 }, files, fs);
+  process.limits = limits;
   state.table.add(process);
   const thread = newThread(state, process, pid, commOf(program.path));
   thread.registers.pc = loaded.entry;
@@ -91,7 +96,7 @@ function flagsValid(flags: number): boolean {
 export function* cloneThread(state: KernelState, parent: Thread, request: CloneRequest): MaySleep<number> {
   const { flags } = request;
   if (!flagsValid(flags)) return -EINVAL;
-  if (state.table.threadCount >= MOST_THREADS) return -EAGAIN;
+  if (state.table.threadCount >= MOST_THREADS || tooManyProcesses(state, parent)) return -EAGAIN;
   const space = yield* cloneSpace(state, parent.process, flags);
   if (typeof space === 'number') return space;
   const tid = state.table.allocate();
@@ -120,6 +125,19 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
     yield* ptraceEvent(parent, PTRACE_EVENT.VFORK_DONE, BigInt(tid));
   }
   return tid;
+}
+
+/** RLIMIT_NPROC: threads of the same user; root and who may override limits are not bound by it. */
+function tooManyProcesses({ table }: KernelState, { credentials, process }: Thread): boolean {
+  const most = process.limits.soft(RLIMIT.NPROC);
+  const free = capable(credentials, CAP.SYS_RESOURCE) || capable(credentials, CAP.SYS_ADMIN);
+  const { real } = credentials.user;
+  if (real === 0 || free || most >= MOST_THREADS) return false;
+  let count = 0;
+  for (const each of table.processes) {
+    for (const thread of each.threads) if (thread.credentials.user.real === real) count++;
+  }
+  return count >= most;
 }
 
 /** Which event a tracer is told of, where it asked for it. */
@@ -161,6 +179,8 @@ function newProcess(
   process.actions = (flags & CLONE.SIGHAND) !== 0 ? from.actions : from.actions.clone();
   process.dumpable = from.dumpable;
   process.noNewPrivileges = from.noNewPrivileges;
+  process.limits = from.limits.clone();
+  if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);
   state.table.add(process);
   return process;
@@ -174,6 +194,9 @@ function inherit(state: KernelState, parent: Thread, child: Thread, request: Clo
   if (request.stack !== 0n) child.registers.sp = request.stack;
   if ((flags & CLONE.SETTLS) !== 0) child.registers.tls = request.tls;
   child.control = parent.control;
+  child.credentials = parent.credentials;
+  child.scheduling = childScheduling(parent.scheduling);
+  child.ioPriority = parent.ioPriority;
   child.blocked = parent.blocked;
   // sas_ss_reset() unless the stack is the parent's own copy or the parent waits.
   const sharesStack = (flags & (CLONE.VM | CLONE.VFORK)) === CLONE.VM;

@@ -8,11 +8,13 @@ import { WaitList } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
 import type { AddressSpace } from '../mm/index.js';
 import type { TagFaultReport } from '../report/index.js';
+import { CpuClock, NO_USAGE, type Usage } from './cpu-time.js';
+import { ResourceLimits } from './limits.js';
 import type { PointerAuthKeys } from './pointer-auth-keys.js';
 import type { SignalInfo } from './siginfo.js';
 import { SignalActions, SignalQueue } from './signals.js';
 import type { Thread } from './thread.js';
-import type { Timer } from './timers.js';
+import type { Timer, Timers } from './timers.js';
 
 export type ProcessEnd =
   | { readonly kind: 'exited'; readonly status: number }
@@ -50,6 +52,8 @@ export interface Program {
 /** setitimer(2) and timer_create(2). */
 export interface IntervalTimer {
   timer: Timer | undefined;
+  /** Whose time it waits for: the system's, or CPU time. */
+  readonly timers: Timers;
   /** Nanoseconds; 0 for a single shot. */
   interval: bigint;
   deadline: bigint;
@@ -104,6 +108,8 @@ export class Process {
 
   /** The group is ending with this: every thread leaves at its next kernel exit. */
   groupExit: ProcessEnd | undefined;
+  /** Writes the core file; the other threads stay where they are meanwhile. */
+  dumper: Thread | undefined;
   /** The last tag-check fault that a handler of its own took: it may end itself because of it. */
   handledFault: TagFaultReport | undefined;
   /** How it ended; a zombie until the parent waits. */
@@ -115,6 +121,16 @@ export class Process {
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
   noNewPrivileges = false;
+
+  limits = new ResourceLimits();
+  /** CPU time of all its threads, ended ones included. */
+  readonly cpu = new CpuClock();
+  minorFaults = 0;
+  majorFaults = 0;
+  /** The most that was seen resident, in KiB. */
+  maxRss = 0;
+  /** RUSAGE_CHILDREN: of children that were waited for. */
+  childUsage: Usage = NO_USAGE;
 
   readonly intervalTimers = new Map<number, IntervalTimer>();
   readonly posixTimers = new Map<number, PosixTimer>();

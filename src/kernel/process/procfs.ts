@@ -256,7 +256,7 @@ export class ProcFs {
       auxv: () => this.#file(() => process.program.auxv, undefined, 0o400),
       environ: () =>
         this.#file(() => process.program.env.map((entry) => `${entry}\0`).join(''), undefined, 0o400),
-      limits: () => this.#file(() => `Max open files            ${process.files.limit}\n`),
+      limits: () => this.#file(() => process.limits.text()),
       mem: () => this.#memory(process),
       exe: () => new Symlink(this.#ino(), process.program.path),
       cwd: () => new Symlink(this.#ino(), () => state.files.pathOf(process.fs.cwd)),

@@ -5,7 +5,8 @@
  * Ref. kernel/signal.c (send_signal_locked, prepare_signal, complete_signal, force_sig_info_to_task,
  * do_notify_parent).
  */
-import { SA, SIGNAL } from './abi.js';
+import { SA, SIGNAL, SIGRTMIN } from './abi.js';
+import { RLIMIT } from './limits.js';
 import type { Process, ProcessEnd } from './process.js';
 import { type SignalInfo, sentSignal } from './siginfo.js';
 import { DEFAULT_ACTION, SIG_DFL, SIG_IGN, sigbit, stops, UNBLOCKABLE } from './signals.js';
@@ -47,6 +48,14 @@ function ignored({ actions }: Process, signo: number): boolean {
   return actions.ignores(signo) && (UNBLOCKABLE & sigbit(signo)) === 0n;
 }
 
+/** RLIMIT_SIGPENDING, counted for the process; standard signals are sent all the same. */
+function overLimit(process: Process, signo: number): boolean {
+  if (signo < SIGRTMIN) return false;
+  let queued = process.pending.length;
+  for (const thread of process.threads) queued += thread.pending.length;
+  return queued >= process.limits.soft(RLIMIT.SIGPENDING);
+}
+
 function wakeAll(process: Process): void {
   for (const thread of process.threads) thread.sleeper.wake();
 }
@@ -64,7 +73,7 @@ export function sendToProcess(process: Process, info: SignalInfo): boolean {
   const bit = sigbit(signo);
   const blocked = leader !== undefined && (leader.blocked & bit) !== 0n;
   if (!blocked && leader?.tracing === undefined && ignored(process, signo)) return true;
-  if (!process.pending.add(info)) return false;
+  if (overLimit(process, signo) || !process.pending.add(info)) return false;
   process.signalEvents.wake(SIGNALFD_EVENTS);
   if (signo === SIGNAL.SIGKILL) {
     for (const thread of process.threads) thread.task.fatalSignalPending = true;
@@ -87,7 +96,7 @@ export function sendToThread(thread: Thread, info: SignalInfo): boolean {
   prepare(process, info.signo);
   const blocked = (thread.blocked & bit) !== 0n;
   if (!blocked && thread.tracing === undefined && ignored(process, info.signo)) return true;
-  if (!thread.pending.add(info)) return false;
+  if (overLimit(process, info.signo) || !thread.pending.add(info)) return false;
   process.signalEvents.wake(SIGNALFD_EVENTS);
   if (info.signo === SIGNAL.SIGKILL) {
     for (const each of process.threads) each.task.fatalSignalPending = true;

@@ -93,7 +93,7 @@ export class SignalActions {
   }
 }
 
-/** RLIMIT_SIGPENDING's role: queued real-time signals beyond this are refused with EAGAIN. */
+/** Queued real-time signals beyond this are refused with EAGAIN, whatever RLIMIT_SIGPENDING says. */
 const MOST_QUEUED = 4096;
 
 /** struct sigpending. */
@@ -103,6 +103,10 @@ export class SignalQueue {
 
   get set(): bigint {
     return this.#set;
+  }
+
+  get length(): number {
+    return this.#infos.length;
   }
 
   /** False where a real-time signal finds the queue full. */

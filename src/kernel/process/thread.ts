@@ -4,9 +4,12 @@
  * Ref. struct task_struct and struct thread_struct of Linux 6.x.
  */
 import { Sleeper, type Task, type Waiter } from '../contexts/index.js';
+import { CpuClock } from './cpu-time.js';
+import { type Credentials, ROOT_CREDENTIALS } from './credentials.js';
 import type { Process } from './process.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
 import type { HardwareDebug, Tracing } from './ptrace-state.js';
+import { DEFAULT_SCHEDULING, type Scheduling } from './scheduling.js';
 import { SignalQueue } from './signals.js';
 import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
 import { newRegisters, type UserRegisters } from './user-context.js';
@@ -41,6 +44,12 @@ export class Thread implements Waiter {
   /** comm: 15 bytes. */
   comm: string;
 
+  credentials: Credentials = ROOT_CREDENTIALS;
+  readonly cpu = new CpuClock();
+  scheduling: Scheduling = DEFAULT_SCHEDULING;
+  /** ioprio_set(2): class and level; nothing is ordered by it. */
+  ioPriority = 0;
+
   blocked = 0n;
   /** saved_sigmask: what sigreturn restores after sigsuspend, ppoll and pselect. */
   savedMask: bigint | undefined;
@@ -73,6 +82,8 @@ export class Thread implements Waiter {
   /** Ends itself at its next way to user space, with this status word. */
   exiting: number | undefined;
   ended = false;
+  /** Stands still for a core dump. */
+  parked = false;
 
   constructor(tid: number, process: Process, task: Task, comm: string) {
     this.tid = tid;
@@ -95,9 +106,16 @@ export class Thread implements Waiter {
     return (
       this.exiting !== undefined ||
       this.process.groupExit !== undefined ||
+      this.interruptedByDump ||
       this.deliverable !== 0n ||
       this.trapDue
     );
+  }
+
+  /** Another thread writes the core file of their process. */
+  get interruptedByDump(): boolean {
+    const { dumper } = this.process;
+    return dumper !== undefined && dumper !== this;
   }
 
   /** A traced thread has to stop for its tracer: with its process, or because it was asked to. */

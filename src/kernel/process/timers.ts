@@ -31,6 +31,11 @@ export class Clock {
     return ((physicalCount(this.#cpu) + this.#idle) * NS) / this.#frequency;
   }
 
+  /** How long the execution of `steps` instructions takes. */
+  nanoseconds(steps: number): bigint {
+    return (BigInt(steps) * NS) / this.#frequency;
+  }
+
   /** Nanoseconds since 1970. */
   get realtime(): bigint {
     return this.monotonic + BOOT_EPOCH * NS;

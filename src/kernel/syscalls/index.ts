@@ -1,14 +1,17 @@
 /** The system call table, and how a call is looked up and described. */
+import { credentialSyscalls } from './credentials.js';
 import { descriptorSyscalls } from './descriptors.js';
 import { epollSyscalls } from './epoll.js';
 import { eventFileSyscalls } from './event-files.js';
 import { futexSyscalls } from './futex.js';
 import { ioSyscalls } from './io.js';
+import { limitSyscalls } from './limits.js';
 import { memorySyscalls } from './memory.js';
 import { pollSyscalls } from './poll.js';
 import { processSyscalls } from './process.js';
 import { ptraceSyscalls } from './ptrace.js';
 import type { Syscall } from './row.js';
+import { schedulingSyscalls } from './scheduling.js';
 import { signalSyscalls } from './signals.js';
 import { socketSyscalls } from './socket.js';
 import { socketMessageSyscalls } from './socket-messages.js';
@@ -30,15 +33,18 @@ export { describeCall, describeResult, errnoName, readTexts } from './strace.js'
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
   [
+    ...credentialSyscalls,
     ...descriptorSyscalls,
     ...epollSyscalls,
     ...eventFileSyscalls,
     ...futexSyscalls,
     ...ioSyscalls,
+    ...limitSyscalls,
     ...memorySyscalls,
     ...pollSyscalls,
     ...processSyscalls,
     ...ptraceSyscalls,
+    ...schedulingSyscalls,
     ...signalSyscalls,
     ...socketSyscalls,
     ...socketMessageSyscalls,

@@ -7,14 +7,24 @@ import {
   EAGAIN,
   EBADF,
   EFAULT,
+  EFBIG,
   EINVAL,
   EPIPE,
   ESPIPE,
   type MaySleep,
   sleepPoint,
 } from '../contexts/index.js';
-import { letGo, O_NONBLOCK, OpenDirectory, type OpenFile, POLLIN, settle } from '../fs/index.js';
 import {
+  letGo,
+  O_NONBLOCK,
+  OpenDirectory,
+  type OpenFile,
+  POLLIN,
+  RegularOpenFile,
+  settle,
+} from '../fs/index.js';
+import {
+  RLIMIT,
   readSome,
   readUser,
   SIGNAL,
@@ -63,6 +73,19 @@ export function* readVectors(
   return stretches;
 }
 
+/**
+ * generic_write_check_limits(): how much of `bytes` RLIMIT_FSIZE allows, or -EFBIG with SIGXFSZ where it
+ * allows none.
+ */
+function writableBytes(thread: Thread, file: OpenFile, bytes: number, at: number | undefined): number {
+  const most = thread.process.limits.soft(RLIMIT.FSIZE);
+  if (bytes === 0 || most === Number.POSITIVE_INFINITY || !(file instanceof RegularOpenFile)) return bytes;
+  const start = file.writePosition(at);
+  if (start < most) return Math.min(bytes, most - start);
+  sendToThread(thread, sentSignal(SIGNAL.SIGXFSZ, 'SI_USER', { pid: thread.process.pid, uid: 0 }));
+  return -EFBIG;
+}
+
 /** Writes one stretch; stops at a short write. */
 function* writeStretch(
   { mm }: SyscallServices,
@@ -74,7 +97,9 @@ function* writeStretch(
   let done = 0;
   for (;;) {
     const piece = Math.min(PIECE, stretch.bytes - done);
-    const data = yield* readSome(mm, thread, stretch.address + BigInt(done), piece);
+    const room = writableBytes(thread, file, piece, at === undefined ? undefined : at + done);
+    if (room < 0) return done > 0 ? done : room;
+    const data = yield* readSome(mm, thread, stretch.address + BigInt(done), room);
     if (data.length === 0 && piece > 0) return done > 0 ? done : -EFAULT;
     const written = yield* settle(file.write(thread, data, at === undefined ? undefined : at + done));
     if (written < 0) {
@@ -212,9 +237,12 @@ function* sendFile(
   }
   let done = 0;
   while (done < bytes) {
-    const data = yield* settle(
-      from.read(thread, Math.min(PIECE, bytes - done), at === undefined ? at : at + done),
-    );
+    const room = writableBytes(thread, to, Math.min(PIECE, bytes - done), undefined);
+    if (room < 0) {
+      if (done === 0) return room;
+      break;
+    }
+    const data = yield* settle(from.read(thread, room, at === undefined ? at : at + done));
     if (typeof data === 'number') {
       if (done === 0) return data;
       break;

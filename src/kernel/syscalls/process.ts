@@ -8,6 +8,7 @@ import {
   endGroup,
   execve,
   getTaggedAddrCtrl,
+  NO_USAGE,
   PRCTL,
   type Process,
   readString,
@@ -27,6 +28,7 @@ import {
   writeUser,
   writeWords,
 } from '../process/index.js';
+import { rusageBytes } from './limits.js';
 import { userAt } from './paths.js';
 import { int, KEEP_REGISTERS, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -195,16 +197,6 @@ function setGroup(services: SyscallServices, thread: Thread, pid: number, group:
   return 0;
 }
 
-/** struct rusage of 144 bytes: only user time is counted. */
-export function rusageBytes({ clock }: SyscallServices): Uint8Array {
-  const bytes = new Uint8Array(144);
-  const view = new DataView(bytes.buffer);
-  const us = clock.monotonic / 1000n;
-  view.setBigUint64(0, us / 1_000_000n, true);
-  view.setBigUint64(8, us % 1_000_000n, true);
-  return bytes;
-}
-
 export const processSyscalls: readonly Syscall[] = [
   {
     number: 93,
@@ -237,7 +229,12 @@ export const processSyscalls: readonly Syscall[] = [
       const child = yield* waitForChild(services, thread, which, bits);
       if (typeof child === 'number' && child < 0) return child;
       if (usage !== 0n) {
-        const error = yield* writeUser(services.mm, thread, usage, rusageBytes(services));
+        const error = yield* writeUser(
+          services.mm,
+          thread,
+          usage,
+          rusageBytes(services, typeof child === 'number' ? NO_USAGE : (child.usage ?? NO_USAGE)),
+        );
         if (error !== 0) return error;
       }
       if (info === 0n) return 0;
@@ -352,7 +349,12 @@ export const processSyscalls: readonly Syscall[] = [
         if (error !== 0) return error;
       }
       if (usage !== 0n) {
-        const error = yield* writeUser(services.mm, thread, usage, rusageBytes(services));
+        const error = yield* writeUser(
+          services.mm,
+          thread,
+          usage,
+          rusageBytes(services, typeof child === 'number' ? NO_USAGE : (child.usage ?? NO_USAGE)),
+        );
         if (error !== 0) return error;
       }
       return child.pid;

@@ -17,6 +17,7 @@ import {
 import {
   alternateStackFlags,
   defaultAction,
+  maySignal,
   NO_ALTERNATE_STACK,
   type Process,
   queuedSignal,
@@ -25,6 +26,7 @@ import {
   SIG_DFL,
   SIG_IGN,
   SIGINFO_BYTES,
+  SIGNAL,
   SIGNALS,
   SS_AUTODISARM,
   SS_DISABLE,
@@ -52,8 +54,9 @@ const valid = (signo: number): boolean => signo >= 1 && signo <= SIGNALS;
 
 /** kill(2) for one process. */
 function killOne(process: Process, signo: number, from: Thread): number {
+  if (!mayKill(from, process.leader, signo)) return -EPERM;
   if (signo === 0) return 0;
-  const info = sentSignal(signo, 'SI_USER', { pid: from.process.pid, uid: 0 });
+  const info = sentSignal(signo, 'SI_USER', { pid: from.process.pid, uid: from.credentials.user.real });
   return sendToProcess(process, info) ? 0 : -EAGAIN;
 }
 
@@ -69,8 +72,16 @@ function kill({ table }: SyscallServices, thread: Thread, pid: number, signo: nu
       ? [...table.processes].filter((process) => process.pid > 1 && process !== thread.process)
       : table.group(pid === 0 ? thread.process.pgid : -pid);
   if (targets.length === 0) return -ESRCH;
-  for (const target of targets) killOne(target, signo, thread);
-  return 0;
+  // One that could be reached is enough.
+  const results = targets.map((target) => killOne(target, signo, thread));
+  return results.includes(0) ? 0 : results[0]!;
+}
+
+/** check_kill_permission(): SIGCONT may be sent within the session. */
+function mayKill(from: Thread, target: Thread | undefined, signo: number): boolean {
+  if (target === undefined || target.process === from.process) return true;
+  if (signo === SIGNAL.SIGCONT && target.process.sid === from.process.sid) return true;
+  return maySignal(from.credentials, target.credentials);
 }
 
 /** do_tkill(). */
@@ -85,8 +96,9 @@ function killThread(
   if (signo !== 0 && !valid(signo)) return -EINVAL;
   const target = table.thread(tid);
   if (target === undefined || (tgid !== undefined && target.process.pid !== tgid)) return -ESRCH;
+  if (!mayKill(from, target, signo)) return -EPERM;
   if (signo === 0) return 0;
-  const info = sentSignal(signo, 'SI_TKILL', { pid: from.process.pid, uid: 0 });
+  const info = sentSignal(signo, 'SI_TKILL', { pid: from.process.pid, uid: from.credentials.user.real });
   return sendToThread(target, info) ? 0 : -EAGAIN;
 }
 

@@ -1,74 +1,9 @@
 /**
- * System calls about the system and the caller's standing in it: uname, limits, identity, randomness,
- * scheduling.
+ * System calls about the system: uname, sysinfo, randomness, which CPU runs what.
  */
-import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, type MaySleep, sleepPoint } from '../contexts/index.js';
-import { MOST_DESCRIPTORS } from '../fs/index.js';
-import { readUser, type Thread, writeU32, writeUser, writeWords } from '../process/index.js';
-import { rusageBytes } from './process.js';
+import { EFAULT, EINVAL, ENOSYS, sleepPoint } from '../contexts/index.js';
+import { writeU32, writeUser, writeWords } from '../process/index.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
-
-const INFINITY = (1n << 64n) - 1n;
-const RLIMITS = 16;
-const RLIMIT = { STACK: 3, CORE: 4, NPROC: 6, NOFILE: 7, MEMLOCK: 8, SIGPENDING: 11, MSGQUEUE: 12 } as const;
-const NICE = new Set([13, 14]);
-
-/** Soft and hard limit of a resource. */
-function limitOf(thread: Thread, resource: number): readonly [bigint, bigint] {
-  switch (resource) {
-    case RLIMIT.STACK:
-      return [8n << 20n, INFINITY];
-    case RLIMIT.CORE:
-      return [0n, INFINITY];
-    case RLIMIT.NPROC:
-    case RLIMIT.SIGPENDING:
-      return [16384n, 16384n];
-    case RLIMIT.NOFILE:
-      return [BigInt(thread.process.files.limit), BigInt(MOST_DESCRIPTORS * 4)];
-    case RLIMIT.MEMLOCK:
-      return [8n << 20n, 8n << 20n];
-    case RLIMIT.MSGQUEUE:
-      return [819200n, 819200n];
-    default:
-      return NICE.has(resource) ? [0n, 0n] : [INFINITY, INFINITY];
-  }
-}
-
-function* setLimit(
-  { mm }: SyscallServices,
-  thread: Thread,
-  resource: number,
-  address: bigint,
-): MaySleep<number> {
-  const bytes = yield* readUser(mm, thread, address, 16);
-  if (bytes === undefined) return -EFAULT;
-  const view = new DataView(bytes.buffer);
-  const soft = view.getBigUint64(0, true);
-  const hard = view.getBigUint64(8, true);
-  if (soft > hard) return -EINVAL;
-  if (resource === RLIMIT.NOFILE) {
-    if (hard > BigInt(MOST_DESCRIPTORS * 4)) return -EPERM;
-    thread.process.files.limit = Number(soft);
-  }
-  // The others are accepted and change nothing.
-  return 0;
-}
-
-function* prlimit(
-  services: SyscallServices,
-  thread: Thread,
-  resource: number,
-  next: bigint,
-  old: bigint,
-): MaySleep<number> {
-  if (resource < 0 || resource >= RLIMITS) return -EINVAL;
-  const before = limitOf(thread, resource);
-  if (next !== 0n) {
-    const error = yield* setLimit(services, thread, resource, next);
-    if (error !== 0) return error;
-  }
-  return old === 0n ? 0 : yield* writeWords(services.mm, thread, old, before);
-}
 
 const UTSNAME = ['Linux', 'mtemu', '6.8.0', '#1 SMP PREEMPT mtemu', 'aarch64', '(none)'];
 const UTS_FIELD = 65;
@@ -91,50 +26,13 @@ const MOST_RANDOM = 1 << 20;
 
 const YIELD = sleepPoint('sched_yield');
 
-/** What root, alone on the machine, is told. */
-const CONSTANTS: readonly (readonly [number: number, name: string, value: number])[] = [
-  // IOPRIO_CLASS_NONE.
-  [30, 'ioprio_set', 0],
-  [31, 'ioprio_get', 0],
-  [140, 'setpriority', 0],
-  [141, 'getpriority', 20],
-  [143, 'setregid', 0],
-  [144, 'setgid', 0],
-  [145, 'setreuid', 0],
-  [146, 'setuid', 0],
-  [147, 'setresuid', 0],
-  [149, 'setresgid', 0],
-  [159, 'setgroups', 0],
-  [158, 'getgroups', 0],
-  [174, 'getuid', 0],
-  [175, 'geteuid', 0],
-  [176, 'getgid', 0],
-  [177, 'getegid', 0],
-  [119, 'sched_setscheduler', 0],
-  [120, 'sched_getscheduler', 0],
-  [118, 'sched_setparam', 0],
-  [125, 'sched_get_priority_max', 0],
-  [126, 'sched_get_priority_min', 0],
-];
-
 export const systemSyscalls: readonly Syscall[] = [
-  ...CONSTANTS.map(
-    ([number, name, value]): Syscall => ({ number, name, args: ['int', 'int', 'int'], run: () => value }),
-  ),
   {
     number: 92,
     name: 'personality',
     args: ['hex'],
     // PER_LINUX, whatever is asked for.
     run: () => 0,
-  },
-  {
-    number: 121,
-    name: 'sched_getparam',
-    args: ['int', 'pointer'],
-    *run({ mm }, thread, [, address]) {
-      return yield* writeU32(mm, thread, address, 0);
-    },
   },
   { number: 122, name: 'sched_setaffinity', args: ['int', 'unsigned', 'pointer'], run: () => 0 },
   {
@@ -158,28 +56,6 @@ export const systemSyscalls: readonly Syscall[] = [
     },
   },
   {
-    number: 148,
-    name: 'getresuid',
-    args: ['pointer', 'pointer', 'pointer'],
-    *run({ mm }, thread, addresses) {
-      for (const address of addresses.slice(0, 3)) {
-        if ((yield* writeU32(mm, thread, address, 0)) !== 0) return -EFAULT;
-      }
-      return 0;
-    },
-  },
-  {
-    number: 150,
-    name: 'getresgid',
-    args: ['pointer', 'pointer', 'pointer'],
-    *run({ mm }, thread, addresses) {
-      for (const address of addresses.slice(0, 3)) {
-        if ((yield* writeU32(mm, thread, address, 0)) !== 0) return -EFAULT;
-      }
-      return 0;
-    },
-  },
-  {
     number: 160,
     name: 'uname',
     args: ['pointer'],
@@ -189,33 +65,6 @@ export const systemSyscalls: readonly Syscall[] = [
         bytes.set(new TextEncoder().encode(text), UTS_FIELD * i);
       });
       return yield* writeUser(mm, thread, address, bytes);
-    },
-  },
-  {
-    number: 163,
-    name: 'getrlimit',
-    args: ['int', 'pointer'],
-    *run(services, thread, [resource, old]) {
-      if (old === 0n) return -EFAULT;
-      return yield* prlimit(services, thread, int(resource), 0n, old);
-    },
-  },
-  {
-    number: 164,
-    name: 'setrlimit',
-    args: ['int', 'pointer'],
-    *run(services, thread, [resource, next]) {
-      if (next === 0n) return -EFAULT;
-      return yield* prlimit(services, thread, int(resource), next, 0n);
-    },
-  },
-  {
-    number: 165,
-    name: 'getrusage',
-    args: ['int', 'pointer'],
-    *run(services, thread, [who, address]) {
-      if (![0, -1, 1].includes(int(who))) return -EINVAL;
-      return yield* writeUser(services.mm, thread, address, rusageBytes(services));
     },
   },
   {
@@ -235,17 +84,6 @@ export const systemSyscalls: readonly Syscall[] = [
     args: ['pointer'],
     *run(services, thread, [address]) {
       return yield* writeUser(services.mm, thread, address, sysinfoBytes(services));
-    },
-  },
-  {
-    number: 261,
-    name: 'prlimit64',
-    args: ['int', 'int', 'pointer', 'pointer'],
-    *run(services, thread, [pid, resource, next, old]) {
-      const target = int(pid) === 0 ? thread.process : services.table.get(int(pid));
-      if (target === undefined) return -ESRCH;
-      const of = target.leader ?? thread;
-      return yield* prlimit(services, target === thread.process ? thread : of, int(resource), next, old);
     },
   },
   {

@@ -16,6 +16,8 @@ import {
   type MaySleep,
 } from '../contexts/index.js';
 import {
+  type CpuClock,
+  cpuTime,
   type IntervalTimer,
   type PosixTimer,
   type Process,
@@ -31,20 +33,42 @@ import {
 import { int, type Syscall, type SyscallServices } from './row.js';
 import { NS, readTimespec, sleepUntil, writeTimespec } from './sleeping.js';
 
-/** Clocks that count from boot: MONOTONIC, the CPU-time ones, RAW, COARSE, BOOTTIME. */
-const SINCE_BOOT = new Set([1, 2, 3, 4, 6, 7]);
-/** REALTIME, REALTIME_COARSE, TAI (no leap seconds here). */
-const SINCE_EPOCH = new Set([0, 5, 11]);
+/** Clocks that count from boot: MONOTONIC, RAW, COARSE, BOOTTIME and its alarm. */
+const SINCE_BOOT = new Set([1, 4, 6, 7, 9]);
+/** REALTIME, REALTIME_COARSE, its alarm, TAI (no leap seconds here). */
+const SINCE_EPOCH = new Set([0, 5, 8, 11]);
+const CLOCK_PROCESS_CPUTIME_ID = 2;
+const CLOCK_THREAD_CPUTIME_ID = 3;
 /** Clocks one can sleep on. */
 const SLEEPABLE = new Set([0, 1, 7, 11]);
 const TIMER_ABSTIME = 1;
 /** POSIX timers of one process at most. */
 const MOST_TIMERS = 1024;
 
-const known = (clock: number): boolean => SINCE_BOOT.has(clock) || SINCE_EPOCH.has(clock) || clock < 0;
+const isSystemClock = (clock: number): boolean => SINCE_BOOT.has(clock) || SINCE_EPOCH.has(clock);
 
-function now({ clock }: SyscallServices, id: number): bigint {
-  return SINCE_EPOCH.has(id) ? clock.realtime : clock.monotonic;
+/**
+ * The CPU clock that a clock id means: the caller's, or by MAKE_PROCESS_CPUCLOCK and MAKE_THREAD_CPUCLOCK
+ * another's (bits 31:3 the number's complement, bit 2 a thread); undefined where there is none.
+ */
+function cpuClockOf({ table }: SyscallServices, thread: Thread, id: number): CpuClock | undefined {
+  if (id === CLOCK_PROCESS_CPUTIME_ID) return thread.process.cpu;
+  if (id === CLOCK_THREAD_CPUTIME_ID) return thread.cpu;
+  if (id >= 0 || (id & 3) === 3) return undefined;
+  const pid = ~(id >> 3);
+  if ((id & 4) === 0) return (pid === 0 ? thread.process : table.get(pid))?.cpu;
+  const target = pid === 0 ? thread : table.thread(pid);
+  return target?.process === thread.process ? target.cpu : undefined;
+}
+
+function isKnown(services: SyscallServices, thread: Thread, id: number): boolean {
+  return isSystemClock(id) || cpuClockOf(services, thread, id) !== undefined;
+}
+
+function now(services: SyscallServices, thread: Thread, id: number): bigint {
+  const cpu = cpuClockOf(services, thread, id);
+  if (cpu !== undefined) return cpuTime(services, cpu);
+  return SINCE_EPOCH.has(id) ? services.clock.realtime : services.clock.monotonic;
 }
 
 /** A time of the clock `id` as one of the monotonic clock. */
@@ -71,17 +95,11 @@ function* nanosleep(
 
 // ---- interval timers ---------------------------------------------------------------------------------
 
-/** ITIMER_REAL, VIRTUAL, PROF: what they send. CPU time is wall-clock time of this one CPU. */
+/** ITIMER_REAL, VIRTUAL, PROF: what they send. */
 const ITIMER_SIGNALS = [SIGNAL.SIGALRM, SIGNAL.SIGVTALRM, SIGNAL.SIGPROF];
 
-function arm(
-  services: SyscallServices,
-  timer: IntervalTimer,
-  deadline: bigint,
-  interval: bigint,
-  fire: () => void,
-): void {
-  const { timers } = services;
+function arm(timer: IntervalTimer, deadline: bigint, interval: bigint, fire: () => void): void {
+  const { timers } = timer;
   timers.cancel(timer.timer);
   timer.interval = interval;
   timer.deadline = deadline;
@@ -96,21 +114,28 @@ function arm(
   timer.timer = timers.add(deadline, ring);
 }
 
-function disarm({ timers }: SyscallServices, timer: IntervalTimer): void {
-  timers.cancel(timer.timer);
+function disarm(timer: IntervalTimer): void {
+  timer.timers.cancel(timer.timer);
   timer.timer = undefined;
 }
 
-function remaining({ clock }: SyscallServices, timer: IntervalTimer | undefined): bigint {
+/** @param time of the timer's clock, in nanoseconds. */
+function remaining(time: bigint, timer: IntervalTimer | undefined): bigint {
   if (timer?.timer === undefined) return 0n;
-  const left = timer.deadline - clock.monotonic;
+  const left = timer.deadline - time;
   // A timer that is set is never shown as one that is not.
   return left > 0n ? left : 1n;
 }
 
+/** ITIMER_REAL goes with the monotonic clock, the others with the process's CPU time. */
+function itimerNow(services: SyscallServices, process: Process, which: number): bigint {
+  return which === 0 ? services.clock.monotonic : cpuTime(services, process.cpu);
+}
+
 /** struct itimerval: interval and value in seconds and microseconds. */
-function itimerWords(services: SyscallServices, timer: IntervalTimer | undefined): bigint[] {
-  const left = remaining(services, timer);
+function itimerWords(services: SyscallServices, process: Process, which: number): bigint[] {
+  const timer = process.intervalTimers.get(which);
+  const left = remaining(itimerNow(services, process, which), timer);
   const interval = timer?.interval ?? 0n;
   return [interval / NS, (interval % NS) / 1000n, left / NS, (left % NS) / 1000n];
 }
@@ -122,14 +147,19 @@ function setIntervalTimer(
   value: bigint,
   interval: bigint,
 ): void {
-  const timer = process.intervalTimers.get(which) ?? { timer: undefined, interval: 0n, deadline: 0n };
+  const timer = process.intervalTimers.get(which) ?? {
+    timer: undefined,
+    timers: which === 0 ? services.timers : process.cpu.timers,
+    interval: 0n,
+    deadline: 0n,
+  };
   process.intervalTimers.set(which, timer);
   if (value === 0n) {
-    disarm(services, timer);
+    disarm(timer);
     return;
   }
   const signo = ITIMER_SIGNALS[which]!;
-  arm(services, timer, services.clock.monotonic + value, interval, () => {
+  arm(timer, itimerNow(services, process, which) + value, interval, () => {
     sendToProcess(process, sentSignal(signo, 'SI_KERNEL'));
   });
 }
@@ -163,7 +193,8 @@ function* createTimer(
   address: bigint,
 ): MaySleep<number> {
   const { process } = thread;
-  if (!known(clock)) return -EINVAL;
+  if (!isKnown(services, thread, clock)) return -EINVAL;
+  const cpu = cpuClockOf(services, thread, clock);
   if (process.posixTimers.size >= MOST_TIMERS) return -EAGAIN;
   let signo: number = SIGNAL.SIGALRM;
   const id = process.nextTimerId++;
@@ -196,10 +227,16 @@ function* createTimer(
     silent,
     overrun: 0,
     timer: undefined,
+    timers: cpu?.timers ?? services.timers,
     interval: 0n,
     deadline: 0n,
   });
   return 0;
+}
+
+/** The time that a timer's deadline is of. */
+function timerNow(services: SyscallServices, thread: Thread, { clock }: PosixTimer): bigint {
+  return isSystemClock(clock) ? services.clock.monotonic : now(services, thread, clock);
 }
 
 function* setTimer(
@@ -214,16 +251,14 @@ function* setTimer(
   if (typeof interval === 'number') return interval;
   const first = yield* readTimespec(services, thread, value + 16n);
   if (typeof first === 'number') return first;
-  const before = [timer.interval, remaining(services, timer)] as const;
+  const time = timerNow(services, thread, timer);
+  const before = [timer.interval, remaining(time, timer)] as const;
   if (first === 0n) {
-    disarm(services, timer);
+    disarm(timer);
     timer.interval = 0n;
   } else {
-    const deadline =
-      (flags & TIMER_ABSTIME) !== 0
-        ? toMonotonic(services, timer.clock, first)
-        : services.clock.monotonic + first;
-    arm(services, timer, deadline, interval, () => ring(services, thread.process, timer));
+    const deadline = (flags & TIMER_ABSTIME) !== 0 ? toMonotonic(services, timer.clock, first) : time + first;
+    arm(timer, deadline, interval, () => ring(services, thread.process, timer));
   }
   if (old === 0n) return 0;
   return yield* writeWords(services.mm, thread, old, [
@@ -251,8 +286,7 @@ export const timeSyscalls: readonly Syscall[] = [
     args: ['int', 'pointer'],
     *run(services, thread, [which, value]) {
       if (ITIMER_SIGNALS[int(which)] === undefined) return -EINVAL;
-      const timer = thread.process.intervalTimers.get(int(which));
-      return yield* writeWords(services.mm, thread, value, itimerWords(services, timer));
+      return yield* writeWords(services.mm, thread, value, itimerWords(services, thread.process, int(which)));
     },
   },
   {
@@ -262,7 +296,7 @@ export const timeSyscalls: readonly Syscall[] = [
     *run(services, thread, [which, value, old]) {
       const id = int(which);
       if (ITIMER_SIGNALS[id] === undefined) return -EINVAL;
-      const before = itimerWords(services, thread.process.intervalTimers.get(id));
+      const before = itimerWords(services, thread.process, id);
       if (value !== 0n) {
         const bytes = yield* readUser(services.mm, thread, value, 32);
         if (bytes === undefined) return -EFAULT;
@@ -290,7 +324,7 @@ export const timeSyscalls: readonly Syscall[] = [
     *run(services, thread, [id, value]) {
       const timer = thread.process.posixTimers.get(int(id));
       if (timer === undefined) return -EINVAL;
-      const left = remaining(services, timer);
+      const left = remaining(timerNow(services, thread, timer), timer);
       return yield* writeWords(services.mm, thread, value, [
         timer.interval / NS,
         timer.interval % NS,
@@ -319,10 +353,10 @@ export const timeSyscalls: readonly Syscall[] = [
     number: 111,
     name: 'timer_delete',
     args: ['int'],
-    run(services, { process }, [id]) {
+    run(_services, { process }, [id]) {
       const timer = process.posixTimers.get(int(id));
       if (timer === undefined) return -EINVAL;
-      disarm(services, timer);
+      disarm(timer);
       process.posixTimers.delete(int(id));
       return 0;
     },
@@ -339,8 +373,8 @@ export const timeSyscalls: readonly Syscall[] = [
     name: 'clock_gettime',
     args: ['clock', 'pointer'],
     *run(services, thread, [clock, address]) {
-      if (!known(int(clock))) return -EINVAL;
-      return yield* writeTimespec(services, thread, address, now(services, int(clock)));
+      if (!isKnown(services, thread, int(clock))) return -EINVAL;
+      return yield* writeTimespec(services, thread, address, now(services, thread, int(clock)));
     },
   },
   {
@@ -348,7 +382,7 @@ export const timeSyscalls: readonly Syscall[] = [
     name: 'clock_getres',
     args: ['clock', 'pointer'],
     *run(services, thread, [clock, address]) {
-      if (!known(int(clock))) return -EINVAL;
+      if (!isKnown(services, thread, int(clock))) return -EINVAL;
       if (address === 0n) return 0;
       // The coarse clocks tick at CONFIG_HZ = 250.
       const resolution = int(clock) === 5 || int(clock) === 6 ? 4_000_000n : 1n;
@@ -361,7 +395,7 @@ export const timeSyscalls: readonly Syscall[] = [
     args: ['clock', 'hex', 'pointer', 'pointer'],
     *run(services, thread, [clock, flags, request, left]) {
       const id = int(clock);
-      if (!SLEEPABLE.has(id)) return known(id) ? -95 : -EINVAL;
+      if (!SLEEPABLE.has(id)) return isKnown(services, thread, id) ? -95 : -EINVAL;
       const time = yield* readTimespec(services, thread, request);
       if (typeof time === 'number') return time;
       if ((int(flags) & TIMER_ABSTIME) === 0) {
@@ -381,20 +415,6 @@ export const timeSyscalls: readonly Syscall[] = [
       if (deadline === undefined) return -4;
       thread.restartDeadline = undefined;
       return yield* nanosleep(services, thread, deadline, 0n);
-    },
-  },
-  {
-    number: 153,
-    name: 'times',
-    args: ['pointer'],
-    *run(services, thread, [address]) {
-      // Ticks of 10 ms.
-      const ticks = services.clock.monotonic / 10_000_000n;
-      if (address !== 0n) {
-        const error = yield* writeWords(services.mm, thread, address, [ticks, 0n, 0n, 0n]);
-        if (error !== 0) return error;
-      }
-      return ticks;
     },
   },
   {

@@ -30,7 +30,16 @@ import {
   S_IFREG,
   Symlink,
 } from '../fs/index.js';
-import { DescriptorLink, readUser, type Thread, writeUser } from '../process/index.js';
+import {
+  DescriptorLink,
+  RLIMIT,
+  readUser,
+  SIGNAL,
+  sendToThread,
+  sentSignal,
+  type Thread,
+  writeUser,
+} from '../process/index.js';
 import { fileOf, inodeAt, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -119,11 +128,21 @@ function changeOwner({ files }: SyscallServices, inode: Inode, uid: number, gid:
   return 0;
 }
 
-function* truncate({ files }: SyscallServices, inode: Inode, length: bigint): MaySleep<number> {
+function* truncate(
+  { files }: SyscallServices,
+  thread: Thread,
+  inode: Inode,
+  length: bigint,
+): MaySleep<number> {
   if (inode instanceof Directory) return -EISDIR;
   if (!(inode instanceof RegularFile)) return -EINVAL;
   const size = offset(length);
   if (size === undefined) return length >> 63n === 1n ? -EINVAL : -EFBIG;
+  // inode_newsize_ok().
+  if (size > inode.size && size > thread.process.limits.soft(RLIMIT.FSIZE)) {
+    sendToThread(thread, sentSignal(SIGNAL.SIGXFSZ, 'SI_USER', { pid: thread.process.pid, uid: 0 }));
+    return -EFBIG;
+  }
   const error = yield* inode.truncate(size);
   if (error === 0) files.touch(inode);
   return error;
@@ -275,7 +294,7 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['string', 'int'],
     *run(services, thread, [path, length]) {
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
-      return typeof inode === 'number' ? inode : yield* truncate(services, inode, length);
+      return typeof inode === 'number' ? inode : yield* truncate(services, thread, inode, length);
     },
   },
   {
@@ -285,7 +304,7 @@ export const treeSyscalls: readonly Syscall[] = [
     *run(services, thread, [fd, length]) {
       const file = fileOf(thread, fd);
       if (file === undefined) return -EBADF;
-      return file.writable ? yield* truncate(services, file.inode, length) : -EINVAL;
+      return file.writable ? yield* truncate(services, thread, file.inode, length) : -EINVAL;
     },
   },
   {
@@ -301,7 +320,9 @@ export const treeSyscalls: readonly Syscall[] = [
       // FALLOC_FL_KEEP_SIZE changes nothing: holes are filled when they are written.
       if (int(mode) === 1) return 0;
       if (int(mode) !== 0 || !(file.inode instanceof RegularFile)) return -95;
-      return start + bytes > file.inode.size ? yield* truncate(services, file.inode, from + length) : 0;
+      return start + bytes > file.inode.size
+        ? yield* truncate(services, thread, file.inode, from + length)
+        : 0;
     },
   },
   {
