@@ -2,37 +2,60 @@
  * `mtemu scenario`: the known bugs and races of dynamic tag storage reuse, each told as a small story on
  * the kernel's memory manager and a real memory system.
  */
-import { suggest } from '../base/index.js';
-import { parseSchedule, policies } from '../kernel/index.js';
+import { inputError, SourceText, suggest } from '../base/index.js';
+import { type PageSize, parseSchedule, policies } from '../kernel/index.js';
 import {
+  DEFAULT_SETTINGS,
   findScenario,
+  formatScript,
+  parseScript,
   type RunOptions,
   runScenario,
+  runScript,
   type Scenario,
+  type ScriptVerdict,
   scenarios,
+  searchScripts,
   type Verdict,
   waitingScenarios,
 } from '../lab/index.js';
 import type { Command, CommandIo } from './command.js';
-import { choice, type OptionSpecs, parseOptions, text, usageError, wholeNumber } from './options.js';
+import {
+  choice,
+  type OptionSpecs,
+  type ParsedOptions,
+  parseOptions,
+  text,
+  usageError,
+  wholeNumber,
+} from './options.js';
 
 const HELP = `Usage: mtemu scenario list [--json]
        mtemu scenario run [ID...] [--policy P] [--seed N] [--runs N] [--schedule S] [--json]
+       mtemu scenario random [--policy P] [--seed N] [--runs N] [--page-size S] [--block-size B]
+                             [--swap-pages N] [-o FILE] [--json]
+       mtemu scenario replay FILE [--policy P] [--json]
 
 Tells the reported (R1...) and found (F1...) problems of the tag storage series, and says whether the
 policy survives them. Without an ID all are run. A race is searched: its orders of steps are tried one
 after another, and the one that breaks is printed as a schedule that brings it back.
 
+random runs programs of mmap, mprotect, fork, loads, stores, STG, migration, reclaim, pins and memory pressure,
+some at the same time, and compares every byte and tag with a shadow after each command. What fails is shrunk,
+and printed as a script (or written to FILE), which replay runs again.
+
   --policy P     cma (default), or cma-v3-posted: the series as posted, defects included; static
   --seed N       all randomness (default 0)
-  --runs N       orders tried for a race
+  --runs N       orders tried for a race; random programs (default 20)
   --schedule S   one race, in exactly this order
   --json         {policy, scenarios: [{id, title, held, invariant, step, detail}]}
 
 Exit status 0 if all held, 1 if not.
 
-Example:
+Examples:
   mtemu scenario run F1 F9 --policy cma-v3-posted
+  mtemu scenario random --policy cma-v3-posted --block-size 2 -o failure.script
+  mtemu scenario replay failure.script --policy cma
 `;
 
 const COMMAND = 'scenario';
@@ -41,6 +64,10 @@ const OPTIONS: OptionSpecs = {
   seed: { type: 'string' },
   runs: { type: 'string' },
   schedule: { type: 'string' },
+  'page-size': { type: 'string' },
+  'block-size': { type: 'string' },
+  'swap-pages': { type: 'string' },
+  output: { type: 'string', short: 'o' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 };
@@ -57,14 +84,16 @@ export const scenarioCommand: Command = {
     }
     const [what, ...ids] = positionals;
     if (what === 'list' && ids.length === 0) return list(io, values['json'] === true);
-    if (what !== 'run') throw usageError(COMMAND, `'${what ?? ''}' is neither list or run`);
-    const policy =
-      choice(
-        COMMAND,
-        values,
-        'policy',
-        policies().map(({ name }) => name),
-      ) ?? 'cma';
+    const chosenPolicy = choice(
+      COMMAND,
+      values,
+      'policy',
+      policies().map(({ name }) => name),
+    );
+    if (what === 'replay') return replay(io, ids, chosenPolicy, values['json'] === true);
+    const policy = chosenPolicy ?? 'cma';
+    if (what === 'random' && ids.length === 0) return random(io, values, policy);
+    if (what !== 'run') throw usageError(COMMAND, `'${what ?? ''}' is none of list, run, random, replay`);
     const chosen = ids.length === 0 ? scenarios() : ids.map(byId);
     const schedule = text(values, 'schedule');
     if (schedule !== undefined) {
@@ -83,6 +112,73 @@ export const scenarioCommand: Command = {
     return runAll(io, chosen, options, values['json'] === true);
   },
 };
+
+/** A verdict on a script, told as a scenario's. */
+function reportScript(
+  io: CommandIo,
+  title: string,
+  verdict: ScriptVerdict,
+  json: boolean,
+  script: string | undefined,
+): number {
+  const { held, invariant, step, detail } = verdict;
+  const { policy } = verdict.script.settings;
+  if (json) {
+    const row = { id: 'script', title, held, invariant, step, detail };
+    const extra = script === undefined ? {} : { script };
+    io.stdout(`${JSON.stringify({ policy, scenarios: [{ ...row, ...extra }] }, null, 2)}\n`);
+    return held ? 0 : 1;
+  }
+  const expected = 'every byte, every tag and every invariant holds after each command';
+  io.stdout(`${verdictLines({ head: title, expected, verdict, again: undefined })}`);
+  if (script !== undefined) io.stdout(`\n${script}`);
+  return held ? 0 : 1;
+}
+
+function replay(io: CommandIo, files: readonly string[], policy: string | undefined, json: boolean): number {
+  const [file, more] = files;
+  if (file === undefined || more !== undefined) throw usageError(COMMAND, 'replay takes exactly one script');
+  const script = parseScript(new SourceText(file, utf8(file, io.readFile(file))));
+  const settings = policy === undefined ? script.settings : { ...script.settings, policy };
+  return reportScript(io, file, runScript({ ...script, settings }), json, undefined);
+}
+
+function utf8(file: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw inputError('SCRIPT', 'a script is text in UTF-8', { file });
+  }
+}
+
+/** Commands of a random program. */
+const RANDOM_LENGTH = 100;
+const PAGE_SIZES: Readonly<Record<string, PageSize>> = { '4k': 4096, '16k': 16384, '64k': 65536 };
+
+function random(io: CommandIo, values: ParsedOptions['values'], policy: string): number {
+  const pageSize = choice(COMMAND, values, 'page-size', Object.keys(PAGE_SIZES)) ?? '4k';
+  const settings = {
+    ...DEFAULT_SETTINGS,
+    policy,
+    pageSize: PAGE_SIZES[pageSize]!,
+    seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
+    blockSizePages: wholeNumber(COMMAND, values, 'block-size', 1) ?? 1,
+    swapPages: wholeNumber(COMMAND, values, 'swap-pages') ?? 0,
+  };
+  const runs = wholeNumber(COMMAND, values, 'runs', 1) ?? 20;
+  const json = values['json'] === true;
+  const { failure, commands } = searchScripts(settings, { runs, length: RANDOM_LENGTH, races: true });
+  if (failure === undefined) {
+    const detail = `${commands} commands of ${runs} random programs: nothing broke`;
+    const row = { id: 'script', title: 'random programs', held: true, invariant: null, step: null, detail };
+    io.stdout(json ? `${JSON.stringify({ policy, scenarios: [row] }, null, 2)}\n` : `held   ${detail}\n`);
+    return 0;
+  }
+  const script = formatScript(failure.script);
+  const output = text(values, 'output');
+  if (output !== undefined) io.writeFile(output, script);
+  return reportScript(io, 'a random program', failure, json, script);
+}
 
 function byId(id: string): Scenario {
   const found = findScenario(id.toUpperCase());
@@ -145,10 +241,21 @@ const detailOf = ({ detail, schedule }: Verdict): string =>
   schedule === undefined ? detail : `${detail}; schedule ${schedule}`;
 
 function render({ id, title, expected }: Scenario, verdict: Verdict, { policy }: RunOptions): string {
-  const lines = [
-    `${verdict.held ? 'held  ' : 'BROKEN'} ${id.padEnd(4)} ${title}`,
-    `         expected: ${expected}`,
-  ];
+  const { schedule } = verdict;
+  const again =
+    schedule === undefined ? undefined : `mtemu scenario run ${id} --policy ${policy} --schedule ${schedule}`;
+  return verdictLines({ head: `${id.padEnd(4)} ${title}`, expected, verdict, again });
+}
+
+function verdictLines(told: {
+  readonly head: string;
+  readonly expected: string;
+  readonly verdict: Pick<Verdict, 'held' | 'invariant' | 'step' | 'detail'>;
+  /** The command that brings it back. */
+  readonly again: string | undefined;
+}): string {
+  const { head, expected, verdict, again } = told;
+  const lines = [`${verdict.held ? 'held  ' : 'BROKEN'} ${head}`, `         expected: ${expected}`];
   if (verdict.held) {
     if (verdict.detail !== expected) lines.push(`         happened: ${verdict.detail}`);
   } else {
@@ -156,11 +263,7 @@ function render({ id, title, expected }: Scenario, verdict: Verdict, { policy }:
       ? `invariant ${verdict.invariant}`
       : `rule '${verdict.invariant}'`;
     lines.push(`         happened: ${verdict.detail}`, `         broken:   ${rule}, at: ${verdict.step}`);
-    if (verdict.schedule !== undefined) {
-      lines.push(
-        `         again:    mtemu scenario run ${id} --policy ${policy} --schedule ${verdict.schedule}`,
-      );
-    }
+    if (again !== undefined) lines.push(`         again:    ${again}`);
   }
   return `${lines.join('\n')}\n`;
 }

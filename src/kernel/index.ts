@@ -4,6 +4,7 @@
  * Start at `system.ts` (a whole system in one call) and `kernel.ts` (how exceptions come in); `mm/` is
  * the memory manager, `process/`, `fs/` and `syscalls/` what programs meet, `tag-storage/` the policies, `mm/hooks.ts` where the two meet.
  */
+export { isMigrationEntry, isSwapEntry, ptePa, ptePresent } from './arch/pgtable/index.js';
 export { KERNEL_ENTRY_CALL } from './boot.js';
 export { type BootLayout, readBootLayout } from './boot-layout.js';
 export * from './contexts/index.js';

@@ -2,6 +2,7 @@
 export { allocationRate } from './allocation-rate.js';
 export * from './conform.js';
 export * from './fuzz/index.js';
+export * from './model/index.js';
 export * from './picture.js';
 export {
   findScenario,

@@ -137,7 +137,7 @@ describe('mtemu scenario', () => {
   });
 
   it.each([
-    [['scenario'], /list or run/],
+    [['scenario'], /none of list, run, random, replay/],
     [['scenario', 'rum'], /run/],
     [['scenario', 'run', 'R99'], /no scenario 'R99'/],
     [['scenario', 'run', 'F14'], /waits for KVM/],

@@ -14,8 +14,9 @@ import { SWAPPING } from './swapping.js';
 import { WAITING } from './waiting.js';
 import { World } from './world.js';
 
+export { Program } from './program.js';
 export type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
-export { Broken } from './world.js';
+export { Broken, World, type WorldOptions } from './world.js';
 
 /** R1, R2, ..., F1, F2, ... */
 const inOrder = (a: { readonly id: string }, b: { readonly id: string }): number =>

@@ -51,18 +51,18 @@ export class Program {
 
   #map(pages: number, prot: number, flags: number): number {
     const k = this.#k;
-    const addr = k.run(k.manager.mmap(this.as, { addr: va(0), length: pages * PAGE, prot, flags }));
+    const addr = k.run(k.manager.mmap(this.as, { addr: va(0), length: pages * k.pageSize, prot, flags }));
     if (addr < 0) throw new Error(`mmap: ${addr}`);
     return addr;
   }
 
   protect(addr: number, pages: number, prot: number): void {
-    const result = this.#k.run(this.#k.manager.mprotect(this.as, va(addr), pages * PAGE, prot));
+    const result = this.#k.run(this.#k.manager.mprotect(this.as, va(addr), pages * this.#k.pageSize, prot));
     if (result !== 0) throw new Error(`mprotect: ${result}`);
   }
 
   unmap(addr: number, pages: number): void {
-    this.#k.run(this.#k.manager.munmap(this.as, va(addr), pages * PAGE));
+    this.#k.run(this.#k.manager.munmap(this.as, va(addr), pages * this.#k.pageSize));
   }
 
   fork(): Program {
@@ -134,7 +134,7 @@ export class Program {
   tagPage(addr: number, tag: number): void {
     this.stg(addr, tag);
     const { pa, tagged } = this.#now(addr, true);
-    if (tagged) this.#k.memory.fillTags(pa, PAGE, tag);
+    if (tagged) this.#k.memory.fillTags(pa, this.#k.pageSize, tag);
   }
 
   *stgTask(addr: number, tag: number): MaySleep<void> {

@@ -17,6 +17,7 @@ import type {
   Mm,
   MmStruct,
   Page,
+  PageSize,
   PhysRange,
   TagRegion,
 } from '../../kernel/index.js';
@@ -62,6 +63,8 @@ export class Broken extends Error {
 }
 
 export interface WorldOptions {
+  /** Default 4 KiB, which is what stories with PAGE in them need. */
+  readonly pageSize?: PageSize;
   /** Pages of tag storage in the one region; its data is 32 times that. Default 64. */
   readonly tagPages?: number;
   /** Pages; default 5 (32 pages). */
@@ -87,8 +90,8 @@ export interface WorldOptions {
 }
 
 /** One region: data from 1 GiB on, its tag storage behind it. */
-function oneRegion({ tagPages = 64, blockSizePages = 1 }: WorldOptions) {
-  const base = MEM_BASE / PAGE;
+function oneRegion({ pageSize = PAGE, tagPages = 64, blockSizePages = 1 }: WorldOptions) {
+  const base = MEM_BASE / pageSize;
   const dataPages = tagPages * 32;
   const region: TagRegion = {
     memStartPfn: base,
@@ -97,15 +100,15 @@ function oneRegion({ tagPages = 64, blockSizePages = 1 }: WorldOptions) {
     tagEndPfn: base + dataPages + tagPages - 1,
     blockSizePages,
   };
-  return { banks: [{ base: PA(MEM_BASE), size: (dataPages + tagPages) * PAGE }], regions: [region] };
+  return { banks: [{ base: PA(MEM_BASE), size: (dataPages + tagPages) * pageSize }], regions: [region] };
 }
 
 /** What the tag controller is programmed with for a region of the tree. */
-const tagRange = (region: TagRegion): TagRange => ({
-  memBase: region.memStartPfn * PAGE,
-  memSize: (region.memEndPfn - region.memStartPfn + 1) * PAGE,
-  tagBase: region.tagStartPfn * PAGE,
-  blockSize: PAGE,
+const tagRange = (region: TagRegion, pageSize: number): TagRange => ({
+  memBase: region.memStartPfn * pageSize,
+  memSize: (region.memEndPfn - region.memStartPfn + 1) * pageSize,
+  tagBase: region.tagStartPfn * pageSize,
+  blockSize: pageSize,
 });
 
 export class World {
@@ -114,6 +117,7 @@ export class World {
   readonly manager: KernelMemoryManager;
   readonly mm: Mm;
   readonly regions: readonly TagRegion[];
+  readonly pageSize: PageSize;
   /** dmesg. */
   readonly log: string[] = [];
   /** Where the story is, for reports. */
@@ -122,9 +126,10 @@ export class World {
   constructor(policy: string, options: WorldOptions, seed: number) {
     const layout = { hardware: undefined, ...(options.layout ?? oneRegion(options)) };
     this.regions = layout.regions;
+    this.pageSize = options.pageSize ?? PAGE;
     const machine = createMachine({
       banks: layout.banks,
-      tagRanges: layout.hardware ?? layout.regions.map(tagRange),
+      tagRanges: layout.hardware ?? layout.regions.map((region) => tagRange(region, this.pageSize)),
       seed,
       ...(options.caches ? { caches: modelledCaches } : {}),
     });
@@ -138,7 +143,7 @@ export class World {
       banks: layout.banks,
       reserved: options.reserved ?? [],
       tagRegions: layout.regions,
-      pageSize: PAGE,
+      pageSize: this.pageSize,
       policy,
       pageblockOrder: options.pageblockOrder ?? 5,
       mte: options.mte ?? true,

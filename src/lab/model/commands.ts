@@ -1,0 +1,59 @@
+/**
+ * The commands that random programs of the memory manager are made of, and their text.
+ *
+ * A command is a word and three numbers; each operation takes them modulo what exists when it runs (processes,
+ * pages), so that any sequence is a program and a sequence stays one when commands are left out of it. What
+ * stands together happens at the same time, in an order that a schedule records.
+ */
+import type { Schedule } from '../../kernel/index.js';
+
+/** What a process does to its own mappings: nothing else may happen to that process at the same time. */
+export const LAYOUT_OPS = [
+  'mmap',
+  'mmapMte',
+  'mmapShared',
+  'munmap',
+  'mprotect',
+  'mprotectMte',
+  'dontneed',
+  'fork',
+  'exit',
+  'mremap',
+] as const;
+
+/** Loads and stores: each is one moment, so they may happen whenever they like. */
+export const ACCESS_OPS = ['write', 'writeMany', 'tag', 'tagMany', 'read'] as const;
+
+/** What happens to memory without the program's doing. */
+export const KERNEL_OPS = ['migrate', 'pin', 'unpin', 'reclaim', 'compact', 'pressure'] as const;
+
+export const OPS = [...LAYOUT_OPS, ...ACCESS_OPS, ...KERNEL_OPS] as const;
+
+export type Op = (typeof OPS)[number];
+
+/** One command: `a` chooses the process, `b` the page, `c` the rest. */
+export interface Step {
+  readonly op: Op;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+/** Commands that start at once, each on a CPU of its own. */
+export interface Together {
+  readonly op: 'together';
+  readonly steps: readonly Step[];
+  /** The order of their steps: recorded, or drawn from a seed. */
+  readonly order: { readonly schedule: Schedule } | { readonly seed: number };
+}
+
+export type Command = Step | Together;
+
+const LAYOUT = new Set<string>(LAYOUT_OPS);
+const KERNEL = new Set<string>(KERNEL_OPS);
+
+export const isLayoutOp = (op: Op): boolean => LAYOUT.has(op);
+export const isKernelOp = (op: Op): boolean => KERNEL.has(op);
+
+/** The command as a script has it. */
+export const stepText = ({ op, a, b, c }: Step): string => `${op} ${a} ${b} ${c}`;
