@@ -16,7 +16,7 @@ import type { DeviceTree } from '../devicetree/index.js';
 import type { ElfFile } from '../elf/index.js';
 import type { Cpu, Engine, Machine, Supervisor } from '../machine/index.js';
 import { bootKernel, describeStop } from './boot.js';
-import { Contexts, type MaySleep, RunQueue, sleepPoint, type Task } from './contexts/index.js';
+import { Contexts, type MaySleep, RunQueue, Sleeper, sleepPoint, type Task } from './contexts/index.js';
 import { UserEntry } from './entry.js';
 import {
   Directory,
@@ -240,6 +240,7 @@ export class Kernel implements Supervisor {
     };
     this.#state = state;
     state.runQueue.spawn(contexts.newTask('kswapd0'), mm.kswapd());
+    state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
     new ProcFs(state, state.currentThread);
     this.#entry = new UserEntry({
       machine,
@@ -247,6 +248,16 @@ export class Kernel implements Supervisor {
       reporter: this.#reporter,
       strace: options.strace,
     });
+  }
+
+  /** A kernel thread sleeps, for a millisecond at least: what it does between takes no time of ours. */
+  #pause(clock: Clock, timers: Timers): (milliseconds: number) => MaySleep<void> {
+    const sleeper = new Sleeper('ksmd');
+    return function* (milliseconds) {
+      const deadline = clock.monotonic + BigInt(Math.max(1, milliseconds)) * 1_000_000n;
+      timers.add(deadline, () => sleeper.wake(), true);
+      yield sleeper.point;
+    };
   }
 
   #hwcaps(mte: boolean): { hwcap: bigint; hwcap2: bigint } {
@@ -345,7 +356,7 @@ export class Kernel implements Supervisor {
       state.timers.run(state.clock.monotonic);
       if (state.runQueue.step()) continue;
       const next = state.timers.next;
-      if (next === undefined) return { kind: 'stuck' };
+      if (next === undefined || state.timers.onlyBackground) return { kind: 'stuck' };
       state.clock.idleUntil(next);
     }
   }

@@ -19,6 +19,7 @@ const gcc = spawnSync(GCC, ['--version']).status === 0;
 const COUNTED: Readonly<Record<string, number>> = {
   'mte/check_buffer_fill': 20,
   'mte/check_child_memory': 12,
+  'mte/check_ksm_options': 4,
   'mte/check_mmap_options': 22,
   'mte/check_prctl': 5,
   'mte/check_tags_inclusion': 4,

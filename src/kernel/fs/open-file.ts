@@ -208,19 +208,16 @@ export class PathFile extends OpenFile {
   }
 }
 
+/** What a write to a file of /proc or /sys does: 0 or a negative errno. */
+export type Store = (text: string) => Io<number>;
+
 /** A file whose content is made when it is opened, and that may take writes: /proc and /sys. */
 export class GeneratedFile extends OpenFile {
   readonly #content: Uint8Array;
-  readonly #store: ((text: string) => number) | undefined;
+  readonly #store: Store | undefined;
   #position = 0;
 
-  constructor(
-    inode: Inode,
-    flags: number,
-    path: string,
-    content: Uint8Array,
-    store?: (text: string) => number,
-  ) {
+  constructor(inode: Inode, flags: number, path: string, content: Uint8Array, store?: Store) {
     super(inode, flags, path);
     this.#content = content;
     this.#store = store;
@@ -238,7 +235,11 @@ export class GeneratedFile extends OpenFile {
     if (!this.writable) return -EBADF;
     if (this.#store === undefined) return -EINVAL;
     const result = this.#store(new TextDecoder().decode(data));
-    return result < 0 ? result : data.length;
+    const written = (error: number) => (error < 0 ? error : data.length);
+    if (typeof result === 'number') return written(result);
+    return (function* () {
+      return written(yield* result);
+    })();
   }
 
   override seek(offset: number, whence: number): number {

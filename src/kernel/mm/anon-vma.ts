@@ -60,9 +60,9 @@ export class AnonVmaTable {
     return made;
   }
 
-  /** Of a page's mapping field; undefined where it names none. */
+  /** Of a page's mapping field; undefined where it names none, as those of files and of KSM pages. */
   ofMapping(mapping: number): AnonVma | undefined {
-    return (mapping & 1) === 1 ? this.#byId[mapping >> 1] : undefined;
+    return mapping > 0 && (mapping & 1) === 1 ? this.#byId[mapping >> 1] : undefined;
   }
 
   get count(): number {

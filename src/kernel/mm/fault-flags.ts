@@ -7,6 +7,8 @@ export const FAULT_FLAG_TRIED = 0x20;
 export const FAULT_FLAG_USER = 0x40;
 export const FAULT_FLAG_REMOTE = 0x80;
 export const FAULT_FLAG_INSTRUCTION = 0x100;
+/** A page of one's own, as a write would make it, but no right to write. */
+export const FAULT_FLAG_UNSHARE = 0x400;
 
 export const VM_FAULT_OOM = 0x1;
 export const VM_FAULT_SIGBUS = 0x2;

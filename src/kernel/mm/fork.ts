@@ -15,6 +15,8 @@ import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
 import { putHugeZeroPage } from './huge-fault.js';
 import { copyHugePmd, splitHugePmdLocked } from './huge-memory.js';
+import { ksmExit, ksmFork } from './ksm.js';
+import { ksmForkZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmaAllocFolio, vmNormalPage } from './memory.js';
@@ -81,6 +83,7 @@ export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
 /** exit_mmap() and mmdrop(). */
 export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
   if (as.dead) return;
+  yield* ksmExit(mm, as);
   yield* as.mmapLock.downWrite();
   yield* lruAddDrain(mm);
   const all = [...as.vmas.all];
@@ -124,6 +127,8 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
     if (error !== 0) break;
   }
   mm.tlb.flushTlbMm(parent.asid);
+  // Last, for ksmd would find nothing to merge in a child without mappings, and forget it.
+  if (error === 0) error = yield* ksmFork(mm, child, parent);
   parent.mmapLock.upWrite();
   if (error === 0) return child;
   yield* exitMmap(mm, child);
@@ -270,6 +275,7 @@ function* copyPteRange(
       if (!(yield* copyPresentPage(mm, to, addr, target, page, spare))) return { addr, source: page };
       continue;
     }
+    if (page === undefined) ksmForkZeroPage(mm, to, pte);
     if (page !== undefined) {
       // folio_try_dup_anon_rmap_pte().
       getPage(mm, page);

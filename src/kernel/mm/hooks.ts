@@ -89,6 +89,11 @@ export interface MmHooks {
   copyHighpage(to: Page, from: Page, preparation: CopyPreparation): Atomic<number>;
   /** Gives back what the copy did not need. */
   copyHighpageEnd(preparation: CopyPreparation): Atomic<void>;
+  /**
+   * arm64: memcmp() of two pages, but pages that have tags, wherever those are, equal none but themselves: KSM
+   * must not merge them.
+   */
+  memcmpPages(page1: Page, page2: Page): number;
   /** arm64: saves the tags of a page that is about to be written to a swap slot; 0 or -ENOMEM. */
   archPrepareToSwap(page: Page, entry: number): MaySleep<number>;
   /** arm64: the slot is free. */

@@ -65,6 +65,8 @@ export type {
   MmHooks,
 } from './hooks.js';
 export { forEachPte } from './invariants.js';
+export * from './ksm.js';
+export { ksmDoScan } from './ksm-scan.js';
 export type { MmLimits } from './limits.js';
 export {
   folioAddLru,

@@ -6,6 +6,7 @@
  */
 import { PA } from '../../base/index.js';
 import { entireMapcount, folioMapcount, folioNrPages, isLarge, pageMapcount } from './folio.js';
+import { checkKsm } from './ksm-invariants.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
@@ -344,5 +345,6 @@ export function checkMmInvariants(mm: Mm): Violation[] {
   checkPageCache(mm, out);
   checkWriteback(mm, out);
   checkSwap(mm, out);
+  checkKsm(mm, forEachPte, out);
   return out;
 }

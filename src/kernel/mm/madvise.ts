@@ -1,19 +1,22 @@
 /**
- * madvise (mm/madvise.c): contents that are not needed, and mappings that shall have huge pages or shall not.
- * MADV_COLLAPSE and MADV_MERGEABLE are not implemented: -EINVAL, as in a kernel built without them.
+ * madvise (mm/madvise.c): contents that are not needed, and mappings that shall have huge pages or merged ones,
+ * or shall not. MADV_COLLAPSE is not implemented: -EINVAL, as in a kernel built without it.
  */
 import type { MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM } from '../contexts/index.js';
+import { ksmMadvise } from './ksm-control.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { pageAlign, pageAligned, splitAtEdges, vmaMerge, zapRange } from './mmap.js';
 import {
   MADV_DONTNEED,
   MADV_HUGEPAGE,
+  MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
   MADV_NORMAL,
   MADV_RANDOM,
   MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
   MADV_WILLNEED,
 } from './types.js';
 import type { Vma } from './vma.js';
@@ -25,16 +28,22 @@ const KNOWN = [
   MADV_SEQUENTIAL,
   MADV_WILLNEED,
   MADV_DONTNEED,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
 ];
 
 /** Advice that becomes a flag of the mapping, for which mmap_lock must be held for writing. */
 export const changesVmas = (advice: number): boolean =>
-  advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE;
+  advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE || mergesPages(advice);
 
-/** hugepage_madvise(): the flags that the advice makes of those there are. */
-function advisedFlags({ flags }: Vma, advice: number): number {
+const mergesPages = (advice: number): boolean => advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE;
+
+/** hugepage_madvise() and ksm_madvise(): the flags that the advice makes of those there are, or a negative errno. */
+function* advisedFlags(mm: Mm, vma: Vma, start: number, end: number, advice: number): MaySleep<number> {
+  const { flags } = vma;
+  if (mergesPages(advice)) return yield* ksmMadvise(mm, vma, start, end, advice === MADV_MERGEABLE);
   return advice === MADV_HUGEPAGE
     ? (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE
     : (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
@@ -51,7 +60,8 @@ function* advise(
 ): MaySleep<number> {
   if (advice === MADV_DONTNEED) yield* zapRange(mm, as, start, end);
   if (!changesVmas(advice)) return 0;
-  const flags = advisedFlags(vma, advice);
+  const flags = yield* advisedFlags(mm, vma, start, end, advice);
+  if (flags < 0) return flags;
   if (flags === vma.flags) return 0;
   const error = yield* splitAtEdges(mm, as, start, end);
   if (error !== 0) return error;

@@ -43,7 +43,7 @@ export class Memmap {
   readonly order: Uint8Array;
   /** Index of the head page plus 1, for tails of compound pages; else 0. */
   readonly compoundHead: Int32Array;
-  /** (anon_vma id << 1) | 1, or 0. */
+  /** (anon_vma id << 1) | 1, file id << 1, or 0; below 0 a KSM page's (ksm.ts). */
   readonly mapping: Int32Array;
   /** linear_page_index() in the VMAs that map it. */
   readonly index: Float64Array;

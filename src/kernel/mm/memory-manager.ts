@@ -10,6 +10,14 @@ import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { checkMmInvariants } from './invariants.js';
+import type { Ksm } from './ksm.js';
+import {
+  ksmd,
+  ksmSetMaxPageSharing,
+  ksmSetMergeAcrossNodes,
+  ksmSetRun,
+  setMemoryMerge,
+} from './ksm-control.js';
 import { changesVmas, doMadvise } from './madvise.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
@@ -245,6 +253,28 @@ export class KernelMemoryManager implements MemoryManager {
 
   kswapd(): MaySleep<void> {
     return kswapd(this.mm, () => false);
+  }
+
+  ksmd(pause: (milliseconds: number) => MaySleep<void>): MaySleep<void> {
+    return ksmd(this.mm, pause);
+  }
+
+  get ksm(): Ksm {
+    return this.mm.ksm;
+  }
+
+  ksmSet(what: 'run' | 'max_page_sharing' | 'merge_across_nodes', value: number): MaySleep<number> {
+    if (what === 'run') return ksmSetRun(this.mm, value);
+    if (what === 'max_page_sharing') return ksmSetMaxPageSharing(this.mm, value);
+    return ksmSetMergeAcrossNodes(this.mm, value);
+  }
+
+  *setMemoryMerge(as: AddressSpace, on: boolean): MaySleep<number> {
+    const space = own(as);
+    yield* space.mmapLock.downWrite();
+    const result = yield* setMemoryMerge(this.mm, space, on);
+    space.mmapLock.upWrite();
+    return result;
   }
 
   syncAll(): MaySleep<void> {

@@ -8,6 +8,7 @@ import { EAGAIN } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import {
   FAULT_FLAG_TRIED,
+  FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
@@ -26,6 +27,8 @@ import {
   hugePmdSetAccessed,
 } from './huge-fault.js';
 import { blockStart, deferSplit } from './huge-memory.js';
+import { isKsmPage } from './ksm.js';
+import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
@@ -98,7 +101,9 @@ export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
     return vmf.vma.file ? yield* doFault(mm, vmf) : yield* doAnonymousPage(mm, vmf);
   }
   if (!ptePresent(orig)) return yield* doSwapPage(mm, vmf, at, orig);
-  if (pteProtnone(orig) && vmf.vma.accessible) return yield* handlePteProtnone(mm, vmf, at, orig);
+  // A page of one's own is made of whatever the entry maps: it need not be usable for that.
+  const unshare = (vmf.flags & FAULT_FLAG_UNSHARE) !== 0;
+  if (pteProtnone(orig) && vmf.vma.accessible && !unshare) return yield* handlePteProtnone(mm, vmf, at, orig);
   return yield* handlePresentPte(mm, vmf, at, orig);
 }
 
@@ -134,7 +139,8 @@ function* handlePresentPte(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<nu
     as.pageTableLock.unlock();
     return 0;
   }
-  if (write && !pteWrite(orig)) return yield* doWpPage(mm, vmf, at, orig);
+  const unshare = (vmf.flags & FAULT_FLAG_UNSHARE) !== 0;
+  if ((write || unshare) && !pteWrite(orig)) return yield* doWpPage(mm, vmf, at, orig);
   const entry = pteMkyoung(write ? pteMkdirty(orig) : orig);
   if (entry !== orig) {
     // ptep_set_access_flags(): the page and its permissions stay; no hook.
@@ -201,7 +207,7 @@ function* doSwapPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> 
 function* canReuseAnonFolio(mm: Mm, page: Page): Atomic<boolean> {
   const map = mm.memmap;
   const head = map.head(page);
-  if (map.refcount[head]! > 3) return false;
+  if (isKsmPage(mm, page) || map.refcount[head]! > 3) return false;
   // A page that still waits in this CPU's batch has a reference there.
   if (!map.test(head, PG_lru)) yield* lruAddDrain(mm);
   if (map.test(page, PG_swapcache)) {
@@ -214,7 +220,7 @@ function* canReuseAnonFolio(mm: Mm, page: Page): Atomic<boolean> {
   return true;
 }
 
-/** do_wp_page(): a write to an entry that does not allow it. Enters with the table lock held. */
+/** do_wp_page(): a write to an entry that does not allow it, or unsharing. Enters with the table lock held. */
 function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
@@ -230,7 +236,7 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
       if (shared) mm.memmap.set(page, PG_dirty);
       // wp_page_reuse().
       let entry = pteMkyoung(orig);
-      if ((vma.flags & VM_WRITE) !== 0) {
+      if ((vma.flags & VM_WRITE) !== 0 && (vmf.flags & FAULT_FLAG_UNSHARE) === 0) {
         entry = pteMkwrite(pteMkdirty(entry));
         mm.port.write64(at, entry);
         flushTlbPage(mm, as, vmf.addr);
@@ -239,6 +245,7 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
       return 0;
     }
     getPage(mm, page);
+    if (isKsmPage(mm, page)) mm.events.cow_ksm++;
   }
   as.pageTableLock.unlock();
   return yield* wpPageCopy(mm, vmf, at, orig, page);
@@ -287,12 +294,14 @@ function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefi
     return 0;
   }
   let entry = paPte(mm.pageToPa(page), vma.pageProt);
-  if ((vma.flags & VM_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry));
+  const writable = (vma.flags & VM_WRITE) !== 0 && (vmf.flags & FAULT_FLAG_UNSHARE) === 0;
+  if (writable) entry = pteMkwrite(pteMkdirty(entry));
   // Clear and flush first: no CPU may see the old page for reading and the new one for writing at once.
   yield* ptepClearFlush(mm, as, vmf.addr, at);
   folioAddNewAnonRmap(mm, page, vma, vmf.addr);
   yield* folioAddLru(mm, page);
   yield* setPtes(mm, at, entry);
+  if (old === undefined) ksmMightUnmapZeroPage(mm, as, orig);
   if (old === undefined || !isAnonPage(mm, old)) as.anonPages++;
   if (old !== undefined) {
     if (!isAnonPage(mm, old)) as.filePages--;

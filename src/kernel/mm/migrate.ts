@@ -12,6 +12,7 @@ import { folioMapcount, folioNrPages } from './folio.js';
 import { folioLock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_COMP, __GFP_DIRECT_RECLAIM, __GFP_NOWARN } from './gfp.js';
+import { folioMigrateKsm, isKsmPage } from './ksm.js';
 import { folioAddLru, folioIsolateLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { copyUserHighpage } from './memory.js';
@@ -185,6 +186,7 @@ function* migrateOne(mm: Mm, from: Page, to: Page): MaySleep<number> {
   if (result === 0) result = yield* copyContents(mm, to, from);
   if (result === 0) {
     map.set(to, map.flags[from]! & MIGRATED_FLAGS);
+    if (isKsmPage(mm, from)) folioMigrateKsm(mm, to, from);
     yield* folioAddLru(mm, to);
     if (wasMapped) {
       yield* lruAddDrain(mm);

@@ -43,6 +43,14 @@ export class MmStruct implements AddressSpace {
   usesHugeZeroPage = false;
   /** MMF_HAS_PINNED: fork must look for pinned pages. */
   hasPinned = false;
+  /** MMF_VM_MERGE_ANY: prctl(PR_SET_MEMORY_MERGE), for mappings to come too. */
+  mergeAny = false;
+  /** ksm_rmap_items, ksm_merging_pages and ksm_zero_pages: what KSM has of it. */
+  ksmRmapItems = 0;
+  ksmMergingPages = 0;
+  ksmZeroPages = 0;
+  /** ksm_test_exit(): mm_users is 0. */
+  exiting = false;
   /** exit_mmap ran: nothing may use it any more. */
   dead = false;
   /** Faults at one address with no progress in between, for the longest retry chain. */

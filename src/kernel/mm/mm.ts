@@ -12,6 +12,7 @@ import { AsidAllocator } from './asid.js';
 import type { CmaArea } from './cma.js';
 import type { Inode } from './filemap.js';
 import type { MmHooks } from './hooks.js';
+import { Ksm } from './ksm.js';
 import type { LruCache } from './lru.js';
 import type { Memblock } from './memblock.js';
 import type { Memmap, Page } from './memmap.js';
@@ -84,6 +85,7 @@ export class Mm {
   readonly thp = new ThpSettings();
   /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
   readonly deferredSplit = new Set<Page>();
+  readonly ksm: Ksm;
   totalCmaPages = 0;
   /** Committed_AS, in pages. */
   committedPages = 0;
@@ -110,6 +112,7 @@ export class Mm {
     this.mte = parts.mte;
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
     this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
+    this.ksm = new Ksm(this);
     for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;
   }
 

@@ -11,6 +11,8 @@ import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
 import { deferSplit, splitHugePmd, splitHugePmdAcross, zapHugePmd } from './huge-memory.js';
+import { vmaKsmCompatible } from './ksm.js';
+import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { mayExpandVm } from './limits.js';
 import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
@@ -61,6 +63,7 @@ import {
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_MERGEABLE,
   VM_MTE,
   VM_MTE_ALLOWED,
   VM_NORESERVE,
@@ -279,7 +282,10 @@ export function* zapRange(mm: Mm, as: MmStruct, start: number, end: number): Ato
       yield* ptepGetAndClear(mm, at);
       if (ptePresent(pte)) {
         const normal = vmNormalPage(mm, pte);
-        if (normal === undefined) continue;
+        if (normal === undefined) {
+          ksmMightUnmapZeroPage(mm, as, pte);
+          continue;
+        }
         if (isAnonPage(mm, normal)) {
           as.anonPages--;
         } else {
@@ -442,6 +448,8 @@ export function* insertMapping(
 ): MaySleep<Vma> {
   const vma = new Vma(as, start, start + size, flags, from?.pgoff ?? start / mm.pageSize, name);
   if (from) yield* linkFile(vma, from.file);
+  // ksm_add_vma(); before the neighbours are looked at, so that such mappings still become one.
+  if (as.mergeAny && vmaKsmCompatible(vma)) vma.flags |= VM_MERGEABLE;
   as.vmas.insert(vma);
   as.totalVm += size / mm.pageSize;
   if ((flags & VM_ACCOUNT) !== 0) mm.committedPages += size / mm.pageSize;

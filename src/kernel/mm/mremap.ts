@@ -7,6 +7,7 @@ import { EFAULT, EINVAL, ENOMEM } from '../contexts/index.js';
 import { anonVmaClone } from './anon-vma.js';
 import { linkFile } from './filemap.js';
 import { moveHugePmd, splitHugePmdLocked } from './huge-memory.js';
+import { unmergeKsmPages } from './ksm-merge.js';
 import { mayExpandVm } from './limits.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
@@ -32,7 +33,7 @@ import {
 } from './page-table.js';
 import { DESCRIPTOR_BYTES, pmdLeaf, pteNone } from './pgtable.js';
 import { MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
-import { VM_ACCOUNT, Vma } from './vma.js';
+import { VM_ACCOUNT, VM_MERGEABLE, Vma } from './vma.js';
 
 /** sys_mremap() with mmap_lock held for writing: the address, or a negative errno. */
 export function* doMremap(
@@ -102,6 +103,11 @@ function* moveVma(
   target: number,
 ): MaySleep<number> {
   if (as.vmas.size >= MAX_MAP_COUNT - 3) return -ENOMEM;
+  // Merged pages are found by their address: they are taken apart before they move, and may be merged again there.
+  if ((vma.flags & VM_MERGEABLE) !== 0) {
+    const error = yield* unmergeKsmPages(mm, vma, addr, addr + moved);
+    if (error !== 0) return error;
+  }
   // copy_vma(): pages keep their index, so the copy keeps the page offset; without pages it is free to change.
   const copy = new Vma(as, target, target + newSize, vma.flags, target / mm.pageSize, vma.name);
   if (vma.anonVma || vma.file) copy.pgoff = vma.pgoff + (addr - vma.start) / mm.pageSize;

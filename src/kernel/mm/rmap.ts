@@ -17,6 +17,7 @@ import {
   pagesMappedByPte,
 } from './folio.js';
 import { maybeDmaPinned } from './gup.js';
+import { isKsmPage, stableNodeOf } from './ksm.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
@@ -135,8 +136,38 @@ function folioAddress(mm: Mm, head: Page, vma: Vma): number | undefined {
   return addr < vma.end && addr + folioNrPages(mm, head) * mm.pageSize > vma.start ? addr : undefined;
 }
 
+/**
+ * rmap_walk_ksm(): first the mappings that ksmd made, each by its own address, then copies that fork made of
+ * them. The page is locked, which keeps its node's list as it is.
+ */
+function* rmapWalkKsm(mm: Mm, page: Page, visit: RmapVisitor, tryLock: boolean): MaySleep<void> {
+  const node = stableNodeOf(mm, page);
+  for (const forks of node === undefined ? [] : [false, true]) {
+    for (const { anonVma, addr, mm: as } of node!.items) {
+      const semaphore = anonVma!.semaphore;
+      if (!tryLock) yield* semaphore.downRead();
+      else if (!semaphore.tryDownRead()) return;
+      let more = true;
+      for (let seen = -1; more && seen !== anonVma!.generation; ) {
+        seen = anonVma!.generation;
+        for (const vma of anonVma!.members) {
+          if (addr < vma.start || addr >= vma.end || (vma.mm === as) === forks) continue;
+          more = yield* visit(vma, addr);
+          if (!more) break;
+        }
+      }
+      semaphore.upRead();
+      if (!more) return;
+    }
+  }
+}
+
 /** rmap_walk(): calls `visit` for each VMA and address that may map the folio; stops where it returns false. */
 export function* rmapWalk(mm: Mm, page: Page, visit: RmapVisitor, tryLock = false): MaySleep<void> {
+  if (isKsmPage(mm, page)) {
+    yield* rmapWalkKsm(mm, page, visit, tryLock);
+    return;
+  }
   const anonVma = mm.anonVmas.ofMapping(mm.memmap.mapping[page]!);
   const inode = anonVma ? undefined : inodeOf(mm, page);
   const semaphore = anonVma?.semaphore ?? inode?.mmapSemaphore;

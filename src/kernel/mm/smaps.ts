@@ -7,6 +7,7 @@
  */
 import { PA } from '../../base/index.js';
 import { pageMapcount } from './folio.js';
+import { isKsmPage } from './ksm.js';
 import { vmNormalPage } from './memory.js';
 import type { Mm } from './mm.js';
 import { PG_dirty, PG_referenced } from './page-flags.js';
@@ -40,6 +41,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
     privateDirty: 0,
     referenced: 0,
     anonymous: 0,
+    ksm: 0,
     anonHugePages: 0,
     swap: 0,
     swapPss: 0,
@@ -68,6 +70,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
       if (dirty) out.pssDirty += share;
       if (isAnonPage(mm, page)) {
         out.anonymous += pageSize;
+        if (isKsmPage(mm, page)) out.ksm += pageSize;
         if (run.huge) out.anonHugePages += pageSize;
         out.pssAnon += share;
       } else if (vma.file?.isShmem === true) {

@@ -41,10 +41,11 @@ const UNMAPPED = racePoint('split_huge_page unmapped');
 /**
  * split_folio(), the folio locked and held by one reference of the caller, or by its isolation.
  *
+ * @param kept the page that stays locked and has the caller's reference afterwards; the head without it.
  * @returns 0; -EBUSY where it is no anonymous folio; -EAGAIN where somebody else holds it, and it is as it was.
- *   The head stays locked, and isolated where it was; the other pages are on their LRU list.
+ *   The head stays isolated where it was; the other pages are on their LRU list.
  */
-export function* splitFolio(mm: Mm, head: Page): MaySleep<number> {
+export function* splitFolio(mm: Mm, head: Page, kept: Page = head): MaySleep<number> {
   const { memmap: map } = mm;
   const pages = folioNrPages(mm, head);
   if (pages === 1 || !isAnonPage(mm, head)) return -EBUSY;
@@ -68,11 +69,12 @@ export function* splitFolio(mm: Mm, head: Page): MaySleep<number> {
   mm.anonVmas.release(anonVma);
   if (!free) return fail(mm);
   mm.events.thp_split_page++;
-  for (let i = 1; i < pages; i++) {
-    const tail = (head + i) as Page;
-    folioUnlock(mm, tail);
+  for (let i = 0; i < pages; i++) {
+    const part = (head + i) as Page;
+    if (part === kept) continue;
+    folioUnlock(mm, part);
     // What nobody maps goes with this reference.
-    yield* putPage(mm, tail);
+    yield* putPage(mm, part);
   }
   return 0;
 }

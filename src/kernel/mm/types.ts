@@ -7,6 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
 import type { ThpSettings } from './thp-settings.js';
 
@@ -85,6 +86,8 @@ export const MADV_RANDOM = 1;
 export const MADV_SEQUENTIAL = 2;
 export const MADV_WILLNEED = 3;
 export const MADV_DONTNEED = 4;
+export const MADV_MERGEABLE = 12;
+export const MADV_UNMERGEABLE = 13;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
 
@@ -175,6 +178,7 @@ export interface SmapCounts {
   readonly privateDirty: number;
   readonly referenced: number;
   readonly anonymous: number;
+  readonly ksm: number;
   readonly anonHugePages: number;
   readonly swap: number;
   readonly swapPss: number;
@@ -228,6 +232,12 @@ export interface AddressSpace {
   readonly totalPages: number;
   /** RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of the process. */
   limits: MmLimits;
+  /** PR_GET_MEMORY_MERGE. */
+  mergeAny: boolean;
+  /** /proc/PID/ksm_stat. */
+  readonly ksmRmapItems: number;
+  readonly ksmMergingPages: number;
+  readonly ksmZeroPages: number;
   /** start_brk, brk: set once by whoever loads the program. */
   setBrk(start: VA): void;
 }
@@ -323,6 +333,14 @@ export interface MemoryManager {
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
   /** kswapd0, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
   kswapd(): MaySleep<void>;
+  /** ksmd, likewise; `pause` sleeps for so many milliseconds. */
+  ksmd(pause: (milliseconds: number) => MaySleep<void>): MaySleep<void>;
+  /** /sys/kernel/mm/ksm: what is shown, and what can be set by assignment. */
+  readonly ksm: Ksm;
+  /** Writes to /sys/kernel/mm/ksm/run, max_page_sharing and merge_across_nodes: 0 or a negative errno. */
+  ksmSet(what: 'run' | 'max_page_sharing' | 'merge_across_nodes', value: number): MaySleep<number>;
+  /** PR_SET_MEMORY_MERGE: 0 or -ENOMEM. */
+  setMemoryMerge(as: AddressSpace, on: boolean): MaySleep<number>;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

@@ -3,7 +3,8 @@
  * (include/linux/mm_types.h, mm/mmap.c).
  *
  * Flag values below bit 27 are Linux's. VM_MTE and VM_MTE_ALLOWED are bits 32 and 33 there
- * (VM_HIGH_ARCH_0 and 1); here they take unused low bits, so that a flag word stays a small number.
+ * (VM_HIGH_ARCH_0 and 1), VM_MERGEABLE is bit 31; here they take unused low bits, so that a flag word stays a
+ * small number.
  */
 
 import type { AnonVma } from './anon-vma.js';
@@ -23,12 +24,15 @@ export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
+export const VM_HUGETLB = 0x400000;
 /** VM_ARM64_BTI (VM_ARCH_1). */
 export const VM_ARM64_BTI = 0x1000000;
 /** Mapped Normal Tagged. */
 export const VM_MTE = 0x4000000;
 /** PROT_MTE may be asked for: anonymous memory and RAM-based files. */
 export const VM_MTE_ALLOWED = 0x8000000;
+/** madvise(MADV_MERGEABLE): bit 31 in Linux. */
+export const VM_MERGEABLE = 0x10000000;
 /** madvise(MADV_HUGEPAGE). */
 export const VM_HUGEPAGE = 0x20000000;
 /** madvise(MADV_NOHUGEPAGE). */

@@ -40,6 +40,8 @@ export class VmEvents {
   pgpgout = 0;
   pswpin = 0;
   pswpout = 0;
+  ksm_swpin_copy = 0;
+  cow_ksm = 0;
   pgactivate = 0;
   pgdeactivate = 0;
   pgscan_kswapd = 0;

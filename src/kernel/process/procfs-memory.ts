@@ -15,6 +15,7 @@ import {
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_MERGEABLE,
   VM_MTE,
   VM_NOHUGEPAGE,
   VM_NORESERVE,
@@ -147,6 +148,7 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_ARM64_BTI, 'bt'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
+  [VM_MERGEABLE, 'mg'],
   [VM_MTE, 'mt'],
 ];
 
@@ -167,6 +169,7 @@ function countsText(counts: SmapCounts, rollup: boolean): string {
     kib('Private_Dirty', counts.privateDirty),
     kib('Referenced', counts.referenced),
     kib('Anonymous', counts.anonymous),
+    kib('KSM', counts.ksm),
     kib('LazyFree', 0),
     kib('AnonHugePages', counts.anonHugePages),
     kib('ShmemPmdMapped', 0),

@@ -17,6 +17,7 @@ import {
   O_RDONLY,
   S_IFREG,
   SpecialFile,
+  type Store,
   Symlink,
 } from '../fs/index.js';
 import { THP_DEFRAG, THP_ENABLED } from '../mm/index.js';
@@ -33,6 +34,7 @@ import {
   zoneinfoText,
 } from './procfs-memory.js';
 import { trapped } from './ptrace.js';
+import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 
@@ -60,7 +62,7 @@ export class ProcFs {
     return this.#state.files.nextInode();
   }
 
-  #file(content: () => Content, store?: (text: string) => number, mode = 0o444): SpecialFile {
+  #file(content: () => Content, store?: Store, mode = 0o444): SpecialFile {
     return new SpecialFile(
       this.#ino(),
       S_IFREG | (store === undefined ? mode : mode | 0o200),
@@ -170,7 +172,12 @@ export class ProcFs {
         }),
       kernel: () =>
         this.#directory({
-          mm: () => this.#directory({ transparent_hugepage: () => this.#transparentHugepage() }),
+          mm: () =>
+            this.#directory({
+              transparent_hugepage: () => this.#transparentHugepage(),
+              ksm: () =>
+                this.#directory(ksmFiles(this.#state.mm, (text, store) => this.#file(text, store, 0o644))),
+            }),
         }),
     });
   }
@@ -257,6 +264,8 @@ export class ProcFs {
       environ: () =>
         this.#file(() => process.program.env.map((entry) => `${entry}\0`).join(''), undefined, 0o400),
       limits: () => this.#file(() => process.limits.text()),
+      ksm_merging_pages: () => this.#file(() => `${process.mm.ksmMergingPages}\n`, undefined, 0o400),
+      ksm_stat: () => this.#file(() => ksmStatText(state.mm, process.mm), undefined, 0o400),
       mem: () => this.#memory(process),
       exe: () => new Symlink(this.#ino(), process.program.path),
       cwd: () => new Symlink(this.#ino(), () => state.files.pathOf(process.fs.cwd)),

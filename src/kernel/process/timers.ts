@@ -59,6 +59,8 @@ export class Clock {
 export interface Timer {
   readonly deadline: bigint;
   readonly fire: () => void;
+  /** The kernel's own: nobody but the kernel waits for it. */
+  readonly background: boolean;
 }
 
 /** Pending timers: a binary heap by deadline, equal ones in the order they were set. */
@@ -66,17 +68,24 @@ export class Timers {
   readonly #heap: { timer: Timer; order: number }[] = [];
   readonly #live = new Set<Timer>();
   #order = 0;
+  #background = 0;
 
-  add(deadline: bigint, fire: () => void): Timer {
-    const timer: Timer = { deadline, fire };
+  add(deadline: bigint, fire: () => void, background = false): Timer {
+    const timer: Timer = { deadline, fire, background };
     this.#live.add(timer);
+    if (background) this.#background++;
     this.#heap.push({ timer, order: this.#order++ });
     this.#up(this.#heap.length - 1);
     return timer;
   }
 
   cancel(timer: Timer | undefined): void {
-    if (timer !== undefined) this.#live.delete(timer);
+    if (timer !== undefined && this.#live.delete(timer) && timer.background) this.#background--;
+  }
+
+  /** Nothing is due but what the kernel does for itself, which wakes no program. */
+  get onlyBackground(): boolean {
+    return this.#live.size === this.#background;
   }
 
   /** The earliest deadline. */
@@ -94,7 +103,7 @@ export class Timers {
     for (let next = this.next; next !== undefined && next <= now; next = this.next) {
       const { timer } = this.#heap[0]!;
       this.#removeFirst();
-      this.#live.delete(timer);
+      this.cancel(timer);
       timer.fire();
     }
   }

@@ -116,6 +116,8 @@ const PR = {
   CAPBSET_READ: 23,
   SET_NO_NEW_PRIVS: 38,
   GET_NO_NEW_PRIVS: 39,
+  SET_MEMORY_MERGE: 67,
+  GET_MEMORY_MERGE: 68,
   PAC_RESET_KEYS: 54,
 } as const;
 
@@ -173,6 +175,12 @@ function* prctl(
       process.program = { ...process.program, keys };
       return 0;
     }
+    case PR.SET_MEMORY_MERGE:
+      if (arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      return yield* mm.setMemoryMerge(process.mm, arg2 !== 0n);
+    case PR.GET_MEMORY_MERGE:
+      if (arg2 !== 0n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
+      return process.mm.mergeAny ? 1 : 0;
     case PR.SET_NO_NEW_PRIVS:
       if (arg2 !== 1n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
       process.noNewPrivileges = true;

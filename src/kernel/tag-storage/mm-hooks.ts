@@ -124,6 +124,16 @@ export class TagStorageHooks implements MmHooks {
     preparation.buffer = undefined;
   }
 
+  memcmpPages(page1: Page, page2: Page): number {
+    const { mm } = this;
+    const a = mm.port.readBytes(mm.pageToPa(page1), mm.pageSize);
+    const b = mm.port.readBytes(mm.pageToPa(page2), mm.pageSize);
+    for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+    if (!mm.mte || page1 === page2) return 0;
+    // The stash asks for PG_mte_tagged too.
+    return this.stash.tagsOf(page1) === undefined && this.stash.tagsOf(page2) === undefined ? 0 : 1;
+  }
+
   archPrepareToSwap(page: Page, entry: number): MaySleep<number> {
     return this.stash.prepareToSwap(page, entry);
   }

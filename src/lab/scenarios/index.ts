@@ -7,6 +7,7 @@ import { BUILDING } from './building.js';
 import { COPIES } from './copies.js';
 import { DEBUGGING } from './debugging.js';
 import { HUGE_PAGES } from './huge-pages.js';
+import { MERGING } from './merging.js';
 import { RACES } from './races.js';
 import { RESERVING } from './reserving.js';
 import type { RunOptions, Scenario, Verdict, Waiting } from './scenario.js';
@@ -31,6 +32,7 @@ const ALL: readonly Scenario[] = [
   ...BUILDING,
   ...SWAPPING,
   ...HUGE_PAGES,
+  ...MERGING,
 ].sort(inOrder);
 
 /** Those that can be run. */

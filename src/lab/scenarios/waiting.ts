@@ -12,7 +12,6 @@ export const WAITING: readonly Waiting[] = [
   { id: 'F24', title: 'NUMA hint faults on a PTE-mapped large folio', waitsFor: 'NUMA hints' },
   { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
   { id: 'F28', title: 'write() to tmpfs with huge pages on', waitsFor: 'huge pages of tmpfs' },
-  { id: 'F32', title: 'two equal pages with stashed tags', waitsFor: 'KSM' },
   { id: 'F33', title: 'built in but off, tagged mappings collapse', waitsFor: 'khugepaged' },
   { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
 ];

@@ -1,0 +1,395 @@
+/**
+ * KSM: equal pages become one, and nobody can tell but by the counters. Every byte stays what it was through
+ * writes, forks, migration, swap, protection and taking it back; what has tags is never merged.
+ */
+import { describe, expect, it } from 'vitest';
+import { VA } from '../../../src/base/index.js';
+import type { MmStruct, Page } from '../../../src/kernel/mm/index.js';
+import {
+  allocPages,
+  FOLL_PIN,
+  folioIsolateLru,
+  folioPutbackLru,
+  GFP_HIGHUSER_MOVABLE,
+  getUserPage,
+  isKsmPage,
+  ksmDoScan,
+  lruAddDrainAll,
+  MADV_HUGEPAGE,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
+  migratePages,
+  PROT_MTE,
+  PROT_READ,
+  PROT_WRITE,
+  tryToFreePages,
+  unpinUserPage,
+} from '../../../src/kernel/mm/index.js';
+import type { Fixture, FixtureOptions, User } from '../kernel-fixture.js';
+import { boot, pattern } from '../kernel-fixture.js';
+
+const PAGE = 4096;
+const RW = PROT_READ | PROT_WRITE;
+const MTE = RW | PROT_MTE;
+
+/** Without smart scan, so that one round more tells what has changed. */
+function small(options: FixtureOptions = {}): Fixture {
+  const k = boot({ tagPages: 64, pageblockOrder: 5, swapPages: 256, cpus: 2, ...options });
+  k.mm.ksm.smartScan = false;
+  return k;
+}
+
+/** Rounds of ksmd over everything, as long as there is something. */
+function scan(k: Fixture, rounds = 3): void {
+  const { ksm } = k.mm;
+  const target = ksm.scan.seqnr + rounds;
+  const done = () => ksm.scan.seqnr === target || ksm.slots.size === 0;
+  for (let i = 0; i < 200 * rounds && !done(); i++) k.run(ksmDoScan(k.mm, 50));
+  expect(done()).toBe(true);
+  k.check();
+}
+
+/** Pages of contents `seeds`, in a mapping that may be merged. */
+function mergeable(k: Fixture, user: User, seeds: readonly number[], prot = RW): number {
+  const at = user.mmap(seeds.length, prot);
+  for (const [i, seed] of seeds.entries()) expect(user.store(at + i * PAGE, pattern(PAGE, seed))).toBe(true);
+  expect(user.madvise(at, seeds.length, MADV_MERGEABLE)).toBe(0);
+  k.check();
+  return at;
+}
+
+function expectContents(user: User, at: number, seeds: readonly number[]): void {
+  for (const [i, seed] of seeds.entries()) {
+    expect(Buffer.compare(user.load(at + i * PAGE, PAGE)!, pattern(PAGE, seed))).toBe(0);
+  }
+}
+
+const counts = ({ mm: { ksm } }: Fixture) => ({
+  shared: ksm.pagesShared,
+  sharing: ksm.pagesSharing,
+  unshared: ksm.pagesUnshared,
+});
+
+const pfns = (user: User, at: number, pages: number): number =>
+  new Set([...Array(pages).keys()].map((i) => user.pfn(at + i * PAGE))).size;
+
+const pageOf = (k: Fixture, user: User, addr: number): Page => k.mm.memmap.pfnToPage(user.pfn(addr)!)!;
+
+function migrate(k: Fixture, page: Page): number {
+  k.run(lruAddDrainAll(k.mm));
+  expect(folioIsolateLru(k.mm, page)).toBe(true);
+  const list = [page];
+  const failed = k.run(migratePages(k.mm, list, () => allocPages(k.mm, GFP_HIGHUSER_MOVABLE, 0)));
+  for (const left of list) k.run(folioPutbackLru(k.mm, left));
+  return failed;
+}
+
+describe('merging', () => {
+  it('equal pages become one, memory comes back, and a write takes a page of its own', () => {
+    const k = small();
+    const user = k.user();
+    const seeds = [1, 1, 1, 2, 2, 3];
+    const at = mergeable(k, user, seeds);
+    const free = k.unused();
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 3, unshared: 1 });
+    expect(pfns(user, at, 6)).toBe(3);
+    // Three pages less, and slab pages for what ksmd remembers.
+    expect(k.unused()).toBeGreaterThanOrEqual(free + 3 - 2);
+    expect(user.as).toMatchObject({ ksmMergingPages: 5, ksmRmapItems: 6 });
+    expectContents(user, at, seeds);
+    expect(k.memory.smaps(user.as)[0]!.counts.ksm).toBe(5 * PAGE);
+
+    expect(user.store(at, pattern(PAGE, 9))).toBe(true);
+    k.check();
+    expect(k.memory.vmstat()['cow_ksm']).toBe(1);
+    expectContents(user, at, [9, 1, 1, 2, 2, 3]);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 2, unshared: 2 });
+    user.exit();
+    scan(k, 1);
+    expect(k.mm.ksm.rmapItems).toBe(0);
+    expect(k.mm.ksm.nodes.size).toBe(0);
+    expect(k.mm.ksm.slots.size).toBe(0);
+    k.check();
+  });
+
+  it('pages of several processes, and of a child, are merged across them', () => {
+    const k = small();
+    const users = [k.user(), k.user(), k.user()];
+    const places = users.map((user) => mergeable(k, user, [5, 6]));
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 4, unshared: 0 });
+    const child = users[0]!.fork();
+    k.check();
+    expect(k.mm.ksm.slots.size).toBe(4);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 6, unshared: 0 });
+    child.store(places[0]!, pattern(PAGE, 7));
+    expectContents(child, places[0]!, [7, 6]);
+    for (const [i, user] of users.entries()) expectContents(user, places[i]!, [5, 6]);
+    for (const user of [...users, child]) user.exit();
+    scan(k, 1);
+    expect(k.mm.ksm.nodes.size).toBe(0);
+  });
+
+  it('what changes from round to round is left alone', () => {
+    const k = small();
+    const user = k.user();
+    const at = mergeable(k, user, [1, 1, 1]);
+    for (let round = 0; round < 5; round++) {
+      scan(k, 1);
+      for (let i = 0; i < 3; i++) user.store(at + i * PAGE, pattern(PAGE, 100 + round));
+    }
+    expect(counts(k)).toEqual({ shared: 0, sharing: 0, unshared: 0 });
+    expect(k.mm.ksm.pagesVolatile).toBe(3);
+  });
+
+  it('shared mappings take the advice and are not merged; a pin keeps a page apart', () => {
+    const k = small();
+    const user = k.user();
+    const shared = user.mmap(2, RW, 0x21);
+    for (const i of [0, 1]) user.store(shared + i * PAGE, pattern(PAGE, 1));
+    expect(user.madvise(shared, 2, MADV_MERGEABLE)).toBe(0);
+    expect(k.mm.ksm.slots.size).toBe(0);
+
+    const at = mergeable(k, user, [1, 1, 1]);
+    const pinned = k.run(getUserPage(k.mm, user.as as MmStruct, at + 2 * PAGE, FOLL_PIN)) as Page;
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 1, unshared: 0 });
+    expect(isKsmPage(k.mm, pinned)).toBe(false);
+    k.run(unpinUserPage(k.mm, pinned));
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 2, unshared: 0 });
+    // A pin of a merged page, even for reading, gets a page of its own first.
+    const again = k.run(getUserPage(k.mm, user.as as MmStruct, at, FOLL_PIN)) as Page;
+    expect(isKsmPage(k.mm, again)).toBe(false);
+    k.run(unpinUserPage(k.mm, again));
+    expectContents(user, at, [1, 1, 1]);
+  });
+
+  it('no more mappings of one page than max_page_sharing: then another page, in a chain', () => {
+    const k = small();
+    expect(k.run(k.memory.ksmSet('max_page_sharing', 1))).toBe(-22);
+    expect(k.run(k.memory.ksmSet('max_page_sharing', 3))).toBe(0);
+    const user = k.user();
+    const seeds = new Array<number>(8).fill(4);
+    const at = mergeable(k, user, seeds);
+    scan(k, 8);
+    expect(pfns(user, at, 8)).toBe(3);
+    expect(counts(k)).toEqual({ shared: 3, sharing: 5, unshared: 0 });
+    expect([k.mm.ksm.chains, k.mm.ksm.dups]).toEqual([1, 3]);
+    expectContents(user, at, seeds);
+    expect(k.run(k.memory.ksmSet('max_page_sharing', 4))).toBe(-16);
+    expect(k.run(k.memory.ksmSet('run', 2))).toBe(0);
+    expect(k.run(k.memory.ksmSet('max_page_sharing', 4))).toBe(0);
+    k.check();
+  });
+
+  it('a huge page is split to be merged', () => {
+    const k = boot({ tagPages: 128, cpus: 1 });
+    const user = k.user();
+    const pages = 1024;
+    const at = user.mmap(pages, RW);
+    user.madvise(at, pages, MADV_HUGEPAGE);
+    const huge = Math.ceil(at / (512 * PAGE)) * 512 * PAGE;
+    for (const i of [0, 7, 300]) user.store(huge + i * PAGE, pattern(PAGE, 3));
+    expect(k.mm.events.thp_fault_alloc).toBe(1);
+    expect(user.madvise(huge, 512, MADV_MERGEABLE)).toBe(0);
+    scan(k, 4);
+    expect(k.mm.events.thp_split_page).toBe(1);
+    // Three equal ones, and the zeros of all the others up to the limit of mappings.
+    expect(k.mm.ksm.pagesSharing).toBe(512 - k.mm.ksm.pagesShared);
+    for (const i of [0, 7, 300]) expectContents(user, huge + i * PAGE, [3]);
+    user.exit();
+    scan(k, 1);
+  });
+});
+
+describe('taking it back', () => {
+  it.each([
+    [
+      'MADV_UNMERGEABLE',
+      (_: Fixture, user: User, at: number) => expect(user.madvise(at, 4, MADV_UNMERGEABLE)).toBe(0),
+    ],
+    ['run = 2', (k: Fixture) => expect(k.run(k.memory.ksmSet('run', 2))).toBe(0)],
+    [
+      'mremap',
+      (k: Fixture, user: User, at: number) =>
+        expect(
+          k.run(k.memory.mremap(user.as, VA(BigInt(at)), 4 * PAGE, 4 * PAGE, 3, VA(BigInt(at - 64 * PAGE)))),
+        ).toBe(at - 64 * PAGE),
+    ],
+  ] as const)('%s', (name, takeBack) => {
+    const k = small();
+    const user = k.user();
+    const seeds = [1, 1, 2, 2];
+    let at = mergeable(k, user, seeds);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 2, unshared: 0 });
+    takeBack(k, user, at);
+    if (name === 'mremap') at -= 64 * PAGE;
+    k.check();
+    expect(pfns(user, at, 4)).toBe(4);
+    expectContents(user, at, seeds);
+    user.exit();
+    if (name !== 'run = 2') scan(k, 1);
+    expect(k.mm.ksm.rmapItems).toBe(0);
+  });
+
+  it('prctl(PR_SET_MEMORY_MERGE): all mappings, those to come, and those of a child', () => {
+    const k = small();
+    const user = k.user();
+    const before = user.mmap(2, RW);
+    for (const i of [0, 1]) user.store(before + i * PAGE, pattern(PAGE, 8));
+    expect(k.run(k.memory.setMemoryMerge(user.as, true))).toBe(0);
+    const after = user.mmap(2, RW);
+    for (const i of [0, 1]) user.store(after + i * PAGE, pattern(PAGE, 8));
+    const child = user.fork();
+    expect(child.as.mergeAny).toBe(true);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 7, unshared: 0 });
+    expect(k.run(k.memory.setMemoryMerge(user.as, false))).toBe(0);
+    k.check();
+    expect(user.as.mergeAny).toBe(false);
+    expectContents(user, before, [8, 8]);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 3, unshared: 0 });
+  });
+
+  it('memory that is short ends it with -ENOMEM and loses nothing', () => {
+    const k = small({ swapPages: 0 });
+    const user = k.user();
+    const at = mergeable(k, user, [1, 1, 1, 1]);
+    scan(k);
+    k.mm.shouldFail = (what) => what === 'page_alloc';
+    expect(user.madvise(at, 4, MADV_UNMERGEABLE)).toBe(-12);
+    expect(k.run(k.memory.ksmSet('run', 2))).toBe(-12);
+    k.mm.shouldFail = () => false;
+    expect(k.mm.ksm.run).toBe(0);
+    k.check();
+    expectContents(user, at, [1, 1, 1, 1]);
+    expect(user.madvise(at, 4, MADV_UNMERGEABLE)).toBe(0);
+    scan(k);
+    expect(pfns(user, at, 4)).toBe(4);
+    // Nothing to merge is left, so there is no round any more.
+    expect(k.mm.ksm.slots.size).toBe(0);
+  });
+});
+
+describe('merged pages move', () => {
+  it('migration finds every mapping, those of a fork ksmd has not seen among them', () => {
+    const k = small();
+    const users = [k.user(), k.user()];
+    const places = users.map((user) => mergeable(k, user, [5, 5]));
+    scan(k);
+    const child = users[0]!.fork();
+    const page = pageOf(k, users[0]!, places[0]!);
+    expect(k.mm.memmap.mapcount[page]).toBe(6);
+    expect(migrate(k, page)).toBe(0);
+    k.check();
+    const moved = pageOf(k, users[0]!, places[0]!);
+    expect(moved).not.toBe(page);
+    expect(isKsmPage(k.mm, moved)).toBe(true);
+    for (const [user, at] of [
+      [users[0]!, places[0]!],
+      [users[1]!, places[1]!],
+      [child, places[0]!],
+    ] as const) {
+      expectContents(user, at, [5, 5]);
+      expect(pageOf(k, user, at)).toBe(moved);
+    }
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 5, unshared: 0 });
+  });
+
+  it('swap: the first one back is an ordinary page, the others get copies, and ksmd merges them again', () => {
+    const k = small();
+    const users = [k.user(), k.user()];
+    const places = users.map((user) => mergeable(k, user, [5, 6, 5]));
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 4, unshared: 0 });
+    for (let round = 0; round < 100 && k.mm.ksm.pagesSharing > 0; round++) {
+      k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
+      scan(k, 1);
+    }
+    const swapped = () => users.reduce((n, user) => n + (user.as as MmStruct).swapEntries, 0);
+    expect(swapped()).toBe(6);
+    k.check();
+    for (const [i, user] of users.entries()) {
+      expectContents(user, places[i]!, [5, 6, 5]);
+      k.check();
+    }
+    expect(swapped()).toBe(0);
+    expect(k.memory.vmstat()['ksm_swpin_copy']).toBe(4);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 2, sharing: 4, unshared: 0 });
+    for (const user of users) user.exit();
+    scan(k, 1);
+    expect(k.memory.meminfo()['SwapFree']).toBe(k.memory.meminfo()['SwapTotal']);
+  });
+});
+
+describe('tags', () => {
+  it('pages that have tags are not merged, with each other or others, whatever their data', () => {
+    const k = small();
+    const user = k.user();
+    const tagged = mergeable(k, user, [1, 1, 1], MTE);
+    for (let i = 0; i < 3; i++) user.storeTag(tagged + i * PAGE + 32, 5);
+    const plain = mergeable(k, user, [1, 1]);
+    scan(k, 4);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 1, unshared: 3 });
+    for (let i = 0; i < 3; i++) expect(user.loadTag(tagged + i * PAGE + 32)).toBe(5);
+    expectContents(user, plain, [1, 1]);
+  });
+
+  it('a merged page in a mapping that becomes tagged: tag 0, and a tag stored is one mapping’s alone', () => {
+    const k = small();
+    const user = k.user();
+    const at = mergeable(k, user, [1, 1, 1, 1]);
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 1, sharing: 3, unshared: 0 });
+    expect(user.mprotect(at + PAGE, 2, MTE)).toBe(0);
+    k.check();
+    expect(user.loadTag(at + PAGE + 64)).toBe(0);
+    k.check();
+    expect(user.storeTag(at + PAGE + 64, 7)).toBe(true);
+    k.check();
+    expect(user.loadTag(at + PAGE + 64)).toBe(7);
+    expect(user.loadTag(at + 2 * PAGE + 64)).toBe(0);
+    expectContents(user, at, [1, 1, 1, 1]);
+    scan(k, 4);
+    expect(user.loadTag(at + PAGE + 64)).toBe(7);
+    expect(user.madvise(at, 4, MADV_UNMERGEABLE)).toBe(0);
+    k.check();
+    expectContents(user, at, [1, 1, 1, 1]);
+    expect(user.loadTag(at + PAGE + 64)).toBe(7);
+  });
+
+  it.each([
+    [true, 0],
+    [false, 3],
+  ])('use_zero_pages: with MTE (%s) the zero page has tags, and takes nobody’s place', (mte, zeroPages) => {
+    const k = small({ mte });
+    k.mm.ksm.useZeroPages = true;
+    const user = k.user();
+    const at = user.mmap(3, RW);
+    for (let i = 0; i < 3; i++) user.store(at + i * PAGE, new Uint8Array(PAGE));
+    user.madvise(at, 3, MADV_MERGEABLE);
+    scan(k, 3);
+    expect(k.mm.ksm.zeroPages).toBe(zeroPages);
+    expect(k.mm.ksm.pagesSharing).toBe(mte ? 2 : 0);
+    expect(user.as.residentPages).toBe(mte ? 3 : 0);
+    const child = user.fork();
+    k.check();
+    child.store(at, pattern(PAGE, 1));
+    expectContents(child, at, [1]);
+    expect(user.load(at, PAGE)!.every((byte) => byte === 0)).toBe(true);
+    k.check();
+    expect(user.madvise(at, 3, MADV_UNMERGEABLE)).toBe(0);
+    k.check();
+    expect(user.as.residentPages).toBe(3);
+    for (const each of [user, child]) each.exit();
+    expect(k.mm.ksm.zeroPages).toBe(0);
+  });
+});
