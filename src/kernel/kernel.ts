@@ -26,6 +26,7 @@ import {
   type HostFolder,
   type InputStream,
 } from './fs/index.js';
+import { SysvIpc } from './ipc/index.js';
 import type { MemoryManager, PageSize, Violation } from './mm/index.js';
 import { Network } from './net/index.js';
 import {
@@ -233,6 +234,14 @@ export class Kernel implements Supervisor {
         ...(options.root === undefined ? {} : { host: options.root }),
       }),
       network: networkOf(clock, timers),
+      ipc: new SysvIpc({
+        pageSize: mm.pageSize,
+        mostBytes: (mm.meminfo()['MemTotal'] ?? 0) * 1024,
+        newFile: (name, size, unmapped) => mm.newFile({ name, size, unmapped }),
+        discard: (file) => this.files.store.giveBack(file),
+        now: () => clock.realtime / 1_000_000_000n,
+        currentPid: () => this.#threads.get(contexts.current)?.process.pid ?? 0,
+      }),
       takeCore: options.core,
       log: (line) => this.#log(line),
       currentThread: () => this.#threads.get(contexts.current),

@@ -75,6 +75,11 @@ export class FileStore {
     this.#discarded.push(file);
   }
 
+  /** A reference to a file that is not in the file system is given back at the next `flush`. */
+  giveBack(file: MappableFile): void {
+    this.#discarded.push(file);
+  }
+
   /** Whether `flush` has something to do. */
   get pending(): boolean {
     return this.#discarded.length > 0;

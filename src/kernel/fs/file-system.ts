@@ -41,6 +41,7 @@ import {
 import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
 import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
+import { FileLocks } from './locks.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
 import { Pipe, PipeEnd } from './pipe.js';
 import { DeviceFile, HostInput, HostOutput, type InputStream, type OutputStream } from './streams.js';
@@ -76,6 +77,7 @@ export class FileSystem {
   readonly store: FileStore;
   /** Of /mnt, where there is a disk. */
   readonly disk: FileStore | undefined;
+  readonly locks = new FileLocks();
   readonly #random: Random;
   readonly #now: () => bigint;
   #nextInode = 1;

@@ -64,6 +64,8 @@ export class FileTable {
     const descriptor = this.#descriptors[fd];
     if (descriptor === undefined) return -EBADF;
     this.#descriptors[fd] = undefined;
+    // locks_remove_posix(): any descriptor of the file will do.
+    descriptor.file.inode.locks?.unlock('posix', this);
     letGo(descriptor.file);
     return 0;
   }
@@ -104,6 +106,9 @@ export class FileTable {
 /** fput(). */
 export function letGo(file: OpenFile): void {
   if (--file.users > 0) return;
+  const { locks } = file.inode;
+  locks?.unlock('flock', file);
+  locks?.unlock('ofd', file);
   for (const told of file.onRelease) told();
   file.release();
 }

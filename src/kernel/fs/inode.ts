@@ -8,6 +8,7 @@ import { EFBIG, EINVAL, ENOSPC, type MaySleep } from '../contexts/index.js';
 import type { MappableFile } from '../mm/index.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
 import type { FileStore } from './file-store.js';
+import type { InodeLocks } from './locks.js';
 import type { OpenFile } from './open-file.js';
 
 /** The largest offset a file may reach: 2^43 - 1 keeps sums exact. */
@@ -24,6 +25,8 @@ export abstract class Inode {
   links = 1;
   /** Nanoseconds since 1970. */
   times = { access: 0n, modify: 0n, change: 0n };
+  /** flock and fcntl locks, where it ever had some. */
+  locks: InodeLocks | undefined;
   /** st_rdev of devices. */
   readonly device: number = 0;
 

@@ -44,6 +44,7 @@ export class Inode implements MappableFile {
   /** i_mmap_rwsem. */
   readonly mmapSemaphore: RwSemaphore;
   readonly read: FileOptions['read'];
+  readonly unmapped: FileOptions['unmapped'];
   /** What it has on the disk, for files that are there. */
   readonly disk: DiskFile | undefined;
   /** Its pages that differ from the disk, by index. */
@@ -60,6 +61,7 @@ export class Inode implements MappableFile {
     this.name = options.name;
     this.size = options.size;
     this.read = options.read;
+    this.unmapped = options.unmapped;
     this.disk = options.disk === true ? new DiskFile() : undefined;
     this.mmapSemaphore = new RwSemaphore(contexts, 'i_mmap_rwsem');
   }
@@ -67,6 +69,10 @@ export class Inode implements MappableFile {
   /** Nothing but its pages holds its contents: tmpfs and its like. */
   get isShmem(): boolean {
     return this.read === undefined && this.disk === undefined;
+  }
+
+  get mappingCount(): number {
+    return this.mappings.size;
   }
 
   get cachedPages(): number {
@@ -117,6 +123,7 @@ export function* unlinkFile(mm: Mm, vma: Vma): MaySleep<void> {
   inode.mappings.delete(vma);
   inode.mmapSemaphore.upWrite();
   vma.file = undefined;
+  inode.unmapped?.();
   yield* putInode(mm, inode);
 }
 

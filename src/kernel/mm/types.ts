@@ -114,6 +114,8 @@ export interface FileOptions {
    * dropped when clean, and never hold tags.
    */
   readonly disk?: boolean;
+  /** Told each time a mapping of it is gone (vm_ops->close). */
+  readonly unmapped?: () => void;
 }
 
 /** A file's pages in memory, for descriptors, read and write, and mappings (struct inode). */
@@ -124,6 +126,8 @@ export interface MappableFile {
   readonly size: number;
   /** Pages it has in memory. */
   readonly cachedPages: number;
+  /** Mappings of it. */
+  readonly mappingCount: number;
 }
 
 export interface MmapRequest {

@@ -97,6 +97,7 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   const { table } = state;
   for (const { timer, timers } of process.intervalTimers.values()) timers.cancel(timer);
   for (const { timer, timers } of process.posixTimers.values()) timers.cancel(timer);
+  state.ipc.sem.exit(process, process.pid);
   process.files.drop();
   yield* state.files.flush();
   usageOf(state, process);

@@ -4,6 +4,7 @@
 import type { Random } from '../../base/index.js';
 import type { Contexts, MaySleep, RunQueue } from '../contexts/index.js';
 import type { FileSystem } from '../fs/index.js';
+import type { SysvIpc } from '../ipc/index.js';
 import type { MemoryManager } from '../mm/index.js';
 import type { Network } from '../net/index.js';
 import type { Futexes } from './futex.js';
@@ -23,6 +24,7 @@ export interface KernelState {
   readonly clock: Clock;
   readonly files: FileSystem;
   readonly network: Network;
+  readonly ipc: SysvIpc;
   /** AT_RANDOM, getrandom(2), address choices. */
   readonly random: Random;
   /** Pointer authentication keys. */

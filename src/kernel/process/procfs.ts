@@ -107,9 +107,16 @@ export class ProcFs {
           this.#file(() => `${(Number(state.clock.monotonic / 10_000_000n) / 100).toFixed(2)} 0.00\n`),
         loadavg: () => this.#file(() => `0.00 0.00 0.00 1/${state.table.threadCount} 1\n`),
         version: () => this.#file(() => 'Linux version 6.8.0 (mtemu) #1 SMP PREEMPT mtemu\n'),
+        locks: () => this.#file(() => state.files.locks.text()),
         filesystems: () => this.#file(() => 'nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n'),
         mounts: () =>
           this.#file(() => 'rootfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\n'),
+        sysvipc: () =>
+          this.#directory({
+            shm: () => this.#file(() => state.ipc.shm.text()),
+            sem: () => this.#file(() => state.ipc.sem.text()),
+            msg: () => this.#file(() => state.ipc.msg.text()),
+          }),
         sys: () => this.#proc_sys(),
       },
       pids,

@@ -17,6 +17,7 @@ import {
   SpecialFile,
 } from '../fs/index.js';
 import { readString, type Thread, writeUser } from '../process/index.js';
+import { LOCK_COMMAND, lockCommand } from './locks.js';
 import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -26,9 +27,6 @@ const F = {
   SETFD: 2,
   GETFL: 3,
   SETFL: 4,
-  GETLK: 5,
-  SETLK: 6,
-  SETLKW: 7,
   SETOWN: 8,
   GETOWN: 9,
   DUPFD_CLOEXEC: 1030,
@@ -39,7 +37,7 @@ const F = {
 } as const;
 /** What F_SETFL can change. */
 const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
-const F_UNLCK = 2;
+const LOCK_COMMANDS: ReadonlySet<number> = new Set(Object.values(LOCK_COMMAND));
 
 function* fcntl(
   services: SyscallServices,
@@ -51,6 +49,7 @@ function* fcntl(
   const { files } = thread.process;
   const file = files.get(fd);
   if (file === undefined) return -EBADF;
+  if (LOCK_COMMANDS.has(command)) return yield* lockCommand(services, thread, file, command, arg);
   switch (command) {
     case F.DUPFD:
     case F.DUPFD_CLOEXEC: {
@@ -67,14 +66,6 @@ function* fcntl(
     case F.SETFL:
       file.flags = (file.flags & ~SETTABLE) | (int(arg) & SETTABLE);
       return 0;
-    case F.GETLK: {
-      // Nobody else holds a lock: locks are not kept.
-      const unlocked = new Uint8Array(2);
-      unlocked[0] = F_UNLCK;
-      return yield* writeUser(services.mm, thread, arg, unlocked);
-    }
-    case F.SETLK:
-    case F.SETLKW:
     case F.SETOWN:
       return 0;
     case F.GETOWN:
@@ -162,14 +153,6 @@ export const descriptorSyscalls: readonly Syscall[] = [
       }
       const answer = file.ioctl(what);
       return typeof answer === 'number' ? answer : yield* writeUser(mm, thread, arg, answer);
-    },
-  },
-  {
-    number: 32,
-    name: 'flock',
-    args: ['fd', 'int'],
-    run(_services, thread, [fd]) {
-      return fileOf(thread, fd) === undefined ? -EBADF : 0;
     },
   },
   {

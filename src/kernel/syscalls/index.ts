@@ -6,6 +6,7 @@ import { eventFileSyscalls } from './event-files.js';
 import { futexSyscalls } from './futex.js';
 import { ioSyscalls } from './io.js';
 import { limitSyscalls } from './limits.js';
+import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
 import { pollSyscalls } from './poll.js';
 import { processSyscalls } from './process.js';
@@ -18,6 +19,9 @@ import { socketMessageSyscalls } from './socket-messages.js';
 import { socketOptionSyscalls } from './socket-options.js';
 import { statSyscalls } from './stat.js';
 import { systemSyscalls } from './system.js';
+import { messageQueueSyscalls } from './sysv-msg.js';
+import { semaphoreSyscalls } from './sysv-sem.js';
+import { sharedMemorySyscalls } from './sysv-shm.js';
 import { timeSyscalls } from './time.js';
 import { treeSyscalls } from './tree.js';
 
@@ -40,6 +44,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...futexSyscalls,
     ...ioSyscalls,
     ...limitSyscalls,
+    ...lockSyscalls,
     ...memorySyscalls,
     ...pollSyscalls,
     ...processSyscalls,
@@ -50,6 +55,9 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...socketMessageSyscalls,
     ...socketOptionSyscalls,
     ...statSyscalls,
+    ...messageQueueSyscalls,
+    ...semaphoreSyscalls,
+    ...sharedMemorySyscalls,
     ...systemSyscalls,
     ...timeSyscalls,
     ...treeSyscalls,
