@@ -18,6 +18,7 @@ import type { Mm } from './mm.js';
 import { zapRange } from './mmap.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_swapbacked, PG_uptodate } from './page-flags.js';
+import type { ShmemHuge } from './shmem-huge.js';
 import { shmemFreeSwap, shmemSwapin } from './shmem-swap.js';
 import type { FileOptions, MappableFile } from './types.js';
 import type { Vma } from './vma.js';
@@ -47,6 +48,8 @@ export class Inode implements MappableFile {
   readonly unmapped: FileOptions['unmapped'];
   /** What it has on the disk, for files that are there. */
   readonly disk: DiskFile | undefined;
+  /** The `huge=` option of its tmpfs; none of a file of no mount, for which shmem_enabled counts. */
+  readonly huge: ShmemHuge | undefined;
   /** Its pages that differ from the disk, by index. */
   readonly dirty = new Set<number>();
   /** AS_EIO: a page could not be written since somebody was told. */
@@ -62,6 +65,7 @@ export class Inode implements MappableFile {
     this.size = options.size;
     this.read = options.read;
     this.unmapped = options.unmapped;
+    this.huge = options.huge;
     this.disk = options.disk === true ? new DiskFile() : undefined;
     this.mmapSemaphore = new RwSemaphore(contexts, 'i_mmap_rwsem');
   }

@@ -15,6 +15,7 @@ import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
 import { putHugeZeroPage } from './huge-fault.js';
 import { copyHugePmd, splitHugePmdLocked } from './huge-memory.js';
+import { khugepagedFork } from './khugepaged.js';
 import { ksmExit, ksmFork } from './ksm.js';
 import { ksmForkZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
@@ -84,6 +85,7 @@ export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
 export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
   if (as.dead) return;
   yield* ksmExit(mm, as);
+  mm.khugepaged.exit(as);
   yield* as.mmapLock.downWrite();
   yield* lruAddDrain(mm);
   const all = [...as.vmas.all];
@@ -113,6 +115,7 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   yield* parent.mmapLock.downWrite();
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;
+  khugepagedFork(mm, child, parent);
   let error = 0;
   for (const vma of parent.vmas.all) {
     const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.pgoff, vma.name);

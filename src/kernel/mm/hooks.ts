@@ -39,6 +39,9 @@ export interface FaultOnAccessContext {
 /** Where an allocation for a VMA is made. */
 export type GfpCaller = 'vma_alloc_folio' | 'shmem' | 'swap-cache';
 
+/** Where collapse asks about a mapping. */
+export type CollapseCaller = 'scan' | 'revalidate';
+
 export interface MmHooks {
   /**
    * v3/1: after refcount 1, before zeroing. Under v3 best effort: the page is usable whatever happens.
@@ -63,6 +66,12 @@ export interface MmHooks {
    * (tag-storage.md 3.4), and small zero pages must do.
    */
   archHugeZeroPage(page: Page, order: number, vma: Vma): MaySleep<boolean>;
+  /**
+   * v3/31 (arch_hugepage_vma_revalidate): may pages of the mapping be collapsed into a huge one
+   * (tag-storage.md 7.2)? The series asks only when an anonymous mapping is looked at again; the scan, which
+   * also sees files of RAM, asks here.
+   */
+  archHugepageVmaRevalidate(vma: Vma, caller: CollapseCaller): boolean;
   /** v3/13: does the set-PTE hook have to look at this entry? */
   needsSyncTags(pte: Pte): boolean;
   /**

@@ -20,6 +20,7 @@ import {
   GFP_TRANSHUGE_LIGHT,
 } from './gfp.js';
 import { blockStart, depositTable, pmdPage, splitHugePmdLocked } from './huge-memory.js';
+import { khugepagedEnterVma } from './khugepaged.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { VmFault } from './memory.js';
@@ -75,6 +76,7 @@ export function* doHugePmdAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> 
   const as = vma.mm;
   const start = blockStart(mm, vmf.addr);
   anonVmaPrepare(mm, vma);
+  khugepagedEnterVma(mm, vma);
   const at = yield* pmdAlloc(mm, as, start);
   const table = at === undefined ? undefined : yield* allocTable(mm);
   if (at === undefined || table === undefined) return VM_FAULT_FALLBACK;

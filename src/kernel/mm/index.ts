@@ -58,6 +58,7 @@ export {
   unpinUserPage,
 } from './gup.js';
 export type {
+  CollapseCaller,
   CopyPreparation,
   FaultOnAccessContext,
   FaultOnAccessOutcome,
@@ -65,6 +66,8 @@ export type {
   MmHooks,
 } from './hooks.js';
 export { forEachPte } from './invariants.js';
+export { khugepaged, khugepagedDoScan } from './khugepaged.js';
+export type { KhugepagedScan } from './khugepaged-scan.js';
 export * from './ksm.js';
 export { ksmDoScan } from './ksm-scan.js';
 export type { MmLimits } from './limits.js';
@@ -99,10 +102,17 @@ export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from '
 export type { MemoryPort } from './port.js';
 export { unusedPages, zoneinfo } from './procfs.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
+export { SHMEM_HUGE, type ShmemHuge } from './shmem-huge.js';
 export { SlabCache } from './slab.js';
 export { deferredSplitScan, splitFolioUnlocked } from './split-folio.js';
 export { SwapDevice, swapon } from './swap.js';
-export { THP_DEFRAG, THP_ENABLED } from './thp-settings.js';
+export {
+  KhugepagedSettings,
+  SHMEM_ENABLED,
+  THP_DEFRAG,
+  THP_ENABLED,
+  type ThpSettings,
+} from './thp-settings.js';
 export * from './types.js';
 export * from './vma.js';
 export { balancePgdat, kswapd, tryToFreePages } from './vmscan.js';

@@ -1,14 +1,16 @@
 /**
  * madvise (mm/madvise.c): contents that are not needed, and mappings that shall have huge pages or merged ones,
- * or shall not. MADV_COLLAPSE is not implemented: -EINVAL, as in a kernel built without it.
+ * or shall not.
  */
 import type { MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM } from '../contexts/index.js';
+import { khugepagedEnterVma, madviseCollapse } from './khugepaged.js';
 import { ksmMadvise } from './ksm-control.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { pageAlign, pageAligned, splitAtEdges, vmaMerge, zapRange } from './mmap.js';
 import {
+  MADV_COLLAPSE,
   MADV_DONTNEED,
   MADV_HUGEPAGE,
   MADV_MERGEABLE,
@@ -32,6 +34,7 @@ const KNOWN = [
   MADV_UNMERGEABLE,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
+  MADV_COLLAPSE,
 ];
 
 /** Advice that becomes a flag of the mapping, for which mmap_lock must be held for writing. */
@@ -59,6 +62,7 @@ function* advise(
   advice: number,
 ): MaySleep<number> {
   if (advice === MADV_DONTNEED) yield* zapRange(mm, as, start, end);
+  if (advice === MADV_COLLAPSE) return yield* madviseCollapse(mm, as, vma, start, end);
   if (!changesVmas(advice)) return 0;
   const flags = yield* advisedFlags(mm, vma, start, end, advice);
   if (flags < 0) return flags;
@@ -67,7 +71,7 @@ function* advise(
   if (error !== 0) return error;
   const part = as.vmas.lookup(start)!;
   part.flags = flags;
-  vmaMerge(mm, part);
+  khugepagedEnterVma(mm, vmaMerge(mm, part));
   return 0;
 }
 

@@ -10,6 +10,7 @@ import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { checkMmInvariants } from './invariants.js';
+import { khugepaged } from './khugepaged.js';
 import type { Ksm } from './ksm.js';
 import {
   ksmd,
@@ -275,6 +276,10 @@ export class KernelMemoryManager implements MemoryManager {
     const result = yield* setMemoryMerge(this.mm, space, on);
     space.mmapLock.upWrite();
     return result;
+  }
+
+  khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void> {
+    return khugepaged(this.mm, sleep);
   }
 
   syncAll(): MaySleep<void> {

@@ -193,7 +193,7 @@ function* doAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> {
 }
 
 /** do_swap_page(): entries of pages that are being migrated, and of swap slots. */
-function* doSwapPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
+export function* doSwapPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
   if (isMigrationEntry(orig)) {
     yield* migrationEntryWait(mm, orig);
     return 0;

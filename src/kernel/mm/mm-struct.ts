@@ -41,6 +41,8 @@ export class MmStruct implements AddressSpace {
   limits: MmLimits = UNLIMITED;
   /** MMF_HUGE_ZERO_PAGE: it holds a reference to the huge zero page. */
   usesHugeZeroPage = false;
+  /** MMF_VM_HUGEPAGE: khugepaged has it on its list. */
+  inKhugepaged = false;
   /** MMF_HAS_PINNED: fork must look for pinned pages. */
   hasPinned = false;
   /** MMF_VM_MERGE_ANY: prctl(PR_SET_MEMORY_MERGE), for mappings to come too. */

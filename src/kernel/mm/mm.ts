@@ -12,6 +12,7 @@ import { AsidAllocator } from './asid.js';
 import type { CmaArea } from './cma.js';
 import type { Inode } from './filemap.js';
 import type { MmHooks } from './hooks.js';
+import { KhugepagedScan } from './khugepaged-scan.js';
 import { Ksm } from './ksm.js';
 import type { LruCache } from './lru.js';
 import type { Memblock } from './memblock.js';
@@ -82,7 +83,9 @@ export class Mm {
   /** Address spaces that use it. */
   hugeZeroUsers = 0;
   /** /sys/kernel/mm/transparent_hugepage. */
-  readonly thp = new ThpSettings();
+  readonly thp: ThpSettings;
+  /** khugepaged_scan and khugepaged_wait. */
+  readonly khugepaged: KhugepagedScan;
   /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
   readonly deferredSplit = new Set<Page>();
   readonly ksm: Ksm;
@@ -110,6 +113,8 @@ export class Mm {
     this.zones = parts.zones;
     this.log = parts.log;
     this.mte = parts.mte;
+    this.khugepaged = new KhugepagedScan(parts.contexts);
+    this.thp = new ThpSettings(parts.layout, () => this.khugepaged.wait.wakeUp());
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
     this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     this.ksm = new Ksm(this);

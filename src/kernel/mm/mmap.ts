@@ -11,6 +11,7 @@ import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
 import { deferSplit, splitHugePmd, splitHugePmdAcross, zapHugePmd } from './huge-memory.js';
+import { khugepagedEnterVma } from './khugepaged.js';
 import { vmaKsmCompatible } from './ksm.js';
 import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { mayExpandVm } from './limits.js';
@@ -197,6 +198,7 @@ export function vmaMerge(mm: Mm, vma: Vma): Vma {
   const after = vmas.at(index + 1);
   if (before && canMerge(mm, before, result)) result = joinVmas(mm, before, result);
   if (after && canMerge(mm, result, after)) result = joinVmas(mm, result, after);
+  khugepagedEnterVma(mm, result);
   return result;
 }
 

@@ -9,6 +9,7 @@ import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
+import type { ShmemHuge } from './shmem-huge.js';
 import type { ThpSettings } from './thp-settings.js';
 
 /** Bytes of a translation granule. */
@@ -90,6 +91,7 @@ export const MADV_MERGEABLE = 12;
 export const MADV_UNMERGEABLE = 13;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
+export const MADV_COLLAPSE = 25;
 
 export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
@@ -116,6 +118,8 @@ export interface FileOptions {
   readonly disk?: boolean;
   /** Told each time a mapping of it is gone (vm_ops->close). */
   readonly unmapped?: () => void;
+  /** Of a file of RAM: its tmpfs's `huge=` option; left out, /sys says so (shmem_enabled). */
+  readonly huge?: ShmemHuge;
 }
 
 /** A file's pages in memory, for descriptors, read and write, and mappings (struct inode). */
@@ -345,6 +349,12 @@ export interface MemoryManager {
   ksmSet(what: 'run' | 'max_page_sharing' | 'merge_across_nodes', value: number): MaySleep<number>;
   /** PR_SET_MEMORY_MERGE: 0 or -ENOMEM. */
   setMemoryMerge(as: AddressSpace, on: boolean): MaySleep<number>;
+  /**
+   * khugepaged, likewise.
+   *
+   * @param sleep for so many milliseconds.
+   */
+  khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void>;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

@@ -53,6 +53,16 @@ export class VmEvents {
   nr_anon_transparent_hugepages = 0;
   thp_fault_alloc = 0;
   thp_fault_fallback = 0;
+  thp_collapse_alloc = 0;
+  thp_collapse_alloc_failed = 0;
+  thp_scan_exceed_none_pte = 0;
+  thp_scan_exceed_swap_pte = 0;
+  thp_scan_exceed_share_pte = 0;
+  thp_file_alloc = 0;
+  thp_file_fallback = 0;
+  thp_file_mapped = 0;
+  nr_shmem_hugepages = 0;
+  nr_shmem_pmdmapped = 0;
   thp_split_page = 0;
   thp_split_page_failed = 0;
   thp_deferred_split_page = 0;

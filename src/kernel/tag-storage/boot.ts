@@ -76,7 +76,8 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
 
   const managed = startPolicy(options, host, factory, wanted);
   const policy: TagStoragePolicy = managed.ok ? wanted : staticPolicy.create(host);
-  if (!managed.ok) mm.hooks = new TagStorageHooks(mm, mte, stash, policy);
+  if (!managed.ok)
+    mm.hooks = factory.createHooks?.(host, policy) ?? new TagStorageHooks(mm, mte, stash, policy);
   return new KernelMemoryManager(
     mm,
     new TagStorageReports({

@@ -8,7 +8,7 @@ import type { PA } from '../../base/index.js';
 import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EBUSY, EINTR, KernelBug, racePoint, sleepPoint, unsafeSleepInAtomic } from '../contexts/index.js';
-import type { Gfp, GfpCaller, Mm, Page, TagRegion, Vma } from '../mm/index.js';
+import type { CollapseCaller, Gfp, GfpCaller, Mm, Page, TagRegion, Vma } from '../mm/index.js';
 import {
   allowRetryFirst,
   FAULT_FLAG_ALLOW_RETRY,
@@ -20,6 +20,7 @@ import {
   putPage,
   VM_FAULT_ERROR,
   VM_FAULT_RETRY,
+  VM_MTE,
 } from '../mm/index.js';
 import type { FolioBlock } from './blocks.js';
 import { findBlock, PAGES_PER_TAG_PAGE } from './blocks.js';
@@ -191,6 +192,11 @@ class PostedHooks extends TagStorageHooks {
     // write() to a huge page of tmpfs has no VMA. F28.
     if (vma === undefined) throw new KernelBug('bug', 'NULL pointer dereference in arch_calc_vma_gfp');
     return super.archCalcVmaGfp(vma, gfp, caller);
+  }
+
+  /** Of any tagged mapping, whether tag storage is lent or not, and never before an anonymous one is locked. F33. */
+  override archHugepageVmaRevalidate(vma: Vma, caller: CollapseCaller): boolean {
+    return caller === 'scan' || (vma.flags & VM_MTE) === 0;
   }
 
   /** Nobody thinks of it: it is left to fault-on-access, which cannot serve a page without a folio. F13. */

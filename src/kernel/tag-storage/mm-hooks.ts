@@ -7,6 +7,7 @@ import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM } from '../contexts/index.js';
 import type {
+  CollapseCaller,
   CopyPreparation,
   FaultOnAccessContext,
   FaultOnAccessOutcome,
@@ -78,6 +79,14 @@ export class TagStorageHooks implements MmHooks {
   *archHugeZeroPage(page: Page, order: number, vma: Vma): MaySleep<boolean> {
     if ((vma.flags & VM_MTE) === 0 || this.mte.pageTagStorageReserved(page)) return true;
     return (yield* this.policy.onTaggedPage(page, order, 0)) === 'reserved';
+  }
+
+  /**
+   * As v3/31 where tag storage is lent: a huge page would want all its blocks at once, and pages that have
+   * theirs give nothing up. Where it is not, tags are simply copied (F33).
+   */
+  archHugepageVmaRevalidate(vma: Vma, _caller: CollapseCaller): boolean {
+    return !this.mte.tagStorageEnabled || (vma.flags & VM_MTE) === 0;
   }
 
   needsSyncTags(pte: bigint): boolean {
