@@ -250,6 +250,10 @@ export class Kernel implements Supervisor {
     this.#state = state;
     state.runQueue.spawn(contexts.newTask('kswapd0'), mm.kswapd());
     state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
+    state.runQueue.spawn(
+      contexts.newTask('khugepaged'),
+      mm.khugepaged((ms) => this.#khugepagedSleep(ms)),
+    );
     new ProcFs(state, state.currentThread);
     this.#entry = new UserEntry({
       machine,
@@ -267,6 +271,23 @@ export class Kernel implements Supervisor {
       timers.add(deadline, () => sleeper.wake(), true);
       yield sleeper.point;
     };
+  }
+
+  /** khugepaged's sleep, likewise: it also ends when its settings change. */
+  *#khugepagedSleep(ms: number): MaySleep<void> {
+    const { clock, timers } = this.#booted;
+    const sleeper = new Sleeper('khugepaged_wait');
+    const { khugepaged } = this.mm.thp;
+    let over = false;
+    khugepaged.wake = () => {
+      over = true;
+      sleeper.wake();
+    };
+    const deadline = clock.monotonic + BigInt(Math.max(1, ms)) * 1_000_000n;
+    const timer = timers.add(deadline, khugepaged.wake, true);
+    while (!over) yield sleeper.point;
+    timers.cancel(timer);
+    khugepaged.wake = undefined;
   }
 
   #hwcaps(mte: boolean): { hwcap: bigint; hwcap2: bigint } {

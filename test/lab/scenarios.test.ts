@@ -15,6 +15,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   R6: '2',
   // GFP_KERNEL under the page-table lock (m256).
   R7: '9',
+  // The same in the RCU section of a collapse (v3/31).
+  R8: '9',
   // The result of cma_alloc() is tested the wrong way round (m258).
   R9: 'R9',
   // vma_alloc_folio() without NUMA (m206).
@@ -57,6 +59,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   F31: '8',
   // Merging asks for PG_mte_tagged only.
   F32: '8',
+  // The check is not tied to the static key.
+  F33: 'F33',
 };
 
 describe.each(['cma', 'cma-v3-posted'])('under %s', (policy) => {

@@ -16,6 +16,7 @@ import { folioMapcount, folioNrPages, isLarge, pageMapcount } from './folio.js';
 import { folioTrylock, folioUnlock } from './folio-lock.js';
 import { GFP_TRANSHUGE, GFP_TRANSHUGE_LIGHT } from './gfp.js';
 import { deferSplit } from './huge-memory.js';
+import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { folioAddLru, folioIsolateLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { doSwapPage, vmNormalPage } from './memory.js';
@@ -457,6 +458,7 @@ function* clearCollapsed(
     if (page === undefined) {
       // Missing, or the zero page: counted as anonymous memory from now on.
       as.anonPages++;
+      ksmMightUnmapZeroPage(mm, as, readPte(mm, at));
       mm.port.write64(at, 0n);
       continue;
     }

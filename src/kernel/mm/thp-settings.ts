@@ -21,8 +21,10 @@ export class KhugepagedSettings {
   defrag = true;
   /** Pages looked at between two sleeps. */
   pagesToScan: number;
-  scanSleepMillisecs = 10_000;
-  allocSleepMillisecs = 60_000;
+  #scanSleepMillisecs = 10_000;
+  #allocSleepMillisecs = 60_000;
+  /** Ends khugepaged's sleep early; set while it sleeps. */
+  wake: (() => void) | undefined;
   /** Pages that may be missing, on the swap device, or mapped by others as well. */
   maxPtesNone: number;
   maxPtesSwap: number;
@@ -36,6 +38,25 @@ export class KhugepagedSettings {
     this.maxPtesNone = hpagePmdNr - 1;
     this.maxPtesSwap = hpagePmdNr / 8;
     this.maxPtesShared = hpagePmdNr / 2;
+  }
+
+  get scanSleepMillisecs(): number {
+    return this.#scanSleepMillisecs;
+  }
+
+  /** Whoever shortens a sleep does not want to wait for the end of the long one. */
+  set scanSleepMillisecs(value: number) {
+    this.#scanSleepMillisecs = value;
+    this.wake?.();
+  }
+
+  get allocSleepMillisecs(): number {
+    return this.#allocSleepMillisecs;
+  }
+
+  set allocSleepMillisecs(value: number) {
+    this.#allocSleepMillisecs = value;
+    this.wake?.();
   }
 }
 

@@ -20,7 +20,6 @@ import {
   type Store,
   Symlink,
 } from '../fs/index.js';
-import { THP_DEFRAG, THP_ENABLED } from '../mm/index.js';
 import type { KernelState } from './kernel-state.js';
 import type { Process } from './process.js';
 import {
@@ -33,6 +32,7 @@ import {
   vmstatText,
   zoneinfoText,
 } from './procfs-memory.js';
+import { transparentHugepageFiles } from './procfs-thp.js';
 import { trapped } from './ptrace.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
@@ -189,49 +189,11 @@ export class ProcFs {
     });
   }
 
-  /** Files that show all choices, the one in force in brackets, and take one of them. */
   #transparentHugepage(): Directory {
-    const { mm } = this.#state;
-    const choice = <T extends string>(all: readonly T[], now: () => T, set: (value: T) => void) =>
-      this.#file(
-        () => `${all.map((name) => (name === now() ? `[${name}]` : name)).join(' ')}\n`,
-        (text) => {
-          const found = all.find((name) => name === text.trim());
-          if (found === undefined) return -EINVAL;
-          set(found);
-          return 0;
-        },
-        0o644,
-      );
-    return this.#directory({
-      enabled: () =>
-        choice(
-          THP_ENABLED,
-          () => mm.thp.enabled,
-          (value) => {
-            mm.thp.enabled = value;
-          },
-        ),
-      defrag: () =>
-        choice(
-          THP_DEFRAG,
-          () => mm.thp.defrag,
-          (value) => {
-            mm.thp.defrag = value;
-          },
-        ),
-      use_zero_page: () =>
-        this.#file(
-          () => `${mm.thp.useZeroPage ? 1 : 0}\n`,
-          (text) => {
-            if (!/^[01]$/.test(text.trim())) return -EINVAL;
-            mm.thp.useZeroPage = text.trim() === '1';
-            return 0;
-          },
-          0o644,
-        ),
-      hpage_pmd_size: () => this.#file(() => `${mm.hugePageSize}\n`),
-    });
+    const { files, khugepaged } = transparentHugepageFiles(this.#state.mm, (content, store) =>
+      this.#file(content, store, store === undefined ? 0o444 : 0o644),
+    );
+    return this.#directory({ ...files, khugepaged: () => this.#directory(khugepaged) });
   }
 
   #processDirectory(process: Process): Directory {

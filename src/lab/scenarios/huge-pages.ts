@@ -1,9 +1,11 @@
 /**
- * Huge pages in tagged mappings (tag-storage.md 1.5, 3.4, 5.4).
+ * Huge pages in tagged mappings, and collapse into them (tag-storage.md 1.5, 3.4, 5.4, 7.2).
  */
-import { MADV_HUGEPAGE } from '../../kernel/index.js';
+import { lruAddDrainAll, MADV_COLLAPSE, MADV_HUGEPAGE } from '../../kernel/index.js';
+import type { Program } from './program.js';
+import { pattern } from './program.js';
 import { story } from './scenario.js';
-import { MTE, PAGE, RW, va, type World } from './world.js';
+import { MTE, PAGE, RW, va, World } from './world.js';
 
 const HUGE = 512;
 
@@ -14,7 +16,85 @@ function hugeArea(k: World, program: ReturnType<World['program']>, prot: number)
   return Math.ceil(addr / (HUGE * PAGE)) * HUGE * PAGE;
 }
 
+/** A whole block of memory that is mapped page by page. */
+function smallPages(program: Program, prot: number): number {
+  const addr = program.map(2 * HUGE, prot);
+  return Math.ceil(addr / (HUGE * PAGE)) * HUGE * PAGE;
+}
+
+const collapse = (k: World, program: Program, addr: number): number =>
+  k.run(k.manager.madvise(program.as, va(addr), HUGE * PAGE, MADV_COLLAPSE));
+
+const hugePages = (k: World): number => k.manager.vmstat()['nr_anon_transparent_hugepages']!;
+
 export const HUGE_PAGES = [
+  story({
+    id: 'R8',
+    title: 'collapse into a huge page copies pages that are tagged elsewhere, under RCU',
+    expected: 'nothing sleeps in the section; data and tags of both processes stay',
+    world: { tagPages: 128 },
+    tell(k) {
+      k.step('a process shares a block of small pages with its child, to which they are tagged memory');
+      const parent = k.program();
+      const addr = smallPages(parent, RW);
+      for (let i = 0; i < 8; i++) parent.store(addr + i * PAGE, pattern(i + 1));
+      const child = parent.fork();
+      child.protect(addr, HUGE, RW | MTE);
+      for (let i = 0; i < 8; i++) k.expect(child.ldg(addr + i * PAGE) === 0, '8', 'a tag is not 0');
+      k.step('the parent writes to one of them, and asks for a huge page');
+      parent.store(addr, pattern(1));
+      k.run(lruAddDrainAll(k.mm));
+      const result = collapse(k, parent, addr);
+      k.expect(result === 0 && hugePages(k) === 1, 'collapse', `MADV_COLLAPSE: ${result}`);
+      k.step('both look at their memory');
+      for (let i = 0; i < 8; i++) {
+        parent.expectData(addr + i * PAGE, i + 1, "the parent's page");
+        child.expectData(addr + i * PAGE, i + 1, "the child's page");
+        child.expectTag(addr + i * PAGE, 0, "the child's page");
+      }
+      k.step("the parent's memory becomes tagged, too: the huge page gets its blocks");
+      parent.protect(addr, HUGE, RW | MTE);
+      parent.stg(addr + 3 * PAGE, 6);
+      parent.expectTag(addr + 3 * PAGE, 6, "the parent's granule");
+      parent.expectTag(addr + 5 * PAGE, 0, "the parent's page");
+      parent.expectData(addr + 3 * PAGE, 4, "the parent's page");
+      for (const program of [parent, child]) program.exit();
+      k.settle();
+      return undefined;
+    },
+  }),
+
+  story({
+    id: 'F33',
+    title: 'tag storage management is built in and off: tagged memory is to be collapsed',
+    expected: 'it collapses as without the series, tags with it',
+    boots: true,
+    tell(k, policy) {
+      k.step('a kernel boots that cannot manage its tag storage: its size is no multiple of a pageblock');
+      const off = new World(policy, { tagPages: 129 }, 0);
+      off.expect(!off.tagStorageEnabled, 'F33', 'tag storage is managed');
+      k.step('a block of tagged small pages');
+      const program = off.program();
+      const addr = smallPages(program, RW | MTE);
+      for (let i = 0; i < 8; i++) {
+        program.store(addr + i * PAGE, pattern(i + 1));
+        program.tagPage(addr + i * PAGE, i + 1);
+      }
+      k.step('MADV_COLLAPSE');
+      const result = collapse(off, program, addr);
+      off.expect(result === 0 && hugePages(off) === 1, 'F33', `it is refused: ${result}`);
+      k.step('every byte and tag is looked at');
+      for (let i = 0; i < 8; i++) {
+        program.expectData(addr + i * PAGE, i + 1, 'the page');
+        program.expectTag(addr + i * PAGE + 32, i + 1, 'the page');
+      }
+      program.expectTag(addr + 9 * PAGE, 0, 'a page that was not there');
+      program.exit();
+      off.settle();
+      return undefined;
+    },
+  }),
+
   story({
     id: 'F13',
     title: 'a tagged mapping with huge pages is read before anything was written',

@@ -2,7 +2,6 @@
 import type { Waiting } from './scenario.js';
 
 export const WAITING: readonly Waiting[] = [
-  { id: 'R8', title: 'collapse into a huge page copies under RCU', waitsFor: 'khugepaged' },
   { id: 'R11', title: 'a stub has the wrong parameter type', waitsFor: 'nothing: the compiler proves it' },
   { id: 'R20', title: 'a memslot with a device mapping, before and after', waitsFor: 'KVM' },
   { id: 'R21', title: 'KVM frees a page that was reserved and never tagged', waitsFor: 'KVM' },
@@ -12,6 +11,5 @@ export const WAITING: readonly Waiting[] = [
   { id: 'F24', title: 'NUMA hint faults on a PTE-mapped large folio', waitsFor: 'NUMA hints' },
   { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
   { id: 'F28', title: 'write() to tmpfs with huge pages on', waitsFor: 'huge pages of tmpfs' },
-  { id: 'F33', title: 'built in but off, tagged mappings collapse', waitsFor: 'khugepaged' },
   { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
 ];
