@@ -6,7 +6,7 @@
  *
  * Sources: D. Knuth (2Sum); T. J. Dekker (product).
  */
-import { type Code, f64, f64x2, v128 } from '../wasm/index.js';
+import { type Code, f64, f64x2, select, v128 } from '../wasm/index.js';
 
 /** Arithmetic on operands that are locals or constants; `keep` computes now and gives what reads it. */
 export interface Reals {
@@ -25,7 +25,7 @@ export const scalarReals = (keep: (code: Code) => Code): Reals => ({
   sub: f64.sub,
   mul: f64.mul,
   constant: f64.const,
-  orIfZero: (a, b) => [a, b, f64.ne(a, f64.const(0)), 0x1b],
+  orIfZero: (a, b) => select(a, b, f64.ne(a, f64.const(0))),
 });
 
 export const vectorReals = (keep: (code: Code) => Code): Reals => ({

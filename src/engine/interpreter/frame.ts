@@ -6,7 +6,19 @@
  * alignment inside a page); what that does not do either is left to the evaluator.
  */
 import { SECOND_TLB_ENTRIES, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../../machine/index.js';
-import { br, type Code, giveBack, i32, i64, Label, local, ValueType, when } from '../wasm/index.js';
+import {
+  br,
+  brIfUnlikely,
+  type Code,
+  giveBack,
+  i32,
+  i64,
+  Label,
+  local,
+  ValueType,
+  when,
+  whenUnlikely,
+} from '../wasm/index.js';
 import { Cell, Outcome, RECORD_BYTES, STATE } from './layout.js';
 
 /** Thrown by a form that cannot be made, or not in this place. */
@@ -176,7 +188,7 @@ export class LoopFrame implements RecordFrame {
 
   failIf(condition: Code): Code {
     this.fails = true;
-    return [condition, { kind: 'br_if', to: SLOW }];
+    return brIfUnlikely(SLOW, condition);
   }
 
   goTo(record: Code): Code {
@@ -243,10 +255,7 @@ export class FunctionFrame implements RecordFrame {
   }
 
   failIf(condition: Code): Code {
-    return [
-      condition,
-      { kind: 'if', label: undefined, result: undefined, body: this.fail(), otherwise: undefined },
-    ];
+    return whenUnlikely(condition, this.fail());
   }
 
   goTo(_record: Code): Code {

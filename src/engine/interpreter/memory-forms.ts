@@ -18,7 +18,7 @@ import {
   TLB_TABLE_BYTES,
   ZERO_CHUNK,
 } from '../../machine/index.js';
-import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
+import { br, type Code, i32, i64, Label, local, loop, ValueType, when, whenUnlikely } from '../wasm/index.js';
 import { FormBuilder } from './form-builder.js';
 import { onlyWhen, type PageCache, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
 import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
@@ -94,7 +94,7 @@ export class MemoryFormBuilder extends FormBuilder {
       }
     });
     const page = i64.and(local.get(va), i64.const(~BigInt(0xfff & ~(size - 1))));
-    this.emit(when(i64.ne(page, local.get(cache.page)), other));
+    this.emit(whenUnlikely(i64.ne(page, local.get(cache.page)), other));
     if (checks) {
       const slow = frame.failIf(i32.eq(addends.tagAddend, i32.const(SPECIAL)));
       const first = [this.#compareTag(probe, local.get(low), cache.tagAddend), frame.countTagCheck()];

@@ -18,7 +18,9 @@ import type {
 } from '../../../isa/index.js';
 import {
   type Code,
+  f32,
   f32x4,
+  f64,
   f64x2,
   i8x16,
   i16x8,
@@ -26,6 +28,7 @@ import {
   i32x4,
   i64x2,
   local,
+  select,
   ValueType,
   v128,
   when,
@@ -304,7 +307,7 @@ export class VectorFormBuilder extends MemoryFormBuilder {
     const index = this.frame.local(size === 64 ? ValueType.f64 : ValueType.f32);
     this.emit(local.set(index, code));
     const get = local.get(index);
-    const value = size === 64 ? wideValue([get, 0xbd]) : narrowValue([get, 0xbc]);
+    const value = size === 64 ? wideValue(f64.bits(get)) : narrowValue(f32.bits(get));
     return { ...realValue(value, size, get), isLocal: true };
   }
 
@@ -312,6 +315,6 @@ export class VectorFormBuilder extends MemoryFormBuilder {
     const bits = super.select(condition, whenTrue, whenFalse);
     const [a, b] = [whenTrue.real, whenFalse.real];
     if (a === undefined || a.size !== b?.size) return bits;
-    return realValue(bits, a.size, [a.code(), b.code(), condition, 0x1b]);
+    return realValue(bits, a.size, select(a.code(), b.code(), condition));
   }
 }

@@ -35,7 +35,7 @@ import {
   valueAt,
   wideValue,
 } from '../interpreter/index.js';
-import { br, type Code, i32, i64, Label, local, ValueType } from '../wasm/index.js';
+import { br, brIfUnlikely, type Code, i32, i64, Label, local, ValueType } from '../wasm/index.js';
 import { RegionFlags } from './region-flags.js';
 import { RegionVectors } from './region-vectors.js';
 import type { Instruction } from './scan.js';
@@ -236,13 +236,13 @@ export class RegionPlace implements Frame, Operands {
   }
 
   failIf(condition: Code): Code {
-    return [this.#leaving(), condition, { kind: 'br_if', to: OUT }];
+    return [this.#leaving(), brIfUnlikely(OUT, condition)];
   }
 
   missIf(condition: Code, table: 'read' | 'write', address: number): Code {
     this.misses = true;
     const way = table === 'read' ? Way.missedRead : Way.missedWrite;
-    return [this.#leaving(way, address), condition, { kind: 'br_if', to: OUT }];
+    return [this.#leaving(way, address), brIfUnlikely(OUT, condition)];
   }
 
   // ---- operands ------------------------------------------------------------------------------------

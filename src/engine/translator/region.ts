@@ -20,6 +20,7 @@ import {
   returnCallIndirect,
   type ValueType,
   when,
+  whenUnlikely,
 } from '../wasm/index.js';
 import { exitLocals, OUT, type RegionContext, RegionLocal, RegionPlace, Way } from './place.js';
 import { type FlagSource, sameSource } from './region-flags.js';
@@ -183,7 +184,7 @@ class RegionWriter {
 
   /** Leaves before a block whose longest path needs more fuel than there is. */
   #askFuel(node: Node): Code {
-    return when(i32.ltU(get(fuel), i32.const(node.longest)), this.#leave(node.block.at, 0));
+    return whenUnlikely(i32.ltU(get(fuel), i32.const(node.longest)), this.#leave(node.block.at, 0));
   }
 
   #leave(at: number, giveBackFuel: number): Code {

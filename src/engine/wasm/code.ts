@@ -1,109 +1,63 @@
 /**
- * WebAssembly code as nested arrays: instructions in text order, written as expressions.
+ * WebAssembly instructions as functions: code is written as expressions, in text order.
  *
  *     i64.store(local.get(address), i64.add(local.get(x), i64.const(1n)), 8)
  *
- * A `Code` is bytes, other codes and control structures. Structures name their labels; how many levels a
- * branch goes out is worked out when the code is encoded, so that a piece of code can stand at any
- * depth. Nothing is checked here: the engine's own validation is the judge.
+ * Structures name their labels; how many levels a branch goes out is worked out when the code is encoded
+ * (encode.ts). Vector and floating-point instructions are in simd.ts and float.ts.
  *
  * Ref. WebAssembly Core Specification 2.0, section 5.4 (binary format of instructions).
  */
+import {
+  type Code,
+  type Control,
+  control,
+  Immediate,
+  Instruction,
+  indexed,
+  type Label,
+  memory,
+  plain,
+  type ValueType,
+} from './instruction.js';
 
-export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
-export type ValueType = (typeof ValueType)[keyof typeof ValueType];
-
-/** A place to branch to; its identity is the label. */
-export class Label {
-  readonly name: string;
-  constructor(name: string) {
-    this.name = name;
-  }
-}
-
-/** block, loop or if; `label` is the end of a block or if, the start of a loop. */
-export interface Structure {
-  readonly kind: 'block' | 'loop' | 'if';
-  readonly label: Label | undefined;
-  readonly result: ValueType | undefined;
-  readonly body: Code;
-  readonly otherwise: Code | undefined;
-}
-
-export interface Branch {
-  readonly kind: 'br' | 'br_if';
-  readonly to: Label;
-}
-
-export interface BranchTable {
-  readonly kind: 'br_table';
-  readonly to: readonly Label[];
-  readonly otherwise: Label;
-}
-
-export type Code = readonly (number | Code | Structure | Branch | BranchTable)[];
-
-/** Unsigned LEB128 of an integer below 2^53. */
-export function unsigned(value: number): number[] {
-  const out: number[] = [];
-  let rest = value;
-  while (rest >= 128) {
-    out.push((rest % 128) | 128);
-    rest = Math.floor(rest / 128);
-  }
-  out.push(rest);
-  return out;
-}
-
-/** Signed LEB128 of a 32-bit integer. */
-function signed32(value: number): number[] {
-  const out: number[] = [];
-  let rest = value | 0;
-  for (;;) {
-    const byte = rest & 127;
-    rest >>= 7;
-    if ((rest === 0 && (byte & 64) === 0) || (rest === -1 && (byte & 64) !== 0)) {
-      out.push(byte);
-      return out;
-    }
-    out.push(byte | 128);
-  }
-}
-
-function signed64(value: bigint): number[] {
-  const out: number[] = [];
-  let rest = BigInt.asIntN(64, value);
-  for (;;) {
-    const byte = Number(rest & 127n);
-    rest >>= 7n;
-    if ((rest === 0n && (byte & 64) === 0) || (rest === -1n && (byte & 64) !== 0)) {
-      out.push(byte);
-      return out;
-    }
-    out.push(byte | 128);
-  }
-}
-
-const binary = (opcode: number) => (a: Code, b: Code) => [a, b, opcode] as Code;
-const unary = (opcode: number) => (a: Code) => [a, opcode] as Code;
+const binary = (opcode: number) => (a: Code, b: Code) => plain(opcode, a, b);
+const unary = (opcode: number) => (a: Code) => plain(opcode, a);
 /** `log2` is the alignment promised; accesses of guest data may promise nothing. */
 const load =
   (opcode: number, log2: number) =>
   (address: Code, offset = 0, align = log2) =>
-    [address, opcode, align, unsigned(offset)] as Code;
+    memory(opcode, align, offset, address);
 const store =
   (opcode: number, log2: number) =>
   (address: Code, value: Code, offset = 0, align = log2) =>
-    [address, value, opcode, align, unsigned(offset)] as Code;
+    memory(opcode, align, offset, address, value);
+
+/** Reads of locals that exist already, by index. */
+const reads: Instruction[] = [];
+/** Small constants that exist already, by value. */
+const constants: Instruction[] = [];
+const SHARED = 4096;
 
 export const local = {
-  get: (index: number): Code => [0x20, unsigned(index)],
-  set: (index: number, value: Code): Code => [value, 0x21, unsigned(index)],
-  tee: (index: number, value: Code): Code => [value, 0x22, unsigned(index)],
+  get: (index: number): Code => {
+    reads[index] ??= indexed(0x20, index);
+    return reads[index];
+  },
+  set: (index: number, value: Code): Code => indexed(0x21, index, value),
+  tee: (index: number, value: Code): Code => indexed(0x22, index, value),
 };
 
+function constant(value: number): Code {
+  const known = value >= 0 && value < SHARED ? constants[value] : undefined;
+  if (known !== undefined) return known;
+  const made = new Instruction(0x41, Immediate.i32, value, 0, undefined, undefined, undefined, undefined);
+  if (value >= 0 && value < SHARED) constants[value] = made;
+  return made;
+}
+
 export const i32 = {
-  const: (value: number): Code => [0x41, signed32(value)],
+  const: constant,
   load: load(0x28, 2),
   load8U: load(0x2d, 0),
   load16U: load(0x2f, 1),
@@ -139,7 +93,8 @@ export const i32 = {
 } as const;
 
 export const i64 = {
-  const: (value: bigint): Code => [0x42, signed64(value)],
+  const: (value: bigint): Code =>
+    new Instruction(0x42, Immediate.i64, 0, 0, undefined, undefined, undefined, value),
   load: load(0x29, 3),
   load8U: load(0x31, 0),
   load16U: load(0x33, 1),
@@ -177,130 +132,65 @@ export const i64 = {
   extend32S: unary(0xc4),
 } as const;
 
-export const RETURN = 0x0f;
-export const DROP = 0x1a;
+const DROP = 0x1a;
 
+export const drop = (value: Code): Code => plain(DROP, value);
 /** The operands have one type. */
-export const select = (whenTrue: Code, whenFalse: Code, condition: Code): Code => [
-  whenTrue,
-  whenFalse,
-  condition,
-  0x1b,
-];
-export const call = (index: number, ...args: readonly Code[]): Code => [...args, 0x10, unsigned(index)];
+export const select = (whenTrue: Code, whenFalse: Code, condition: Code): Code =>
+  plain(0x1b, whenTrue, whenFalse, condition);
+export const call = (index: number, ...args: readonly Code[]): Code => indexed(0x10, index, args);
+const indirect = (opcode: number, type: number, which: Code, args: readonly Code[]): Code =>
+  new Instruction(opcode, Immediate.callIndirect, type, 0, args, which, undefined, undefined);
 /** `type` is an index of the module's type section; table 0. */
-export const callIndirect = (type: number, which: Code, ...args: readonly Code[]): Code => [
-  ...args,
-  which,
-  0x11,
-  unsigned(type),
-  0,
-];
+export const callIndirect = (type: number, which: Code, ...args: readonly Code[]): Code =>
+  indirect(0x11, type, which, args);
 /** Tail calls: the caller's frame is gone. Not everywhere: WebAssembly.validate tells. */
-export const returnCall = (index: number, ...args: readonly Code[]): Code => [...args, 0x12, unsigned(index)];
-export const returnCallIndirect = (type: number, which: Code, ...args: readonly Code[]): Code => [
-  ...args,
-  which,
-  0x13,
-  unsigned(type),
-  0,
-];
-export const giveBack = (value: Code): Code => [value, RETURN];
+export const returnCall = (index: number, ...args: readonly Code[]): Code => indexed(0x12, index, args);
+export const returnCallIndirect = (type: number, which: Code, ...args: readonly Code[]): Code =>
+  indirect(0x13, type, which, args);
+export const giveBack = (value: Code): Code => plain(0x0f, value);
 
-export const block = (label: Label, body: Code, result?: ValueType): Code => [
-  { kind: 'block', label, result, body, otherwise: undefined },
-];
-export const loop = (label: Label, body: Code): Code => [
-  { kind: 'loop', label, result: undefined, body, otherwise: undefined },
-];
-export const when = (condition: Code, body: Code, otherwise?: Code): Code => [
-  condition,
-  { kind: 'if', label: undefined, result: undefined, body, otherwise },
-];
+const NO_RESULT = 0;
+const structure = (
+  opcode: number,
+  label: Label | undefined,
+  result: number,
+  condition: Code | undefined,
+  body: Code,
+  otherwise: Code | undefined,
+  isLikely: boolean | undefined,
+): Code => {
+  const value: Control = { labels: label === undefined ? [] : [label], body, otherwise, isLikely };
+  return control(opcode, Immediate.structure, result, condition, value);
+};
+
+export const block = (label: Label, body: Code, result?: ValueType): Code =>
+  structure(0x02, label, result ?? NO_RESULT, undefined, body, undefined, undefined);
+export const loop = (label: Label, body: Code): Code =>
+  structure(0x03, label, NO_RESULT, undefined, body, undefined, undefined);
+export const when = (condition: Code, body: Code, otherwise?: Code): Code =>
+  structure(0x04, undefined, NO_RESULT, condition, body, otherwise, undefined);
+/** The condition is nearly always false. */
+export const whenUnlikely = (condition: Code, body: Code): Code =>
+  structure(0x04, undefined, NO_RESULT, condition, body, undefined, false);
 /** An `if` that gives a value. */
-export const choose = (type: ValueType, condition: Code, body: Code, otherwise: Code): Code => [
-  condition,
-  { kind: 'if', label: undefined, result: type, body, otherwise },
-];
-export const br = (to: Label): Code => [{ kind: 'br', to }];
-export const brIf = (to: Label, condition: Code): Code => [condition, { kind: 'br_if', to }];
-export const brTable = (index: Code, to: readonly Label[], otherwise: Label): Code => [
-  index,
-  { kind: 'br_table', to, otherwise },
-];
+export const choose = (type: ValueType, condition: Code, body: Code, otherwise: Code): Code =>
+  structure(0x04, undefined, type, condition, body, otherwise, undefined);
 
-const OPCODE = { block: 0x02, loop: 0x03, if: 0x04, br: 0x0c, br_if: 0x0d } as const;
-const END = 0x0b;
-const ELSE = 0x05;
-const EMPTY = 0x40;
-
-/** Bytes that grow. */
-export class Bytes {
-  #bytes = new Uint8Array(1024);
-  length = 0;
-
-  push(byte: number): void {
-    if (this.length === this.#bytes.length) this.#grow(this.length + 1);
-    this.#bytes[this.length++] = byte;
-  }
-
-  append(bytes: ArrayLike<number>): void {
-    const end = this.length + bytes.length;
-    if (end > this.#bytes.length) this.#grow(end);
-    this.#bytes.set(bytes, this.length);
-    this.length = end;
-  }
-
-  #grow(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-    bytes.set(this.#bytes);
-    this.#bytes = bytes;
-  }
-
-  finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.length);
-  }
-}
-
-/**
- * Writes `code` to `out`. Throws Error (a fault of the generator) for a branch to a label that does not
- * enclose it.
- */
-export function encode(code: Code, out: Bytes): void {
-  write(code, out, []);
-}
-
-function depthOf(to: Label, open: readonly (Label | undefined)[]): number[] {
-  const at = open.lastIndexOf(to);
-  if (at < 0) throw new Error(`branch to ${to.name}, which is not around it`);
-  return unsigned(open.length - 1 - at);
-}
-
-function write(code: Code, out: Bytes, open: (Label | undefined)[]): void {
-  for (const item of code) {
-    if (typeof item === 'number') {
-      out.push(item);
-    } else if (!('kind' in item)) {
-      write(item, out, open);
-    } else if (item.kind === 'br_table') {
-      out.push(0x0e);
-      out.append(unsigned(item.to.length));
-      for (const to of item.to) out.append(depthOf(to, open));
-      out.append(depthOf(item.otherwise, open));
-    } else if ('to' in item) {
-      out.push(OPCODE[item.kind]);
-      out.append(depthOf(item.to, open));
-    } else {
-      out.push(OPCODE[item.kind]);
-      out.push(item.result ?? EMPTY);
-      open.push(item.label);
-      write(item.body, out, open);
-      if (item.otherwise !== undefined) {
-        out.push(ELSE);
-        write(item.otherwise, out, open);
-      }
-      open.pop();
-      out.push(END);
-    }
-  }
-}
+const branch = (opcode: number, condition: Code | undefined, to: Label, isLikely?: boolean): Code =>
+  control(opcode, Immediate.branch, 0, condition, {
+    labels: [to],
+    body: undefined,
+    otherwise: undefined,
+    isLikely,
+  });
+export const br = (to: Label): Code => branch(0x0c, undefined, to);
+export const brIf = (to: Label, condition: Code): Code => branch(0x0d, condition, to);
+export const brIfUnlikely = (to: Label, condition: Code): Code => branch(0x0d, condition, to, false);
+export const brTable = (index: Code, to: readonly Label[], otherwise: Label): Code =>
+  control(0x0e, Immediate.table, 0, index, {
+    labels: [...to, otherwise],
+    body: undefined,
+    otherwise: undefined,
+    isLikely: undefined,
+  });

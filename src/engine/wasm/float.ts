@@ -7,13 +7,13 @@
  *
  * Ref. WebAssembly Core Specification 2.0, sections 4.3.3 (floating-point operations) and 5.4.7.
  */
-import { type Code, unsigned } from './code.js';
+import { type Code, memory, plain, withBytes } from './instruction.js';
 
-const binary = (opcode: number) => (a: Code, b: Code) => [a, b, opcode] as Code;
-const unary = (opcode: number) => (a: Code) => [a, opcode] as Code;
+const binary = (opcode: number) => (a: Code, b: Code) => plain(opcode, a, b);
+const unary = (opcode: number) => (a: Code) => plain(opcode, a);
 
 /** The bytes of a constant, lowest first. */
-function bytesOf(value: number, isDouble: boolean): Code {
+function bytesOf(value: number, isDouble: boolean): number[] {
   const view = new DataView(new ArrayBuffer(8));
   if (isDouble) view.setFloat64(0, value, true);
   else view.setFloat32(0, value, true);
@@ -21,8 +21,8 @@ function bytesOf(value: number, isDouble: boolean): Code {
 }
 
 export const f32 = {
-  const: (value: number): Code => [0x43, bytesOf(value, false)],
-  load: (address: Code, offset = 0): Code => [address, 0x2a, 0, unsigned(offset)],
+  const: (value: number): Code => withBytes(0x43, bytesOf(value, false)),
+  load: (address: Code, offset = 0): Code => memory(0x2a, 0, offset, address),
   eq: binary(0x5b),
   ne: binary(0x5c),
   lt: binary(0x5d),
@@ -52,8 +52,8 @@ export const f32 = {
 } as const;
 
 export const f64 = {
-  const: (value: number): Code => [0x44, bytesOf(value, true)],
-  load: (address: Code, offset = 0): Code => [address, 0x2b, 0, unsigned(offset)],
+  const: (value: number): Code => withBytes(0x44, bytesOf(value, true)),
+  load: (address: Code, offset = 0): Code => memory(0x2b, 0, offset, address),
   eq: binary(0x61),
   ne: binary(0x62),
   lt: binary(0x63),
@@ -83,6 +83,6 @@ export const f64 = {
   /** The bits, an i64. */
   bits: unary(0xbd),
   /** Integers, cut; what does not fit becomes the nearest that does, and NaN becomes 0. */
-  truncI64S: (a: Code): Code => [a, 0xfc, 6],
-  truncI64U: (a: Code): Code => [a, 0xfc, 7],
+  truncI64S: unary(0xfc06),
+  truncI64U: unary(0xfc07),
 } as const;

@@ -5,7 +5,9 @@
  *
  * Ref. WebAssembly Core Specification 2.0, section 5.5 (modules).
  */
-import { Bytes, type Code, encode, i32, unsigned, type ValueType } from './code.js';
+import { i32 } from './code.js';
+import { Bytes, encode, type Hint } from './encode.js';
+import type { Code, ValueType } from './instruction.js';
 
 export interface Signature {
   readonly params: readonly ValueType[];
@@ -86,20 +88,20 @@ export class ModuleWriter {
     const table = this.#tableImport;
     const count = Number(memory !== undefined) + Number(table !== undefined);
     if (count === 0) return;
-    section(out, Section.import, (s) => {
-      s.push(count);
+    section(out, Section.import, () => {
+      out.push(count);
       if (memory !== undefined) {
-        text(s, memory.module);
-        text(s, memory.name);
+        text(out, memory.module);
+        text(out, memory.name);
         // A memory with a minimum of 0 and a maximum.
-        s.append([Kind.memory, 1, 0]);
-        s.append(unsigned(memory.most));
+        out.append([Kind.memory, 1, 0]);
+        out.unsigned(memory.most);
       }
       if (table !== undefined) {
-        text(s, table.module);
-        text(s, table.name);
+        text(out, table.module);
+        text(out, table.name);
         // A minimum of 0 and no maximum.
-        s.append([Kind.table, FUNCREF, 0, 0]);
+        out.append([Kind.table, FUNCREF, 0, 0]);
       }
     });
   }
@@ -107,89 +109,118 @@ export class ModuleWriter {
   finish(): Uint8Array<ArrayBuffer> {
     const out = new Bytes();
     out.append(HEADER);
-    section(out, Section.type, (s) => {
-      s.append(unsigned(this.#types.length));
+    section(out, Section.type, () => {
+      out.unsigned(this.#types.length);
       for (const { params, results } of this.#types) {
-        s.push(FUNCTION_TYPE);
-        s.append(unsigned(params.length));
-        s.append(params);
-        s.append(unsigned(results.length));
-        s.append(results);
+        out.push(FUNCTION_TYPE);
+        out.unsigned(params.length);
+        out.append(params);
+        out.unsigned(results.length);
+        out.append(results);
       }
     });
     this.#imports(out);
-    section(out, Section.function, (s) => {
-      s.append(unsigned(this.#functions.length));
-      for (const { type } of this.#functions) s.append(unsigned(type));
+    section(out, Section.function, () => {
+      out.unsigned(this.#functions.length);
+      for (const { type } of this.#functions) out.unsigned(type);
     });
     if (this.#table.length > 0 && this.#tableImport === undefined) {
-      section(out, Section.table, (s) => {
-        s.append([1, FUNCREF, 0]);
-        s.append(unsigned(this.#tableSize));
+      section(out, Section.table, () => {
+        out.append([1, FUNCREF, 0]);
+        out.unsigned(this.#tableSize);
       });
     }
-    section(out, Section.export, (s) => {
-      s.append(unsigned(this.#exports.length));
+    section(out, Section.export, () => {
+      out.unsigned(this.#exports.length);
       for (const { name, kind, index } of this.#exports) {
-        text(s, name);
-        s.push(kind);
-        s.append(unsigned(index));
+        text(out, name);
+        out.push(kind);
+        out.unsigned(index);
       }
     });
     if (this.#table.length > 0) {
-      section(out, Section.element, (s) => {
+      section(out, Section.element, () => {
         // One active segment for table 0.
-        s.append([1, 0]);
-        encode([i32.const(this.#firstElement)], s);
-        s.push(END);
-        s.append(unsigned(this.#table.length));
-        for (const index of this.#table) s.append(unsigned(index));
+        out.append([1, 0]);
+        encode(i32.const(this.#firstElement), out);
+        out.push(END);
+        out.unsigned(this.#table.length);
+        for (const index of this.#table) out.unsigned(index);
       });
     }
-    section(out, Section.code, (s) => {
-      s.append(unsigned(this.#functions.length));
-      for (const body of this.#functions) sized(s, (f) => functionBody(f, body));
-    });
+    this.#code(out);
     for (const { name, bytes } of this.#customs) {
-      section(out, Section.custom, (s) => {
-        text(s, name);
-        s.append(bytes);
+      section(out, Section.custom, () => {
+        text(out, name);
+        out.append(bytes);
       });
     }
     return out.finish();
   }
+
+  /** The code section, behind the hints for it, which are known when it has been written. */
+  #code(out: Bytes): void {
+    const code = new Bytes();
+    const hints: Hint[][] = [];
+    section(code, Section.code, () => {
+      code.unsigned(this.#functions.length);
+      for (const body of this.#functions) {
+        code.sized(() => {
+          const start = code.length;
+          const found: Hint[] = [];
+          functionBody(code, body, found);
+          hints.push(found.map(({ at, isLikely }) => ({ at: at - start, isLikely })));
+        });
+      }
+    });
+    branchHints(out, hints);
+    out.append(code.finish());
+  }
 }
 
-function functionBody(out: Bytes, { locals, code }: FunctionBody): void {
+function functionBody(out: Bytes, { locals, code }: FunctionBody, hints: Hint[]): void {
   const runs: { type: ValueType; count: number }[] = [];
   for (const type of locals) {
     const last = runs.at(-1);
     if (last?.type === type) last.count++;
     else runs.push({ type, count: 1 });
   }
-  out.append(unsigned(runs.length));
+  out.unsigned(runs.length);
   for (const { type, count } of runs) {
-    out.append(unsigned(count));
+    out.unsigned(count);
     out.push(type);
   }
-  encode(code, out);
+  encode(code, out, hints);
   out.push(END);
+}
+
+/** Ref. the branch hinting proposal: what does not know the section passes over it. */
+function branchHints(out: Bytes, hints: readonly (readonly Hint[])[]): void {
+  const hinted = hints.flatMap((of, index) => (of.length === 0 ? [] : [{ index, of }]));
+  if (hinted.length === 0) return;
+  section(out, Section.custom, () => {
+    text(out, 'metadata.code.branch_hint');
+    out.unsigned(hinted.length);
+    for (const { index, of } of hinted) {
+      out.unsigned(index);
+      out.unsigned(of.length);
+      for (const { at, isLikely } of of) {
+        out.unsigned(at);
+        // The length of the hint, and the hint.
+        out.push(1);
+        out.push(isLikely ? 1 : 0);
+      }
+    }
+  });
 }
 
 function text(out: Bytes, value: string): void {
   const bytes = new TextEncoder().encode(value);
-  out.append(unsigned(bytes.length));
+  out.unsigned(bytes.length);
   out.append(bytes);
 }
 
-function sized(out: Bytes, fill: (inner: Bytes) => void): void {
-  const inner = new Bytes();
-  fill(inner);
-  out.append(unsigned(inner.length));
-  out.append(inner.finish());
-}
-
-function section(out: Bytes, id: number, fill: (inner: Bytes) => void): void {
+function section(out: Bytes, id: number, fill: () => void): void {
   out.push(id);
-  sized(out, fill);
+  out.sized(fill);
 }

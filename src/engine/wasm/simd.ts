@@ -3,37 +3,52 @@
  *
  * Ref. WebAssembly Core Specification 2.0, sections 4.3.4 (vector operations) and 5.4.8.
  */
-import { type Code, unsigned } from './code.js';
+import {
+  type Code,
+  Immediate,
+  Instruction,
+  indexed,
+  memory,
+  plain,
+  VECTOR,
+  withBytes,
+} from './instruction.js';
 
-const PREFIX = 0xfd;
-
-const unary = (opcode: number) => (a: Code) => [a, PREFIX, unsigned(opcode)] as Code;
-const binary = (opcode: number) => (a: Code, b: Code) => [a, b, PREFIX, unsigned(opcode)] as Code;
-const ternary = (opcode: number) => (a: Code, b: Code, c: Code) =>
-  [a, b, c, PREFIX, unsigned(opcode)] as Code;
+const unary = (opcode: number) => (a: Code) => plain(VECTOR + opcode, a);
+const binary = (opcode: number) => (a: Code, b: Code) => plain(VECTOR + opcode, a, b);
+const ternary = (opcode: number) => (a: Code, b: Code, c: Code) => plain(VECTOR + opcode, a, b, c);
 /** No alignment is promised. */
 const load =
   (opcode: number) =>
   (address: Code, offset = 0) =>
-    [address, PREFIX, unsigned(opcode), 0, unsigned(offset)] as Code;
+    memory(VECTOR + opcode, 0, offset, address);
 const store =
   (opcode: number) =>
   (address: Code, value: Code, offset = 0) =>
-    [address, value, PREFIX, unsigned(opcode), 0, unsigned(offset)] as Code;
+    memory(VECTOR + opcode, 0, offset, address, value);
 const storeLane =
   (opcode: number) =>
-  (lane: number, address: Code, value: Code, offset = 0) =>
-    [address, value, PREFIX, unsigned(opcode), 0, unsigned(offset), lane] as Code;
-const extract = (opcode: number) => (lane: number, a: Code) => [a, PREFIX, unsigned(opcode), lane] as Code;
+  (lane: number, address: Code, value: Code, offset = 0): Code =>
+    new Instruction(
+      VECTOR + opcode,
+      Immediate.memoryLane,
+      offset,
+      lane,
+      address,
+      value,
+      undefined,
+      undefined,
+    );
+const extract = (opcode: number) => (lane: number, a: Code) => indexed(VECTOR + opcode, lane, a);
 const replace = (opcode: number) => (lane: number, a: Code, value: Code) =>
-  [a, value, PREFIX, unsigned(opcode), lane] as Code;
+  indexed(VECTOR + opcode, lane, a, value);
 
-function bytesOf(value: bigint): Code {
+function bytesOf(value: bigint): number[] {
   return Array.from({ length: 16 }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
 
 export const v128 = {
-  const: (value: bigint): Code => [PREFIX, 12, bytesOf(value)],
+  const: (value: bigint): Code => withBytes(VECTOR + 12, bytesOf(value)),
   load: load(0),
   load32Zero: load(92),
   load64Zero: load(93),
@@ -132,7 +147,7 @@ export const i8x16 = {
   ...comparisons(35),
   ...extremes(118),
   /** Byte i is byte `pattern[i]` of a, then b. */
-  shuffle: (a: Code, b: Code, pattern: readonly number[]): Code => [a, b, PREFIX, 13, [...pattern]],
+  shuffle: (a: Code, b: Code, pattern: readonly number[]): Code => withBytes(VECTOR + 13, pattern, a, b),
   /** Byte i is byte `indices[i]` of `table`, 0 where that is above 15. */
   swizzle: binary(14),
   popcnt: unary(98),
