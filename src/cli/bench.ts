@@ -28,6 +28,7 @@ import { allocationRate } from '../lab/index.js';
 import { defaultTree } from '../machine/index.js';
 import { type CompiledWorkload, compiledWorkloads } from './bench-compiled.js';
 import { measureHost, printHost } from './bench-host.js';
+import { measureKernel, printKernel } from './bench-kernel.js';
 import { measureOnLinux } from './bench-linux.js';
 import {
   type LoopMeasurement,
@@ -43,18 +44,20 @@ import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.j
 const OPTIONS = {
   engine: { type: 'string' },
   rounds: { type: 'string' },
+  only: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const satisfies OptionSpecs;
 
-const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--json]
+const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--only kernel] [--json]
 
 Measures instructions, page faults, system calls, processes and signals a second, and prints the ratio of
 times to qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); loops over plain and
 tagged memory, and whether they meet the targets (MTEMU_QEMU_USER names further qemu-aarch64 to compare with;
 qemu-system-aarch64 with mte=on runs them where MTEMU_LINUX_KERNEL and MTEMU_ARM64_BUSYBOX say what to boot); then what starting costs, and memory; then the
 assembler and the device tree compiler beside GNU as and dtc (MTEMU_REAL_DTBS=DIR: the largest real
-trees in it, too).
+trees in it, too); and what the memory manager's operations cost on machines of 1 to 16 GiB (that alone:
+--only kernel).
 `;
 
 interface Workload {
@@ -170,6 +173,12 @@ export const benchCommand: Command = {
     const { values } = parseOptions('bench', OPTIONS, args);
     const engine = choice('bench', values, 'engine', ENGINE_NAMES) ?? 'auto';
     const rounds = wholeNumber('bench', values, 'rounds', 1) ?? 3;
+    if (choice('bench', values, 'only', ['kernel']) !== undefined) {
+      const kernel = measureKernel();
+      if (values['json'] === true) io.stdout(`${JSON.stringify({ kernel })}\n`);
+      else printKernel(kernel, io);
+      return 0;
+    }
     const rival = findRival();
     const folder = mkdtempSync(join(tmpdir(), 'mtemu-bench-'));
     try {
@@ -201,6 +210,7 @@ export const benchCommand: Command = {
       };
       const hosts = measureHost(folder);
       const tools = measureTools(folder);
+      const kernel = measureKernel();
       if (values['json'] === true) {
         io.stdout(
           `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops, rivals), hosts, tools })}\n`,
@@ -210,6 +220,7 @@ export const benchCommand: Command = {
         printLoops(loops, rivals, io);
         printHost(hosts, io);
         printTools(tools, io);
+        printKernel(kernel, io);
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
