@@ -16,6 +16,7 @@ export type { CpuEnvironment, InterruptInterface } from './cpu/environment.js';
 export * from './cpu/exception.js';
 export type { AccessSize, MemoryAccess, MemoryWrite } from './cpu/memory-access.js';
 export { Pstate } from './cpu/pstate.js';
+export { isPlainRegister } from './cpu/system-access.js';
 export { cellOf } from './cpu/system-cells.js';
 export { chooseNonExcludedTag } from './cpu/tags.js';
 export { Gic } from './devices/gic.js';

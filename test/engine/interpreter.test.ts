@@ -60,7 +60,6 @@ describe('the interpreter', () => {
         "STGM",
         "STZGM",
         "SVC_exception",
-        "SYS",
         "SYSL",
         "UDF_reserved",
         "WFE",

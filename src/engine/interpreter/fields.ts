@@ -25,8 +25,15 @@ export const FieldKind = {
   target: 4,
   /** i64: distance of the instruction from its page. */
   pc: 8,
-  /** u16: offset of the cell of a system register that anyone may access. */
+  /** u16: offset in the CPU's state block of a system register that is nothing but its cell. */
   system: 2,
+  /** u16: the bit of `Permission` that an access to it needs. */
+  permission: 2,
+  /** i64: bits of it that a write keeps, and what the others become. */
+  kept: 8,
+  fixed: 8,
+  /** u16: bits of `BlockAction`. */
+  actions: 2,
 } as const;
 export type FieldKind = keyof typeof FieldKind;
 

@@ -9,6 +9,7 @@
  * instructions of the form.
  */
 import type { Builder, FlagOperation, Width, Words } from '../../../isa/index.js';
+import { FloatException } from '../../base/index.js';
 import {
   br,
   type Code,
@@ -24,7 +25,7 @@ import {
 } from '../wasm/index.js';
 import { type Frame, Unsupported } from './frame.js';
 import { highProduct, reversedBits, reversedBytes } from './idioms.js';
-import { STATE } from './layout.js';
+import { Cell, FPCR, FPSR, FpState, STATE } from './layout.js';
 import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 import {
   constantValue,
@@ -386,14 +387,48 @@ export class FormBuilder implements Emitter {
 
   // ---- system --------------------------------------------------------------------------------------
 
-  /** Registers that nobody traps; records of others lead to the evaluator (see templates.ts). */
+  /** i32: these bits of `Permission`, as far as they are given. */
+  protected permitted(bits: Code): Code {
+    return i32.and(i32.load(this.frame.cpu, STATE + Cell.PERMISSIONS), bits);
+  }
+
+  /** Registers that are nothing but their cells; records of others lead to the evaluator (see templates.ts). */
   readSystemRegister(reg: Operand): Value {
     this.isRare = true;
-    return wideValue(i64.load(this.operands.systemCell(reg), STATE));
+    const { offset, permission } = this.operands.systemRegister(reg);
+    this.emit(this.frame.failIf(i32.eqz(this.permitted(permission))));
+    return wideLocal(this.keep(i64.load(i32.add(this.frame.cpu, offset), STATE)));
   }
+
   writeSystemRegister(reg: Operand, value: Value): void {
     this.isRare = true;
-    this.emit(i64.store(this.operands.systemCell(reg), value.wide(), STATE));
+    const { cpu } = this.frame;
+    const { offset, permission, kept, fixed } = this.operands.systemRegister(reg);
+    this.emit(this.frame.failIf(i32.eqz(this.permitted(permission))));
+    const at = this.keep32(i32.add(cpu, offset));
+    const wanted = this.keep(i64.or(i64.and(value.wide(), kept()), fixed()));
+    const is = (register: number) => i32.eq(local.get(at), i32.add(cpu, i32.const(register)));
+    // What FPCR asks for is looked at on the way into generated code; whether FPSR.IXC is set is in a cell.
+    const changes = i64.ne(i64.load(local.get(at), STATE), local.get(wanted));
+    this.emit(when(is(FPCR), this.frame.failIf(changes)));
+    this.emit(i64.store(local.get(at), local.get(wanted), STATE));
+    this.emit(when(is(FPSR), this.#followInexact(i32.wrap(local.get(wanted)))));
+    this.forgetFloatState();
+  }
+
+  /** FPSR was written: `fpsr`, an i32. */
+  #followInexact(fpsr: Code): Code {
+    const { cpu } = this.frame;
+    const others = i32.and(i32.load(cpu, STATE + Cell.FP_STATE), i32.const(~FpState.exact));
+    const isExact = i32.eqz(i32.and(fpsr, i32.const(FloatException.Inexact)));
+    const state = i32.or(others, i32.mul(isExact, i32.const(FpState.exact)));
+    return i32.store(cpu, state, STATE + Cell.FP_STATE);
+  }
+
+  /** What is known of FPSR (see FloatKnowledge) may not be true any more. */
+  protected forgetFloatState(): void {
+    const { known } = this.operands.vectors;
+    if (known !== undefined) known.isInexact = false;
   }
 
   /** Whatever a barrier orders is in order already, and contexts are looked at afresh after each change. */

@@ -33,8 +33,9 @@ export {
   STATE,
 } from './layout.js';
 export { readModulesWith } from './module.js';
-export type { BranchKind, Emitter, Operand, Operands } from './operands.js';
-export { conditionTable, freeCell, valueAt } from './templates.js';
+export type { BranchKind, Emitter, Operand, Operands, SystemRegisterCode } from './operands.js';
+export { blockActionsOf, plainRegisterOf } from './system-forms.js';
+export { conditionTable, valueAt } from './templates.js';
 export type {
   HotTarget,
   MakeTranslation,

@@ -9,8 +9,6 @@
 import { FloatException, FPCR_FZ, FPCR_RMODE_SHIFT } from '../../base/index.js';
 import {
   type Cpu,
-  CpuLayout,
-  cellOf,
   type Engine,
   EntryFlag,
   GuestException,
@@ -22,8 +20,9 @@ import {
 } from '../../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
-import { Cell, cpuDistance, Exit, FPSR, FpState, GUARDED, Heat, INDIRECT, Special } from './layout.js';
+import { Cell, cpuDistance, Exit, FPCR, FPSR, FpState, GUARDED, Heat, INDIRECT, Special } from './layout.js';
 import { interpreterModule } from './module.js';
+import { dataZeroId, systemPermissions } from './system-forms.js';
 import { makeTagWriters, NO_TAG_WRITERS } from './tag-writers.js';
 import { Templates } from './templates.js';
 import type { MakeTranslation, Translation } from './translation.js';
@@ -36,7 +35,6 @@ const SLICE = 1 << 17;
 const BIT_55 = 0x80_0000;
 /** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
 const WARM_UP = 32_768;
-const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
 const FPCR_UNUSUAL = 3 << FPCR_RMODE_SHIFT;
 /** No host offset of guest memory. */
 const NOWHERE = 1;
@@ -238,6 +236,8 @@ export class Interpreter implements Engine {
       (isExact ? FpState.exact : 0) |
       ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual) |
       ((fpcr & FPCR_FZ) === 0 ? 0 : FpState.flushing);
+    words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
+    words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
     words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
     words[base + (Cell.SPECIALIZATION >>> 2)] =
       (isChecked ? Special.checks : 0) |

@@ -118,11 +118,16 @@ export const Cell = {
   FP_TRAPPED: cell(34),
   /** i32: what floating point has to look at, see `FpState`. */
   FP_STATE: cell(34) + 4,
+  /** i32: bits of `Permission`. */
+  PERMISSIONS: cell(35),
+  /** i64: DCZID_EL0. */
+  DCZID: cell(44),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;
 
-/** The cell of FPSR. */
+/** The cells of FPCR and FPSR. */
+export const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
 export const FPSR = CpuLayout.SYSTEM + 8 * cellOf('fpsr');
 
 /** Bits of Cell.FP_STATE; 0 for what programs nearly always compute in. */

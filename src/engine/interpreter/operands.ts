@@ -34,6 +34,17 @@ export interface Emitter {
 
 export type BranchKind = 'jump' | 'call' | 'return';
 
+/** Code for a `PlainRegister`. */
+export interface SystemRegisterCode {
+  /** i32: the offset in the CPU's state block. */
+  readonly offset: Code;
+  /** i32. */
+  readonly permission: Code;
+  /** i64; of writes. */
+  readonly kept: () => Code;
+  readonly fixed: () => Code;
+}
+
 export interface Operands {
   readonly vectors: VectorOperands;
 
@@ -72,6 +83,8 @@ export interface Operands {
   branchIf(e: Emitter, condition: Code, label: Operand): void;
   branchTo(e: Emitter, target: Value, kind: BranchKind, via: Operand | undefined): void;
 
-  /** An i32: distance of the cell of a system register that nobody traps, from the first CPU's state. */
-  systemCell(reg: Operand): Code;
+  /** A system register that is nothing but its cell. */
+  systemRegister(reg: Operand): SystemRegisterCode;
+  /** An i32: bits of `BlockAction` of a system operation. */
+  blockActions(operation: Operand): Code;
 }

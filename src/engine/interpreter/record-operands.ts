@@ -8,7 +8,7 @@ import { FieldAllocator, type FieldKind } from './fields.js';
 import { nzcvOf } from './flags.js';
 import type { RecordFrame } from './frame.js';
 import { Cell, INDIRECT, STATE } from './layout.js';
-import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
+import type { BranchKind, Emitter, Operand, Operands, SystemRegisterCode } from './operands.js';
 import { narrowValue, type Value } from './values.js';
 import { RecordVectors } from './vector-operands.js';
 
@@ -140,7 +140,16 @@ export class RecordOperands implements Operands {
     e.emit(frame.jump(target.wide(), btype));
   }
 
-  systemCell(reg: Operand): Code {
-    return i32.add(this.#frame.cpu, i32.load16U(this.#record, this.#field('system', reg)));
+  systemRegister(reg: Operand): SystemRegisterCode {
+    return {
+      offset: i32.load16U(this.#record, this.#field('system', reg)),
+      permission: i32.load16U(this.#record, this.#field('permission', reg)),
+      kept: () => i64.load(this.#record, this.#field('kept', reg)),
+      fixed: () => i64.load(this.#record, this.#field('fixed', reg)),
+    };
+  }
+
+  blockActions(operation: Operand): Code {
+    return i32.load16U(this.#record, this.#field('actions', operation));
   }
 }

@@ -4,20 +4,14 @@
  * What does not depend on where the instruction stands is worked out once for each word and kept; the
  * rest (the PC, addresses, branch targets) is filled in for each place.
  */
-import {
-  type Concrete,
-  decode,
-  decodeOperands,
-  type LabelValue,
-  type Shape,
-  systemRegisterByEncoding,
-} from '../../../isa/index.js';
-import { CpuLayout, cellOf, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
+import { type Concrete, decode, decodeOperands, type LabelValue, type Shape } from '../../../isa/index.js';
+import { CpuLayout, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
 import { anyFormOf, discriminator, isForm, usesVectors } from './forms.js';
 import { pairKey } from './generate.js';
 import { Handler, RECORD_BYTES } from './layout.js';
+import { blockActionsOf, plainRegisterOf } from './system-forms.js';
 
 /** A part of the record that depends on the place. */
 interface Placed {
@@ -69,17 +63,6 @@ const CONDITION_TABLES = Array.from({ length: 16 }, (_, condition) => {
 
 /** Bit n is ConditionHolds for NZCV = n. */
 export const conditionTable = (condition: number): number => CONDITION_TABLES[condition]!;
-
-/** System registers that nothing traps: their cells are read and written in place. */
-const FREE_READ: readonly string[] = ['tpidr_el0', 'tpidrro_el0'];
-const FREE_WRITE: readonly string[] = ['tpidr_el0'];
-
-/** The offset of such a register's cell; undefined for others. */
-export function freeCell(encoding: number, row: string): number | undefined {
-  const name = systemRegisterByEncoding(encoding)?.name;
-  if (name === undefined || !(row === 'MRS' ? FREE_READ : FREE_WRITE).includes(name)) return undefined;
-  return CpuLayout.SYSTEM + 8 * cellOf(name);
-}
 
 export class Templates {
   readonly #handlers: ReadonlyMap<string, number>;
@@ -151,10 +134,21 @@ export class Templates {
         case 'condition':
           view.setUint16(offset, CONDITION_TABLES[value as number]!, true);
           break;
-        case 'system': {
-          const cell = freeCell(value as number, decoded.row.id);
-          if (cell === undefined) return this.#evaluated();
-          view.setUint16(offset, cell, true);
+        case 'system':
+        case 'permission':
+        case 'kept':
+        case 'fixed': {
+          const register = plainRegisterOf(value as number, decoded.row.id);
+          if (register === undefined || !this.#has(register.feature)) return this.#evaluated();
+          if (kind === 'system') view.setUint16(offset, register.offset, true);
+          else if (kind === 'permission') view.setUint16(offset, register.permission, true);
+          else view.setBigUint64(offset, register[kind], true);
+          break;
+        }
+        case 'actions': {
+          const operation = blockActionsOf(value as number);
+          if (operation === undefined || !this.#has(operation.feature)) return this.#evaluated();
+          view.setUint16(offset, operation.actions, true);
           break;
         }
         case 'pc':
@@ -169,6 +163,10 @@ export class Templates {
       }
     }
     return { words, placed, registers, endsBlock: BLOCK_ENDS.has(decoded.row.id) };
+  }
+
+  #has(feature: string | undefined): boolean {
+    return feature === undefined || this.#hasFeature(feature);
   }
 
   #evaluated(): Template {

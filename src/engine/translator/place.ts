@@ -17,19 +17,21 @@ import {
 import { CpuLayout, ZERO_SLOT } from '../../machine/index.js';
 import {
   type BranchKind,
+  blockActionsOf,
   Cell,
   constantValue,
   cpuDistance,
   type Emitter,
   type Frame,
-  freeCell,
   INDIRECT,
   NO_PAGE,
   type Operand,
   type Operands,
   type PageCache,
+  plainRegisterOf,
   Special,
   STATE,
+  type SystemRegisterCode,
   Unsupported,
   type Value,
   valueAt,
@@ -347,10 +349,22 @@ export class RegionPlace implements Frame, Operands {
     );
   }
 
-  systemCell(reg: Operand): Code {
-    const cell = freeCell(valueAt(this.#values, reg.path) as number, this.#instruction.decoded.row.id);
-    if (cell === undefined) throw new Unsupported('a system register that may trap');
-    return i32.const(cpuDistance(this.context.cpu) + cell);
+  systemRegister(reg: Operand): SystemRegisterCode {
+    const encoding = valueAt(this.#values, reg.path) as number;
+    const register = plainRegisterOf(encoding, this.#instruction.decoded.row.id);
+    if (register === undefined) throw new Unsupported('a system register that is more than its cell');
+    return {
+      offset: i32.const(register.offset),
+      permission: i32.const(register.permission),
+      kept: () => i64.const(register.kept),
+      fixed: () => i64.const(register.fixed),
+    };
+  }
+
+  blockActions(operation: Operand): Code {
+    const found = blockActionsOf(valueAt(this.#values, operation.path) as number);
+    if (found === undefined) throw new Unsupported('a system operation');
+    return i32.const(found.actions);
   }
 
   // ---- entry and exit ------------------------------------------------------------------------------

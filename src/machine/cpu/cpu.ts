@@ -22,6 +22,7 @@ import type { MemorySystem } from '../memory/memory-system.js';
 import { Mmu, type RegimeConfig, regimeOf, TRANSLATION_CELLS } from '../mmu/index.js';
 import type { StopReason } from '../stop.js';
 import type { Supervisor } from '../supervisor.js';
+import { CONTEXT_CELLS } from './context-cells.js';
 import { DEBUG_CELLS, DebugUnit } from './debug.js';
 import type { CpuEnvironment } from './environment.js';
 import {
@@ -37,6 +38,7 @@ import { loadStoreSyndrome } from './load-store-syndrome.js';
 import { MemoryAccess } from './memory-access.js';
 import { PointerAuthentication } from './pointer-authentication.js';
 import { Pstate } from './pstate.js';
+import { StackPointers } from './stack-pointers.js';
 import { SystemAccess } from './system-access.js';
 import { cellOf, SystemCells } from './system-cells.js';
 import { TagUnit } from './tags.js';
@@ -62,16 +64,6 @@ const TFP = 10;
 
 /** Exceptions at vectors in a row after which a run is stopped. */
 const MOST_OF_A_STORM = 64;
-
-/** Cells that `refreshContext` reads, beside those of translation. */
-const CONTEXT_CELLS: ReadonlySet<number> = new Set([
-  ...SCTLR_OF,
-  HCR_EL2,
-  SCR_EL3,
-  CPACR_EL1,
-  CPTR_EL2,
-  CPTR_EL3,
-]);
 
 /** What `refreshContext` computes. */
 type Derived = Pick<
@@ -183,9 +175,7 @@ export class Cpu {
   #vector = -1n;
   /** Exceptions in a row of which each arose at the vector of the one before. */
   #storm = 0;
-  #spBank: ExceptionLevel = 3;
-  /** SP_EL0 to SP_EL3, in halves; of the bank that is selected the value is in slot 32. */
-  readonly #sp = new Uint32Array(8);
+  readonly #stackPointers: StackPointers;
 
   constructor(index: number, environment: CpuEnvironment) {
     this.index = index;
@@ -195,6 +185,7 @@ export class Cpu {
     this.base = CPU_STATE_BASE + index * CPU_STATE_SIZE;
     this.#x = this.base / 8;
     this.cells = new SystemCells(this.linear, this.base);
+    this.#stackPointers = new StackPointers(this.linear, this.base);
     this.mmu = new Mmu(this.memory, this.cells, () => ({
       hasEl2: environment.hasEl2,
       el2Enabled: this.el2Enabled,
@@ -271,31 +262,16 @@ export class Cpu {
 
   /** SP_ELn, whichever is selected now. */
   spOf(el: ExceptionLevel): bigint {
-    if (el === this.#spBank) return this.sp;
-    return (BigInt(this.#sp[2 * el + 1]!) << 32n) | BigInt(this.#sp[2 * el]!);
+    return this.#stackPointers.of(el);
   }
 
   setSpOf(el: ExceptionLevel, value: bigint): void {
-    if (el === this.#spBank) {
-      this.sp = BigInt.asUintN(64, value);
-      return;
-    }
-    this.#sp[2 * el] = Number(BigInt.asUintN(32, value));
-    this.#sp[2 * el + 1] = Number(BigInt.asUintN(32, value >> 32n));
+    this.#stackPointers.set(el, value);
   }
 
   /** Makes slot 32 the stack pointer that PSTATE selects. */
   #selectSp(): void {
-    const bank = this.pstate.sp === 0 ? 0 : this.pstate.el;
-    if (bank === this.#spBank) return;
-    const words = this.linear.u32;
-    const slot = 2 * (this.#x + SP_SLOT);
-    const banks = this.#sp;
-    banks[2 * this.#spBank] = words[slot]!;
-    banks[2 * this.#spBank + 1] = words[slot + 1]!;
-    this.#spBank = bank;
-    words[slot] = banks[2 * bank]!;
-    words[slot + 1] = banks[2 * bank + 1]!;
+    this.#stackPointers.select(this.pstate.sp === 0 ? 0 : this.pstate.el);
   }
 
   setSpSel(value: 0 | 1): void {

@@ -25,6 +25,7 @@ import {
   systemRegisterByName,
 } from '../../../isa/index.js';
 import { COMPUTED, type ComputedRegister } from './computed-registers.js';
+import { hasEffect } from './context-cells.js';
 import type { Cpu } from './cpu.js';
 import { ExceptionClass, GuestException, undefinedInstruction } from './exception.js';
 import { cellOf } from './system-cells.js';
@@ -94,6 +95,19 @@ function hypervisorTrapOf({ group, name }: SystemOperation): number | undefined 
   if (group !== 'dc') return undefined;
   if (name.endsWith('sw')) return HCR.TSW;
   return name.endsWith('zva') || name === 'gva' ? HCR.TDZ : HCR.TPCP;
+}
+
+/**
+ * Whether an access that is allowed does nothing but read the register's cell, or write it with `res0` and `res1`.
+ */
+export function isPlainRegister(row: SystemRegister, direction: Direction): boolean {
+  if (row.nameOnly || row.kind !== 'cell' || row.access === (direction === 'read' ? 'wo' : 'ro'))
+    return false;
+  const { cell, computed } = resolve(row);
+  if (direction === 'read') return computed?.read === undefined;
+  return (
+    computed?.write === undefined && !row.highestWrites && row.featureBits.length === 0 && !hasEffect(cell)
+  );
 }
 
 export class SystemAccess {

@@ -33,6 +33,8 @@ export const CpuLayout = {
   PC: 280,
   /** u64: instructions executed. */
   STEPS: 288,
+  /** u64: SP_EL3 while it is not SP. */
+  SP_EL3: 296,
   /** 256 system register cells of 8 bytes, in the order of the register table. */
   SYSTEM: 512,
   /** V0..V31, 16 bytes each. */

@@ -1,0 +1,300 @@
+/**
+ * Allocation tags in forms: choosing, reading and writing them, also those of blocks (DC ZVA and its kin).
+ *
+ * As with data, nothing is written before all of an instruction's probes have passed.
+ *
+ * Ref. src/machine/cpu/{tags,tag-access}.ts.
+ */
+import { CHUNK, CpuLayout, cellOf, ZERO_CHUNK } from '../../machine/index.js';
+import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
+import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
+import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
+import type { Operand } from './operands.js';
+import { BlockAction, Permission } from './system-forms.js';
+import { constantValue, narrowLocal, narrowValue, type Value, wideValue } from './values.js';
+
+const GCR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('gcr_el1');
+const RGSR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('rgsr_el1');
+
+export class TagFormBuilder extends MemoryFormBuilder {
+  // ---- tags ----------------------------------------------------------------------------------------
+
+  tagAccessEnabled(): Code {
+    return this.frame.ata;
+  }
+  tagOf(address: Value): Value {
+    const top = i32.wrap(i64.shrU(address.wide(), i64.const(56n)));
+    return narrowValue(i32.and(top, i32.const(15)));
+  }
+  withTag(address: Value, tag: Value): Value {
+    const plain = i64.and(address.wide(), i64.const(~(0xfn << 56n)));
+    const high = i64.shl(i64.and(tag.wide(), i64.const(15n)), i64.const(56n));
+    return wideValue(i64.or(plain, high));
+  }
+  /** ChooseNonExcludedTag with GCR_EL1.Exclude; where access is not enabled the result is not used. */
+  nextTag(tag: Value, offset: Value): Value {
+    const at = this.keep32(tag.low());
+    const steps = this.keep32(i32.and(offset.low(), i32.const(15)));
+    const exclude = this.keep32(this.#exclude());
+    this.emit(this.#chooseTag(at, steps, exclude));
+    return narrowLocal(at);
+  }
+
+  #exclude(): Code {
+    return i32.load16U(this.frame.cpu, STATE + GCR_EL1);
+  }
+
+  #isExcluded(exclude: number, tag: number): Code {
+    return i32.and(i32.shrU(local.get(exclude), local.get(tag)), i32.const(1));
+  }
+
+  /** Moves the tag in local `at` by the steps in local `steps` over tags that are not excluded. */
+  #chooseTag(at: number, steps: number, exclude: number): Code {
+    const step = local.set(at, i32.and(i32.add(local.get(at), i32.const(1)), i32.const(15)));
+    const again = new Label('next tag');
+    const more = i32.gtU(local.get(steps), i32.const(1));
+    const fewer = local.set(steps, i32.sub(local.get(steps), i32.const(1)));
+    const search: Code = [
+      when(local.get(steps), step),
+      loop(again, [
+        when(this.#isExcluded(exclude, at), [step, br(again)]),
+        when(more, [fewer, step, br(again)]),
+      ]),
+    ];
+    const allExcluded = i32.eq(local.get(exclude), i32.const(0xffff));
+    return when(allExcluded, local.set(at, i32.const(0)), search);
+  }
+
+  /** IRG. Ref. TagUnit.random. */
+  randomTag(exclude: Value): Value {
+    this.isRare = true;
+    const cpu = this.frame.cpu;
+    const excluded = this.keep32(i32.or(i32.and(exclude.low(), i32.const(0xffff)), this.#exclude()));
+    const tag = this.keep32(i32.const(0));
+    const seed = this.frame.local(ValueType.i32);
+    const rgsr = i32.load(cpu, STATE + RGSR_EL1);
+    const startSeed = local.set(seed, i32.and(i32.shrU(rgsr, i32.const(8)), i32.const(0xffff)));
+    const ours = this.nested(() => this.#uniformTag(tag, excluded));
+    const theirs = this.nested(() => {
+      this.emit(local.set(tag, i32.and(rgsr, i32.const(15))));
+      const offset = this.keep32(i32.const(0));
+      for (let i = 0; i < 4; i++) this.emit(this.#shiftSeed(seed, offset, i));
+      this.emit(this.#chooseTag(tag, offset, excluded));
+    });
+    const isOurs = i32.and(i32.load8U(cpu, STATE + GCR_EL1 + 2), i32.const(1));
+    const result = i32.or(i32.shl(local.get(seed), i32.const(8)), local.get(tag));
+    this.emit(
+      when(this.tagAccessEnabled(), [
+        startSeed,
+        when(isOurs, ours, theirs),
+        i64.store(cpu, i64.extendI32U(result), STATE + RGSR_EL1),
+      ]),
+    );
+    return narrowLocal(tag);
+  }
+
+  /** One step of RGSR_EL1's shift register; its new top bit is bit `i` of the offset. */
+  #shiftSeed(seed: number, offset: number, i: number): Code {
+    const bit = (n: number) => i32.shrU(local.get(seed), i32.const(n));
+    const taps = i32.xor(i32.xor(bit(5), bit(3)), i32.xor(bit(2), local.get(seed)));
+    const top = this.frame.local(ValueType.i32);
+    return [
+      local.set(top, i32.and(taps, i32.const(1))),
+      local.set(seed, i32.or(i32.shl(local.get(top), i32.const(15)), bit(1))),
+      local.set(offset, i32.or(local.get(offset), i32.shl(local.get(top), i32.const(i)))),
+    ];
+  }
+
+  /** A tag of those not excluded, each as likely. Ref. src/base/random.ts (xoshiro128**), uniformTag. */
+  #uniformTag(tag: number, excluded: number): void {
+    const cpu = this.frame.cpu;
+    const word = (i: number) => i32.load(cpu, STATE + Cell.RANDOM + 4 * i);
+    const put = (i: number, value: Code) => i32.store(cpu, value, STATE + Cell.RANDOM + 4 * i);
+    const rotl = (value: Code, by: number) => i32.rotr(value, i32.const(32 - by));
+    const random = this.keep32(i32.mul(rotl(i32.mul(word(1), i32.const(5)), 7), i32.const(9)));
+    const t = this.keep32(i32.shl(word(1), i32.const(9)));
+    this.emit(
+      put(2, i32.xor(word(2), word(0))),
+      put(3, i32.xor(word(3), word(1))),
+      put(1, i32.xor(word(1), word(2))),
+      put(0, i32.xor(word(0), word(3))),
+      put(2, i32.xor(word(2), local.get(t))),
+      put(3, rotl(word(3), 11)),
+    );
+    const allowed = i32.sub(i32.const(16), i32.popcnt(local.get(excluded)));
+    const scaled = i64.mul(i64.extendI32U(local.get(random)), i64.extendI32U(allowed));
+    const index = this.keep32(i32.wrap(i64.shrU(scaled, i64.const(32n))));
+    const again = new Label('next tag');
+    const step = local.set(tag, i32.add(local.get(tag), i32.const(1)));
+    const fewer = local.set(index, i32.sub(local.get(index), i32.const(1)));
+    const search = loop(again, [
+      when(this.#isExcluded(excluded, tag), [step, br(again)]),
+      when(local.get(index), [fewer, step, br(again)]),
+    ]);
+    this.emit(when(allowed, search));
+  }
+
+  /** The granule of an address, translated for tag access: the probe, and the tag addend in a local. */
+  #tagProbe(table: Table, va: number): { probe: Probe; addend: number } {
+    const low = this.keep32(i32.wrap(local.get(va)));
+    const probe = this.probeOf(table, va, low);
+    const addend = this.keep32(probe.tagAddend);
+    this.emit(this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
+    return { probe, addend };
+  }
+
+  /** True where the entry's memory has tags and the level may access them. */
+  #hasTags(addend: number): Code {
+    return i32.and(i32.ne(local.get(addend), i32.const(-1)), this.tagAccessEnabled());
+  }
+
+  #tagByte(probe: Probe, addend: number): Code {
+    return i32.add(i32.shrU(local.get(probe.low), i32.const(5)), local.get(addend));
+  }
+
+  loadTag(address: Value): Value {
+    const va = this.keep(i64.and(address.wide(), i64.const(~15n)));
+    const { probe, addend } = this.#tagProbe('read', va);
+    const tag = this.keep32(i32.const(0));
+    const shift = i32.and(i32.shrU(local.get(probe.low), i32.const(2)), i32.const(4));
+    const nibble = i32.and(i32.shrU(i32.load8U(this.#tagByte(probe, addend)), shift), i32.const(15));
+    this.emit(when(this.#hasTags(addend), local.set(tag, nibble)));
+    return narrowLocal(tag);
+  }
+
+  storeTag(address: Value, tag: Value, granules: 1 | 2, zeroData: boolean): void {
+    const va = this.keep(address.wide());
+    const value = this.keep32(tag.low());
+    const { probe, addend } = this.#tagStore(va, granules);
+    const host = this.keep32(this.hostOf(probe));
+    const noted = this.#noteWriters(probe, addend, host, value, granules);
+    if (zeroData) {
+      for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
+    }
+    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, granules)]));
+  }
+
+  storeTagPair(address: Value, tag: Value, first: Value, second: Value): void {
+    const va = this.keep(address.wide());
+    const value = this.keep32(tag.low());
+    const { probe, addend } = this.#tagStore(va, 1);
+    const host = this.keep32(this.hostOf(probe));
+    const noted = this.#noteWriters(probe, addend, host, value, 1);
+    this.putToHost(8, host, first, 0);
+    this.putToHost(8, host, second, 8);
+    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, 1)]));
+  }
+
+  /**
+   * Code that remembers who writes these tags, where that is asked for. Gives up, before anything is
+   * written, where another granule has the entry.
+   */
+  #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
+    const { frame } = this;
+    if (frame.tagWriters === undefined) return [];
+    const table = this.keep32(frame.tagWriters);
+    const check: Code[] = [];
+    const note: Code[] = [];
+    for (let i = 0; i < granules; i++) {
+      const key = frame.local(ValueType.i32);
+      const entry = frame.local(ValueType.i32);
+      const index = i32.and(local.get(key), i32.const(TAG_WRITER_ENTRIES - 1));
+      const known = i32.load(local.get(entry), TagWriterEntry.GRANULE);
+      check.push(
+        local.set(key, i32.shrU(i32.add(local.get(host), i32.const(16 * i)), i32.const(4))),
+        local.set(entry, i32.add(local.get(table), i32.mul(index, i32.const(TagWriterEntry.BYTES)))),
+        when(known, frame.failIf(i32.ne(known, local.get(key)))),
+      );
+      const low = i32.add(local.get(probe.low), i32.const(16 * i));
+      const byte = i32.load8U(i32.add(i32.shrU(low, i32.const(5)), local.get(addend)));
+      const before = i32.and(
+        i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4))),
+        i32.const(15),
+      );
+      const pc = this.operands.pc();
+      const left = i64.extendI32U(frame.fuelLeft);
+      const step = i64.sub(i64.load(frame.cpu, STATE + Cell.STEPS_AT_END), left);
+      const at = local.get(entry);
+      note.push(
+        i32.store(at, local.get(key), TagWriterEntry.GRANULE),
+        i32.store(at, i32.or(before, i32.shl(local.get(value), i32.const(8))), TagWriterEntry.TAGS),
+        i64.store(at, pc, TagWriterEntry.PC),
+        i64.store(at, step, TagWriterEntry.STEP),
+      );
+    }
+    this.emit(when(local.get(table), when(this.#hasTags(addend), check)));
+    return when(local.get(table), note);
+  }
+
+  /** Gives up where a tag store is not one of bytes in memory. */
+  #tagStore(va: number, granules: 1 | 2): { probe: Probe; addend: number } {
+    const { frame } = this;
+    if (this.asked.includes(true)) this.isRare = true;
+    this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
+    if (granules === 2) {
+      const offset = i32.and(i32.wrap(local.get(va)), i32.const(4095));
+      this.emit(frame.failIf(i32.eq(offset, i32.const(4080))));
+    }
+    const found = this.#tagProbe('write', va);
+    this.#requireBytes(found.probe, found.addend);
+    return found;
+  }
+
+  /** Gives up where tags are not bytes in memory that may be written without TypeScript. */
+  #requireBytes(probe: Probe, addend: number): void {
+    const { frame } = this;
+    if (frame.tagWriters !== undefined) this.emit(frame.failIf(i32.eq(frame.tagWriters, i32.const(1))));
+    // Tag storage that does not exist yet reads as the chunk of zeros, which is never written.
+    const place = i32.sub(this.#tagByte(probe, addend), i32.const(ZERO_CHUNK));
+    const inZeroes = i32.ltU(place, i32.const(CHUNK));
+    this.emit(frame.failIf(i32.and(i32.ne(local.get(addend), i32.const(-1)), inZeroes)));
+  }
+
+  #putTags(probe: Probe, addend: number, value: number, granules: 1 | 2): Code {
+    const put = (low: Code): Code => {
+      const at = i32.add(i32.shrU(low, i32.const(5)), local.get(addend));
+      const shift = i32.and(i32.shrU(low, i32.const(2)), i32.const(4));
+      const kept = i32.and(i32.load8U(at), i32.shrU(i32.const(0xf0), shift));
+      return i32.store8(at, i32.or(kept, i32.shl(local.get(value), shift)));
+    };
+    const low = local.get(probe.low);
+    return granules === 1 ? put(low) : [put(low), put(i32.add(low, i32.const(16)))];
+  }
+
+  // ---- blocks --------------------------------------------------------------------------------------
+
+  /** DC ZVA, DC GVA and DC GZVA: 64 bytes are zeroed, get their address's tag, or both. */
+  systemOperation(operation: Operand, value: Value): void {
+    this.isRare = true;
+    const { frame } = this;
+    const actions = this.keep32(this.operands.blockActions(operation));
+    const does = (action: number) => i32.and(local.get(actions), i32.const(action));
+    this.emit(frame.failIf(i32.eqz(this.permitted(i32.const(Permission.blocks)))));
+    const va = this.keep(i64.and(value.wide(), i64.const(~63n)));
+    const low = this.keep32(i32.wrap(local.get(va)));
+    const probe = this.probeOf('write', va, low);
+    const addend = this.keep32(probe.tagAddend);
+    const host = this.keep32(this.hostOf(probe));
+    const tag = this.keep32(i32.and(i32.wrap(i64.shrU(local.get(va), i64.const(56n))), i32.const(15)));
+    let noted: Code = [];
+    const tagged = this.nested(() => {
+      this.emit(frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
+      this.#requireBytes(probe, addend);
+      noted = this.#noteWriters(probe, addend, host, tag, 4);
+    });
+    const checked = this.nested(() => this.checkBlock(probe, 64));
+    const zeroed = this.nested(() => {
+      for (let at = 0; at < 64; at += 8) this.putToHost(8, host, constantValue(0n), at);
+    });
+    const both = i32.mul(local.get(tag), i32.const(0x1111));
+    this.emit(
+      when(does(BlockAction.tag), tagged),
+      when(does(BlockAction.check), checked),
+      when(does(BlockAction.zero), zeroed),
+      when(i32.and(i32.ne(does(BlockAction.tag), i32.const(0)), this.#hasTags(addend)), [
+        noted,
+        i32.store16(this.#tagByte(probe, addend), both),
+      ]),
+    );
+  }
+}
