@@ -139,8 +139,10 @@ export class TagStorageHooks implements MmHooks {
     const b = mm.port.readBytes(mm.pageToPa(page2), mm.pageSize);
     for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
     if (!mm.mte || page1 === page2) return 0;
-    // The stash asks for PG_mte_tagged too.
-    return this.stash.tagsOf(page1) === undefined && this.stash.tagsOf(page2) === undefined ? 0 : 1;
+    // The stash asks for PG_mte_tagged too. The zero page's tags are all 0, as those of a page that has none: Linux
+    // 6.8 says it is tagged, and so merges no page with it; it does not since.
+    const hasTags = (page: Page) => page !== mm.zeroPage && this.stash.tagsOf(page) !== undefined;
+    return hasTags(page1) || hasTags(page2) ? 1 : 0;
   }
 
   archPrepareToSwap(page: Page, entry: number): MaySleep<number> {

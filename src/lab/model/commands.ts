@@ -19,13 +19,14 @@ export const LAYOUT_OPS = [
   'fork',
   'exit',
   'mremap',
+  'mergeable',
 ] as const;
 
 /** Loads and stores: each is one moment, so they may happen whenever they like. */
 export const ACCESS_OPS = ['write', 'writeMany', 'tag', 'tagMany', 'read'] as const;
 
 /** What happens to memory without the program's doing. */
-export const KERNEL_OPS = ['migrate', 'pin', 'unpin', 'reclaim', 'compact', 'pressure'] as const;
+export const KERNEL_OPS = ['migrate', 'pin', 'unpin', 'reclaim', 'compact', 'pressure', 'ksm'] as const;
 
 export const OPS = [...LAYOUT_OPS, ...ACCESS_OPS, ...KERNEL_OPS] as const;
 

@@ -21,8 +21,12 @@ import {
   GFP_KERNEL,
   getPage,
   getUserPage,
+  KSM_RUN_UNMERGE,
+  ksmDoScan,
   lruAddDrainAll,
   MADV_DONTNEED,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
   migratePages,
   PROT_MTE,
   PROT_READ,
@@ -58,6 +62,8 @@ const MREMAP_MAYMOVE = 1;
 /** An order that compaction has to work for. */
 const COMPACT_ORDER = 3;
 const ALL_ZONES = 2;
+/** Rounds after which pages that stay equal are merged. */
+const KSM_ROUNDS = 3;
 
 const USER = sleepPoint('user code');
 
@@ -113,6 +119,8 @@ export class Model {
       compact: () => this.#compact(),
       pressure: () => this.#pressure(),
       mremap: () => this.#mremap(p, b),
+      mergeable: () => this.#mergeable(p, b, c),
+      ksm: () => this.#ksm(c),
     };
     return actions[step.op]();
   }
@@ -203,6 +211,27 @@ export class Model {
     p.pages.delete(addr);
     p.pages.set(target, page);
     p.pages.set(target + size, freshPage(size, page.prot, page.mte));
+  }
+
+  /** Pages that KSM may merge, or may not any more; they get equal contents, so that there is something to merge. */
+  *#mergeable(p: Process, b: number, c: number): MaySleep<void> {
+    const at = this.#pageAt(p, b);
+    if (!at) return;
+    const { manager, memory, pageSize } = this.k;
+    const { data } = at[1].content;
+    let pages = 1;
+    for (; pages < 1 + (c % 7); pages++) {
+      const addr = at[0] + pages * pageSize;
+      const page = p.pages.get(addr);
+      if (page === undefined || page.shared) break;
+      const mapping = yield* this.#access(p, addr, page, true);
+      if (!mapping) continue;
+      memory.writeBytes(mapping.pa, data);
+      page.content.data.set(data);
+    }
+    const advice = c % 5 === 0 ? MADV_UNMERGEABLE : MADV_MERGEABLE;
+    const result = yield* manager.madvise(p.user.as, va(at[0]), pages * pageSize, advice);
+    this.#expect(result === 0 || result === -ENOMEM, 'madvise', () => `advice ${advice}: ${result}`);
   }
 
   *#fork(p: Process): MaySleep<void> {
@@ -358,6 +387,15 @@ export class Model {
     yield* tryToCompactPages(this.k.mm, GFP_KERNEL, COMPACT_ORDER, ALL_ZONES);
   }
 
+  /** ksmd's round, as many as merging takes; now and then everything is taken back, or may be merged again. */
+  *#ksm(c: number): MaySleep<void> {
+    const { ksm } = this.k.mm;
+    if (c % 7 === 0) yield* this.k.manager.ksmSet('run', ksm.run === KSM_RUN_UNMERGE ? 0 : KSM_RUN_UNMERGE);
+    yield* ksm.threadMutex.lock();
+    for (let round = 0; round < KSM_ROUNDS; round++) yield* ksmDoScan(this.k.mm, 2 * MAX_PAGES);
+    ksm.threadMutex.unlock();
+  }
+
   /** Somebody takes all memory, whatever must go for it, and gives it back. */
   *#pressure(): MaySleep<void> {
     const { mm } = this.k;
@@ -386,6 +424,8 @@ export class Model {
     }
     for (const p of this.processes) yield* this.k.manager.exitMmap(p.user.as);
     this.processes.length = 0;
+    yield* this.k.manager.ksmSet('run', 0);
+    yield* this.k.manager.ksmSet('run', KSM_RUN_UNMERGE);
     yield* lruAddDrainAll(this.k.mm);
   }
 }
