@@ -49,6 +49,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   F22: 'recursive-lock',
   F23: 'irq-unsafe-lock',
   // Moved where it should be copied.
+  // handle_pte_protnone() leaves by one exit with its reference.
+  F24: 'refcount',
   F25: '8',
   F26: '8',
   // No folio, so fault-on-access maps the huge zero page as it was, for ever.

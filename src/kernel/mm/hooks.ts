@@ -72,6 +72,11 @@ export interface MmHooks {
    * also sees files of RAM, asks here.
    */
   archHugepageVmaRevalidate(vma: Vma, caller: CollapseCaller): boolean;
+  /**
+   * v3/13: the handler of PROT_NONE faults takes its reference before it sees that a large folio is mapped page by
+   * page; whether it leaves by that exit without dropping it.
+   */
+  readonly numaHintKeepsLargeFolio: boolean;
   /** v3/13: does the set-PTE hook have to look at this entry? */
   needsSyncTags(pte: Pte): boolean;
   /**

@@ -88,6 +88,7 @@ export { allocLike, migratePages, type NewFolio, putbackMovablePages } from './m
 export * from './migratetype.js';
 export type { FailureInjector, Mm, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
+export { changeProtNuma } from './mprotect.js';
 export {
   allocPages,
   allocPagesAtomic,

@@ -15,7 +15,7 @@ import {
   VM_FAULT_SIGBUS,
 } from './fault-flags.js';
 import { doFault } from './file-fault.js';
-import { pageAnonExclusive } from './folio.js';
+import { isLarge, pageAnonExclusive } from './folio.js';
 import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
@@ -359,8 +359,11 @@ function* handlePteProtnone(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<n
       return 0;
     }
   } else {
-    // A NUMA hint: with one node there is nothing to move.
+    // A NUMA hint: with one node there is nothing to move. A large folio would not be moved anyway.
     mm.events.numa_hint_faults++;
+    if (page !== undefined && isLarge(mm, mm.memmap.head(page)) && mm.hooks.numaHintKeepsLargeFolio) {
+      getPage(mm, page);
+    }
   }
   entry = pteMkyoung(entry);
   if (writable) entry = pteMkwrite(entry);

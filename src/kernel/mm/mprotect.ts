@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
 import { changeHugePmd, splitHugePmd } from './huge-memory.js';
+import { isKsmPage } from './ksm.js';
 import { mayExpandVm } from './limits.js';
 import { canChangePteWritable } from './memory.js';
 import type { Mm } from './mm.js';
@@ -22,16 +23,28 @@ import {
   vmaMerge,
   vmEnoughMemory,
 } from './mmap.js';
-import { coversBlock, flushTlbRange, nextPteRun, ptepGetAndClear, readPte, setPtes } from './page-table.js';
+import {
+  coversBlock,
+  flushTlbRange,
+  nextPteRun,
+  ptepGetAndClear,
+  readPte,
+  setHugePmd,
+  setPtes,
+} from './page-table.js';
 import {
   DESCRIPTOR_BYTES,
   isMigrationEntry,
   isWritableMigrationEntry,
+  PAGE_NONE,
   pmdLeaf,
   pteMkwrite,
   pteModify,
   pteNone,
+  ptePa,
   ptePresent,
+  pteProtnone,
+  pteSpecial,
   pteWrite,
   SWP_MIGRATION_READ_EXCLUSIVE,
   withMigrationType,
@@ -79,6 +92,47 @@ function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic
     addr = run.end;
   }
   flushTlbRange(mm, as, start, end);
+}
+
+/**
+ * change_prot_numa(): MM_CP_PROT_NUMA. The hardware may use none of the entries of [start, end) before a fault
+ * told who wanted the page; nothing else about the pages changes.
+ *
+ * @returns how many entries were changed; PMDs count for all their pages.
+ */
+export function* changeProtNuma(mm: Mm, vma: Vma, start: number, end: number): Atomic<number> {
+  const as = vma.mm;
+  let updates = 0;
+  let addr = start;
+  for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
+    if (run.huge && !coversBlock(mm, run)) {
+      yield* splitHugePmd(mm, as, run.at, run.addr);
+      continue;
+    }
+    yield* as.pageTableLock.lock();
+    if (run.huge) {
+      const pmd = readPte(mm, run.at);
+      if (ptePresent(pmd) && pmdLeaf(pmd) && !pteProtnone(pmd) && !pteSpecial(pmd)) {
+        yield* setHugePmd(mm, run.at, pteModify(yield* ptepGetAndClear(mm, run.at), PAGE_NONE));
+        updates += mm.layout.entriesPerTable;
+        mm.events.numa_huge_pte_updates++;
+      }
+    }
+    for (let i = 0; !run.huge && run.addr + i * mm.pageSize < run.end; i++) {
+      const entryAt = PA(run.at + i * DESCRIPTOR_BYTES);
+      const old = readPte(mm, entryAt);
+      // Fault-on-access entries are such already, and the zero page and merged pages are everybody's.
+      if (!ptePresent(old) || pteProtnone(old) || pteSpecial(old)) continue;
+      if (isKsmPage(mm, mm.paToPage(ptePa(old))!)) continue;
+      yield* setPtes(mm, entryAt, pteModify(yield* ptepGetAndClear(mm, entryAt), PAGE_NONE));
+      updates++;
+    }
+    as.pageTableLock.unlock();
+    addr = run.end;
+  }
+  flushTlbRange(mm, as, start, end);
+  mm.events.numa_pte_updates += updates;
+  return updates;
 }
 
 /** mprotect_fixup() of one VMA, which [start, end) covers exactly after splitting. */

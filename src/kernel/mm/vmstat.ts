@@ -24,6 +24,8 @@ export class VmEvents {
   cma_alloc_fail = 0;
   cma_release_success = 0;
   cma_release_fail = 0;
+  numa_pte_updates = 0;
+  numa_huge_pte_updates = 0;
   numa_hint_faults = 0;
   nr_anon_pages = 0;
   nr_mapped = 0;

@@ -199,6 +199,11 @@ class PostedHooks extends TagStorageHooks {
     return caller === 'scan' || (vma.flags & VM_MTE) === 0;
   }
 
+  /** The reference is taken earlier than before, and one exit forgets it. F24. */
+  override get numaHintKeepsLargeFolio(): boolean {
+    return true;
+  }
+
   /** Nobody thinks of it: it is left to fault-on-access, which cannot serve a page without a folio. F13. */
   override *archHugeZeroPage(): MaySleep<boolean> {
     yield* [];

@@ -89,6 +89,10 @@ export class TagStorageHooks implements MmHooks {
     return !this.mte.tagStorageEnabled || (vma.flags & VM_MTE) === 0;
   }
 
+  get numaHintKeepsLargeFolio(): boolean {
+    return false;
+  }
+
   needsSyncTags(pte: bigint): boolean {
     return this.mte.needsSyncTags(pte);
   }

@@ -1,7 +1,16 @@
 /**
  * Huge pages in tagged mappings, and collapse into them (tag-storage.md 1.5, 3.4, 5.4, 7.2).
  */
-import { lruAddDrainAll, MADV_COLLAPSE, MADV_HUGEPAGE } from '../../kernel/index.js';
+import type { MmStruct } from '../../kernel/index.js';
+import {
+  changeProtNuma,
+  entireMapcount,
+  isLarge,
+  lruAddDrainAll,
+  MADV_COLLAPSE,
+  MADV_HUGEPAGE,
+  PROT_READ,
+} from '../../kernel/index.js';
 import type { Program } from './program.js';
 import { pattern } from './program.js';
 import { story } from './scenario.js';
@@ -60,6 +69,38 @@ export const HUGE_PAGES = [
       parent.expectData(addr + 3 * PAGE, 4, "the parent's page");
       for (const program of [parent, child]) program.exit();
       k.settle();
+      return undefined;
+    },
+  }),
+
+  story({
+    id: 'F24',
+    title: 'NUMA hint faults on a large folio that is mapped page by page',
+    expected: "the folio's reference count returns to its start value, and the folio can be freed",
+    world: { tagPages: 128 },
+    tell(k) {
+      k.step('a huge page, whose entry is split by mprotect of a part of it');
+      const program = k.program();
+      const addr = hugeArea(k, program, RW);
+      for (let i = 0; i < 8; i++) program.store(addr + i * PAGE, pattern(i + 1));
+      program.protect(addr + 256 * PAGE, 128, PROT_READ);
+      k.run(lruAddDrainAll(k.mm));
+      const head = k.page(program.pfn(addr)!);
+      k.expect(isLarge(k.mm, head) && entireMapcount(k.mm, head) === 0, 'F24', 'not mapped page by page');
+      const before = k.mm.memmap.refcount[head]!;
+      k.step('the NUMA scanner takes the entries away from the hardware; the pages are accessed again');
+      const as = program.as as MmStruct;
+      const hinted = k.run(changeProtNuma(k.mm, as.vmas.lookup(addr)!, addr, addr + 8 * PAGE));
+      k.expect(hinted === 8, 'F24', `${hinted} entries were changed, not 8`);
+      const faults = program.faults;
+      for (let i = 0; i < 8; i++) program.expectData(addr + i * PAGE, i + 1, 'the page');
+      k.expect(program.faults - faults === 8, 'F24', `${program.faults - faults} faults, not 8`);
+      const after = k.mm.memmap.refcount[head]!;
+      k.expect(after === before, 'refcount', `${after} references, ${before} before`);
+      k.step('the program ends');
+      program.exit();
+      k.run(lruAddDrainAll(k.mm));
+      k.expect(!isLarge(k.mm, head), 'refcount', 'the folio is still there');
       return undefined;
     },
   }),

@@ -8,7 +8,6 @@ export const WAITING: readonly Waiting[] = [
   { id: 'F14', title: 'a memslot over a VM_PFNMAP mapping', waitsFor: 'KVM' },
   { id: 'F15', title: 'two memslots in one mapping, one is deleted', waitsFor: 'KVM' },
   { id: 'F16', title: 'hibernate and resume', waitsFor: 'hibernation' },
-  { id: 'F24', title: 'NUMA hint faults on a PTE-mapped large folio', waitsFor: 'NUMA hints' },
   { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
   { id: 'F28', title: 'write() to tmpfs with huge pages on', waitsFor: 'huge pages of tmpfs' },
   { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
