@@ -397,7 +397,7 @@ function* collapseLocked(
   result = yield* copyIntoHugePage(mm, hpage, held.pages);
   yield* as.pageTableLock.lock();
   if (result === 'SCAN_SUCCEED') {
-    const dropped = yield* clearCollapsed(mm, as, addr, table, held.pages);
+    const dropped = yield* clearCollapsed(mm, as, table, held.pages);
     yield* installHugePage(mm, vma, addr, at, table, hpage);
     as.pageTableLock.unlock();
     yield* releaseFolios(mm, held.folios);
@@ -448,7 +448,6 @@ function* copyUnderRcu(mm: Mm, to: Page, from: Page): MaySleep<number> {
 function* clearCollapsed(
   mm: Mm,
   as: MmStruct,
-  addr: number,
   table: number,
   pages: readonly (Page | undefined)[],
 ): Atomic<readonly Page[]> {
@@ -467,7 +466,6 @@ function* clearCollapsed(
     if (isLarge(mm, mm.memmap.head(page))) deferSplit(mm, page);
     dropped.push(page);
   }
-  flushTlbRange(mm, as, addr, addr + mm.layout.pmdSize);
   return dropped;
 }
 

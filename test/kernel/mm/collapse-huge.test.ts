@@ -98,7 +98,11 @@ describe.each([
     const at = area(user, 1, prot);
     fill(user, at, 3, step, tagged);
     user.load(at + 5 * PAGE, 1);
+    k.tlb.length = 0;
     expect(user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    // Nobody may use the old entries while the pages are copied.
+    const flushed = `0x${at.toString(16)}-0x${(at + BLOCK).toString(16)}`;
+    expect(k.tlb[0]).toBe(`range ${user.as.asid} ${flushed}`);
     k.check();
     expect(isHuge(k, user, at)).toBe(true);
     verify(user, at, 3, step, tagged);
