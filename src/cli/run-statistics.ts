@@ -11,6 +11,9 @@ export const STATISTICS_HELP = `What --stats prints (JSON; 'instructions' to 'ta
   instructions     instructions that began, of all CPUs
   tagChecks        accesses whose tag was compared and matched
   faults           page faults that the kernel handled; --bare: exceptions taken
+  cpus             of each CPU: instructions, tagChecks, switches (tasks taken up), migrations (tasks that came
+                   from another CPU), ipis (reschedule interrupts from others), shootdowns (TLB invalidations
+                   that it broadcast to the others)
   vmstat           the kernel's counters, named as in Linux's /proc/vmstat
   tagStorage       blocks of tag storage: free, lent, holding tags; how often they changed hands
   seconds, mips    time that the program ran, and millions of instructions a second

@@ -26,6 +26,7 @@ import {
   type Incoherence,
   leavesMemoryOpen,
   REUSE_UNIT,
+  setCpuCount,
   shippedTree,
 } from '../machine/index.js';
 import { assemblyLoaders, decodeText } from './assembly-files.js';
@@ -51,6 +52,7 @@ const COMMAND = 'run';
 const OPTIONS = {
   machine: { type: 'string' },
   memory: { type: 'string' },
+  cpus: { type: 'string' },
   'tag-storage': { type: 'string' },
   'page-size': { type: 'string' },
   bare: { type: 'boolean' },
@@ -82,6 +84,7 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --machine FILE.dts|FILE.dtb  the machine (default: 512 MiB with tag storage behind it)
   --memory SIZE                tagged memory of the default machine (64M, 1G, ...), or of a tree that
                                leaves the size to the board's bootloader
+  --cpus N                     CPUs of the machine, 1 to 8 (default: as many as its tree has; the default one has 1)
   --tag-storage POLICY         who may use tag storage; 'list' prints the policies
   --page-size 4k|16k|64k       translation granule (default 4k)
   --bare                       no mini-kernel: PROGRAM (.s, ELF or flat binary) has the machine to itself;
@@ -178,6 +181,7 @@ function prepare(
   const program = loadProgram(path!, io);
   const format = choice(COMMAND, values, 'report', ['text', 'json']) ?? 'text';
   const machine = machineTree(values, io);
+  setCpus(values, machine.tree);
   return (engine, streams) => {
     let core: Uint8Array | undefined;
     const takeCore = (_pid: number, image: Uint8Array) => {
@@ -248,6 +252,7 @@ function checkBareOptions(values: ParsedOptions['values'], words: readonly strin
 /** A program that has the machine to itself. */
 function prepareBare(values: ParsedOptions['values'], path: string, io: CommandIo, limits: Limits) {
   const { tree } = machineTree(values, io);
+  setCpus(values, tree);
   const program = loadBareProgram(path, tree, io);
   const level = Number(choice(COMMAND, values, 'el', ['1', '2', '3']) ?? '1') as 1 | 2 | 3;
   const seed = wholeNumber(COMMAND, values, 'seed') ?? 0;
@@ -366,6 +371,12 @@ export function machineTree(
   return { tree, lend };
 }
 
+/** --cpus. */
+function setCpus(values: ParsedOptions['values'], tree: DeviceTree): void {
+  const count = wholeNumber(COMMAND, values, 'cpus', 1);
+  if (count !== undefined) setCpuCount(tree, count);
+}
+
 /** The tree of a file, its memory filled in where it leaves that to the bootloader. */
 function treeWithMemory(file: string, bytes: number | undefined, io: CommandIo, command: string): DeviceTree {
   const { tree } = loadTree(file, io);
@@ -480,12 +491,13 @@ function concludeProcess(end: ProcessEnd, format: 'text' | 'json', io: CommandIo
 }
 
 function statistics({ kernel, board, engine }: System, seconds: number): Record<string, unknown> {
-  const { cpu } = board.machine;
+  const { cpus } = board.machine;
   const { regions: _regions, ...tagStorage } = kernel.mm.snapshotTagStorage();
   return {
-    instructions: cpu.steps,
-    tagChecks: cpu.tagChecks,
+    instructions: cpus.reduce((sum, cpu) => sum + cpu.steps, 0),
+    tagChecks: cpus.reduce((sum, cpu) => sum + cpu.tagChecks, 0),
     faults: kernel.faults,
+    cpus: kernel.activity,
     vmstat: kernel.mm.vmstat(),
     tagStorage: { ...tagStorage, ...kernel.mm.tagStorageMetrics() },
     ...runStatistics(board.machine, engine, seconds),

@@ -7,7 +7,7 @@
  */
 import { formatSize, inputError, PA } from '../base/index.js';
 import { type DeviceTree, discoverTagStorage, readDtb } from '../devicetree/index.js';
-import type { Cpu, Engine, Machine, StopReason } from '../machine/index.js';
+import { type Cpu, type Engine, type Machine, mpidrOf, type StopReason } from '../machine/index.js';
 import { MAIR_EL1_SET } from './arch/pgtable/index.js';
 import { readBootLayout } from './boot-layout.js';
 import type { Contexts } from './contexts/index.js';
@@ -17,6 +17,10 @@ import { tlbHooks } from './tlb.js';
 
 /** The immediate of the stub's SVC: what tells the hand-over from any other exception. */
 export const KERNEL_ENTRY_CALL = 0x4d54;
+
+const PSCI_CPU_ON = 0xc400_0003n;
+/** Aff3, Aff2, Aff1, Aff0. */
+const MPIDR_AFFINITY = 0xff_00ff_ffffn;
 
 /** Firmware that has not handed over after this many instructions never will. */
 const MOST_FIRMWARE_STEPS = 10_000_000;
@@ -36,6 +40,8 @@ export interface Booted {
   readonly mm: MemoryManager;
   readonly mte: boolean;
   readonly tree: DeviceTree;
+  /** TLB invalidations that each CPU broadcast to others. */
+  readonly shootdowns: ArrayLike<number>;
   /** Bytes of the simulated disk; 0 where there is none. */
   readonly diskBytes: number;
 }
@@ -65,11 +71,14 @@ export function bootKernel(options: BootOptions): Booted {
     blockSizePages: r.block_size_pages,
   }));
   const mte = machine.features.has('FEAT_MTE2') && !/(^| )arm64\.nomte( |$)/.test(layout.bootargs);
-  setUpCpu(cpu, pageSize, mte, machine.features.has('FEAT_PAuth'));
+  startOthers(machine, options.engine, PA(options.image.base));
+  for (const each of machine.cpus) setUpCpu(each, pageSize, mte, machine.features.has('FEAT_PAuth'));
+  if (machine.cpus.length > 1) log(`SMP: Total of ${machine.cpus.length} processors activated.`);
+  const tlb = tlbHooks(machine, options.contexts, pageSize);
   const mm = bootMemory({
     port: machine.memory,
     contexts: options.contexts,
-    tlb: tlbHooks(machine, pageSize),
+    tlb: tlb.hooks,
     banks: layout.banks,
     reserved: [
       ...layout.reserved,
@@ -85,7 +94,13 @@ export function bootKernel(options: BootOptions): Booted {
     log,
   });
   logMemory(mm, log);
-  return { mm, mte, tree, diskBytes: diskPagesOf(layout.bootargs, pageSize) * pageSize };
+  return {
+    mm,
+    mte,
+    tree,
+    shootdowns: tlb.shootdowns,
+    diskBytes: diskPagesOf(layout.bootargs, pageSize) * pageSize,
+  };
 }
 
 /** What mem_init_print_info says, and what reuse of tag storage gains over a static carve-out. */
@@ -100,10 +115,7 @@ function logMemory(mm: MemoryManager, log: (line: string) => void): void {
 
 function waitForHandOver(machine: Machine, cpu: Cpu, engine: Engine): { base: PA; size: number } {
   const stop = engine.run(cpu, MOST_FIRMWARE_STEPS);
-  const esr = cpu.readRegister('esr_el1');
-  const entered =
-    stop.kind === 'supervisor' && esr >> 26n === 0x15n && Number(esr & 0xffffn) === KERNEL_ENTRY_CALL;
-  if (!entered) {
+  if (!isKernelEntry(cpu, stop)) {
     throw inputError('BOOT-FIRMWARE', `firmware did not enter the kernel: ${describeStop(stop, cpu)}`);
   }
   const base = cpu.readX(0);
@@ -116,6 +128,35 @@ function waitForHandOver(machine: Machine, cpu: Cpu, engine: Engine): { base: PA
     );
   }
   return { base: PA(Number(base)), size: view.getUint32(4) };
+}
+
+/**
+ * smp_init(): the other CPUs are switched on by PSCI, and firmware brings each to the stub, where it too takes its
+ * first exception to EL1.
+ *
+ * @throws InputError where one does not come.
+ */
+function startOthers(machine: Machine, engine: Engine, entry: PA): void {
+  const [boot, ...others] = machine.cpus;
+  for (const cpu of others) {
+    const { firmwareCall } = cpu.environment;
+    [PSCI_CPU_ON, mpidrOf(cpu.index) & MPIDR_AFFINITY, BigInt(entry), 0n].forEach((value, n) => {
+      boot!.writeX(n, value);
+    });
+    const answered = firmwareCall?.(boot!, 'smc') === true && boot!.readX(0) === 0n;
+    const stop: StopReason = answered
+      ? engine.run(cpu, MOST_FIRMWARE_STEPS)
+      : { kind: 'halted', message: 'PSCI does not switch it on' };
+    if (!isKernelEntry(cpu, stop)) {
+      throw inputError('BOOT-CPU', `CPU ${cpu.index} did not enter the kernel: ${describeStop(stop, cpu)}`);
+    }
+    cpu.stop = undefined;
+  }
+}
+
+function isKernelEntry(cpu: Cpu, stop: StopReason): boolean {
+  const esr = cpu.readRegister('esr_el1');
+  return stop.kind === 'supervisor' && esr >> 26n === 0x15n && Number(esr & 0xffffn) === KERNEL_ENTRY_CALL;
 }
 
 /** MAIR, TCR, SCTLR and CPACR as __cpu_setup leaves them; the tables themselves are each process's. */

@@ -127,7 +127,7 @@ export class UserEntry {
     const { cpu } = this.#services.user;
     if ((cpu.cells.get(TFSRE0_EL1) & 1n) === 0n) return false;
     cpu.cells.set(TFSRE0_EL1, 0n);
-    const report = () => this.#reporter.asynchronous(thread.process, pc, esr);
+    const report = () => this.#reporter.asynchronous(thread, pc, esr);
     sendToThread(thread, { ...signalInfo('SIGSEGV', 'SEGV_MTEAERR', 0n), report });
     return true;
   }
@@ -140,7 +140,7 @@ export class UserEntry {
         yield* this.#pageFault(thread, what, esr, far);
         return;
       case 'tag-check-fault': {
-        const report = () => this.#reporter.synchronous(thread.process, pc, far, what.write, esr);
+        const report = () => this.#reporter.synchronous(thread, pc, far, what.write, esr);
         const info = signalInfo('SIGSEGV', 'SEGV_MTESERR', far & TAG_FAULT_ADDRESS);
         this.#force(thread, { ...info, report }, esr, far);
         return;

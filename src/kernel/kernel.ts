@@ -8,7 +8,9 @@
  * does; there is no other way in.
  *
  * Every thread is a generator (`#threadLife`): EL0 for a time slice, then whatever its exceptions ask
- * for, until it ends. The run loop moves them in turn; when all sleep, the clock goes to the next timer.
+ * for, until it ends. The run queues move them, one CPU at a time; when all sleep, the clock goes to the next
+ * timer. What Linux does by interprocessor interrupts (a signal to a thread that runs on another CPU, a change of
+ * its affinity, the end of its process) reaches the other CPU at the end of its turn in EL0.
  */
 
 import { type PA, Random } from '../base/index.js';
@@ -16,7 +18,15 @@ import type { DeviceTree } from '../devicetree/index.js';
 import type { ElfFile } from '../elf/index.js';
 import type { Cpu, Engine, Machine, Supervisor } from '../machine/index.js';
 import { bootKernel, describeStop } from './boot.js';
-import { Contexts, type MaySleep, RunQueue, Sleeper, sleepPoint, type Task } from './contexts/index.js';
+import {
+  Contexts,
+  type MaySleep,
+  RunQueue,
+  Sleeper,
+  sleepPoint,
+  type Task,
+  turnPoint,
+} from './contexts/index.js';
 import { UserEntry } from './entry.js';
 import {
   Directory,
@@ -57,7 +67,7 @@ import {
   type TaggedAddressControl,
   type Thread,
   Timers,
-  UserCpu,
+  UserCpus,
 } from './process/index.js';
 import { TagFaultReporter } from './tag-fault-reporter.js';
 
@@ -122,14 +132,14 @@ const ENTRY_COST = 200;
 const LEAVE_TURNS = 100_000;
 
 const RESCHEDULE = sleepPoint('schedule');
+const USER_TURN = turnPoint('EL0');
 
 export class Kernel implements Supervisor {
   readonly machine: Machine;
   readonly cpu: Cpu;
-  readonly contexts = new Contexts(1);
+  readonly contexts: Contexts;
   readonly #engine: Engine;
   readonly #options: KernelOptions;
-  readonly #reporter: TagFaultReporter;
   readonly #slices: Random;
   #state: KernelState | undefined;
   #entry: UserEntry | undefined;
@@ -143,10 +153,10 @@ export class Kernel implements Supervisor {
     this.#options = options;
     this.machine = options.machine;
     this.cpu = options.machine.cpus[0]!;
+    this.contexts = new Contexts(options.machine.cpus.length);
     this.#engine = options.engine;
     this.#slices = new Random(options.seed ?? 0, 'time slices');
     options.machine.setSupervisor(this);
-    this.#reporter = new TagFaultReporter(options.machine, () => this.mm);
   }
 
   /** Supervisor: nothing to do at the moment of entry; the run stops and the thread looks at the syndrome. */
@@ -182,6 +192,22 @@ export class Kernel implements Supervisor {
     return this.#entry?.faults ?? 0;
   }
 
+  /** What each CPU has done. */
+  get activity(): readonly Readonly<Record<string, number>>[] {
+    const { runQueue, shootdowns } = this.#booted;
+    return this.machine.cpus.map(({ index, steps, tagChecks }) => {
+      const { switches, migrations, ipis } = runQueue.activity[index]!;
+      return {
+        instructions: steps,
+        tagChecks,
+        switches,
+        migrations,
+        ipis,
+        shootdowns: shootdowns[index]!,
+      };
+    });
+  }
+
   #log(line: string): void {
     this.#options.log?.(line);
   }
@@ -192,9 +218,9 @@ export class Kernel implements Supervisor {
    * @throws InputError where firmware does not hand over or its device tree cannot be booted from.
    */
   boot(): void {
-    const { machine, cpu, contexts } = this;
+    const { machine, contexts } = this;
     const options = this.#options;
-    const { mm, mte, tree, diskBytes } = bootKernel({
+    const { mm, mte, tree, diskBytes, shootdowns } = bootKernel({
       machine,
       engine: this.#engine,
       contexts,
@@ -206,11 +232,12 @@ export class Kernel implements Supervisor {
     this.#tree = tree;
     const { features } = machine;
     const fp = features.has('FEAT_FP');
-    const clock = new Clock(cpu);
+    const clock = new Clock(machine.cpus);
     const timers = new Timers();
     const random = new Random(options.seed ?? 0, 'AT_RANDOM');
     const state: KernelState = {
       mm,
+      shootdowns,
       mte,
       contexts,
       fp,
@@ -220,8 +247,8 @@ export class Kernel implements Supervisor {
       clock,
       random,
       keyRandom: new Random(options.seed ?? 0, 'pointer authentication keys'),
-      runQueue: new RunQueue(contexts),
-      user: new UserCpu(cpu, fp, features.has('FEAT_PAuth')),
+      runQueue: new RunQueue(contexts, options.seed ?? 0),
+      user: new UserCpus(machine.cpus, contexts, fp, features.has('FEAT_PAuth')),
       table: new ProcessTable(),
       futexes: new Futexes(mm),
       timers,
@@ -258,7 +285,7 @@ export class Kernel implements Supervisor {
     this.#entry = new UserEntry({
       machine,
       services: state,
-      reporter: this.#reporter,
+      reporter: new TagFaultReporter(machine, mm, state.user),
       strace: options.strace,
     });
   }
@@ -381,7 +408,7 @@ export class Kernel implements Supervisor {
         return this.#violated() ?? { kind: 'ended', end: process.end };
       }
       if (this.#fatal !== undefined) return this.#fatal;
-      if (this.cpu.steps >= this.#maxSteps) return { kind: 'limit', which: 'steps' };
+      if (state.clock.steps >= this.#maxSteps) return { kind: 'limit', which: 'steps' };
       if (limits.expired?.() === true) return { kind: 'limit', which: 'time' };
       state.timers.run(state.clock.monotonic);
       if (state.runQueue.step()) continue;
@@ -408,7 +435,8 @@ export class Kernel implements Supervisor {
   }
 
   #violated(): RunOutcome | undefined {
-    if (this.#options.check !== true) return undefined;
+    // What another CPU is in the middle of is not to be judged.
+    if (this.#options.check !== true || !this.#booted.runQueue.othersInUser) return undefined;
     const violations = this.mm.checkInvariants();
     return violations.length === 0 ? undefined : { kind: 'violation', violations };
   }
@@ -418,10 +446,13 @@ export class Kernel implements Supervisor {
   /** Everything a thread does: ret_to_user, EL0, an exception, again; and its end. */
   *#threadLife(thread: Thread): MaySleep<void> {
     const state = this.#booted;
+    const { clock, runQueue } = state;
+    const { cpus } = this.machine;
     const entry = this.#entry!;
-    const { cpu } = this;
-    this.#threads.set(thread.task, thread);
+    const { task } = thread;
+    this.#threads.set(task, thread);
     let slice = this.#newSlice();
+    let turn = runQueue.turnLength();
     for (;;) {
       if (hasWork(thread)) yield* deliverSignals(state, thread);
       if (thread.exiting !== undefined || thread.process.groupExit !== undefined) {
@@ -429,19 +460,29 @@ export class Kernel implements Supervisor {
         return;
       }
       if (hasWork(thread)) continue;
-      const deadline = state.timers.next;
-      const until = deadline === undefined ? slice : Math.min(slice, state.clock.instructionsUntil(deadline));
-      const budget = Math.min(until, this.#maxSteps - cpu.steps);
-      if (slice <= 0) slice = this.#newSlice();
-      if (budget <= 0) {
-        yield RESCHEDULE;
+      if (turn <= 0) yield USER_TURN;
+      // Others may have got work, or have none any more.
+      if (turn <= 0 || this.contexts.racing === (turn === Number.POSITIVE_INFINITY)) {
+        turn = runQueue.turnLength();
         continue;
       }
+      const deadline = state.timers.next;
+      const until = deadline === undefined ? slice : Math.min(slice, clock.instructionsUntil(deadline));
+      const budget = Math.min(until, turn, this.#maxSteps - clock.steps);
+      if (slice <= 0) slice = this.#newSlice();
+      if (budget <= 0 || runQueue.misplaced(task)) {
+        yield RESCHEDULE;
+        turn = 0;
+        continue;
+      }
+      const cpu = cpus[task.cpu]!;
+      clock.runOn(cpu);
       const before = cpu.steps;
-      state.user.enter(thread);
+      state.user.here.enter(thread);
       cpu.exceptionReturn();
       const stop = this.#engine.run(cpu, budget);
       slice -= cpu.steps - before + ENTRY_COST;
+      turn -= cpu.steps - before + ENTRY_COST;
       chargeCpu(state, thread, cpu.steps - before);
       if (stop.kind === 'supervisor') {
         const rest = entry.handle(thread);
@@ -449,12 +490,14 @@ export class Kernel implements Supervisor {
         this.#fatal ??= this.#violated();
         if (this.#fatal === undefined) continue;
       } else if (stop.kind === 'limit' || stop.kind === 'wait') {
-        this.#interrupt();
+        this.#interrupt(cpu);
         entry.interrupt(thread);
+        if (turn <= 0 && slice > 0) continue;
       } else {
         this.#fatal = { kind: 'halted', message: describeStop(stop, cpu) };
       }
       yield RESCHEDULE;
+      turn = runQueue.turnLength();
     }
   }
 
@@ -463,8 +506,7 @@ export class Kernel implements Supervisor {
   }
 
   /** The slice ended inside EL0: bring the CPU to EL1 as an interrupt would, so that it can return. */
-  #interrupt(): void {
-    const { cpu } = this;
+  #interrupt(cpu: Cpu): void {
     cpu.takeAsynchronous(1, 0x80, cpu.pc);
     cpu.stop = undefined;
   }

@@ -6,7 +6,7 @@ import { disassemble, footprintOf } from '../../isa/index.js';
 import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
 import type { Machine } from '../machine/index.js';
 import type { MemoryManager } from './mm/index.js';
-import type { Process } from './process/index.js';
+import type { Process, Thread, UserCpus, UserRegisters } from './process/index.js';
 import { describeTagPageOwner, type StackFrame, type TagFaultReport, type TagRow } from './report/index.js';
 
 const GRANULE = 16;
@@ -23,24 +23,31 @@ const MOST_FRAME_BYTES = 1n << 24n;
 
 export class TagFaultReporter {
   readonly #machine: Machine;
-  readonly #mm: () => MemoryManager;
+  readonly #mm: MemoryManager;
+  readonly #user: UserCpus;
 
-  /** `mm` is asked for at each report: it does not exist before boot. */
-  constructor(machine: Machine, mm: () => MemoryManager) {
+  constructor(machine: Machine, mm: MemoryManager, user: UserCpus) {
     this.#machine = machine;
     this.#mm = mm;
+    this.#user = user;
+  }
+
+  /** As the fault left them, whatever CPU the thread is on now. */
+  #registersOf(thread: Thread): UserRegisters {
+    return this.#user.registersOf(thread);
   }
 
   /** A fault that the faulting instruction itself took. `va`: FAR_EL1, the whole pointer. */
-  synchronous(process: Process, pc: VA, va: VA, write: boolean, esr: bigint): TagFaultReport {
+  synchronous(thread: Thread, pc: VA, va: VA, write: boolean, esr: bigint): TagFaultReport {
     const { memory, controller } = this.#machine;
-    const mm = this.#mm();
+    const { process } = thread;
+    const mm = this.#mm;
     const pa = mm.virtToPhys(process.mm, untagged(va))?.pa;
     const tagByte = pa === undefined ? -1 : controller.tagByteOf(pa);
     const writer = pa === undefined ? undefined : memory.lastTagWriter(pa);
     const word = this.#wordAt(process, pc);
     return {
-      ...this.#common(process, pc, esr, word),
+      ...this.#common(thread, pc, esr, word),
       mode: 'sync',
       access: {
         type: write ? 'store' : 'load',
@@ -72,9 +79,9 @@ export class TagFaultReporter {
   }
 
   /** A fault found in TFSRE0_EL1 at a kernel entry: which access it was is not known. */
-  asynchronous(process: Process, pc: VA, esr: bigint): TagFaultReport {
+  asynchronous(thread: Thread, pc: VA, esr: bigint): TagFaultReport {
     return {
-      ...this.#common(process, pc, esr, this.#wordAt(process, pc)),
+      ...this.#common(thread, pc, esr, this.#wordAt(thread.process, pc)),
       mode: 'async',
       access: undefined,
       va: undefined,
@@ -91,17 +98,18 @@ export class TagFaultReporter {
   }
 
   #wordAt(process: Process, pc: VA): number | undefined {
-    const mapping = this.#mm().virtToPhys(process.mm, pc);
+    const mapping = this.#mm.virtToPhys(process.mm, pc);
     return mapping === undefined ? undefined : this.#machine.memory.read32(mapping.pa);
   }
 
-  #common(process: Process, pc: VA, esr: bigint, word: number | undefined) {
-    const { cpu } = this.#machine;
-    const registers = Array.from({ length: 31 }, (_, i) => ({ name: `x${i}`, value: cpu.readX(i) }));
+  #common(thread: Thread, pc: VA, esr: bigint, word: number | undefined) {
+    const { process } = thread;
+    const user = this.#registersOf(thread);
+    const registers = Array.from(user.x, (value, i) => ({ name: `x${i}`, value }));
     registers.push(
-      { name: 'sp', value: cpu.spOf(0) },
+      { name: 'sp', value: user.sp },
       { name: 'pc', value: pc },
-      { name: 'spsr', value: cpu.readRegister('spsr_el1') },
+      { name: 'spsr', value: user.pstate },
     );
     return {
       kind: 'tag-check-fault' as const,
@@ -110,10 +118,10 @@ export class TagFaultReporter {
       instruction: word === undefined ? undefined : disassemble(word, { pc }),
       esr,
       registers,
-      backtrace: this.#backtrace(process, pc),
+      backtrace: this.#backtrace(process, user, pc),
       pid: process.pid,
       program: process.name,
-      step: BigInt(cpu.steps),
+      step: BigInt(this.#machine.cpus.reduce((sum, cpu) => sum + cpu.steps, 0)),
     };
   }
 
@@ -122,13 +130,12 @@ export class TagFaultReporter {
    * the return address of a leaf function where it leads to another function than the one being executed;
    * elsewhere it is a call's that has returned already.
    */
-  #backtrace(process: Process, pc: VA): StackFrame[] {
-    const { cpu } = this.#machine;
+  #backtrace(process: Process, { x, sp }: UserRegisters, pc: VA): StackFrame[] {
     const frame = (at: bigint): StackFrame => ({ pc: VA(at), symbol: process.symbolize(at) });
     const frames = [frame(pc)];
-    let record = untagged(VA(cpu.readX(29))) as bigint;
-    let below = untagged(VA(cpu.spOf(0))) as bigint;
-    const lr = cpu.readX(30) & ADDRESS_MASK;
+    let record = untagged(VA(x[29]!)) as bigint;
+    let below = untagged(VA(sp)) as bigint;
+    const lr = x[30]! & ADDRESS_MASK;
     const isLeaf = lr >= 4n && this.#isCode(process, lr - 4n) && !sameFunction(process, lr - 4n, pc);
     if (isLeaf && lr !== ((this.#wordOf(process, record + 8n) ?? 0n) & ADDRESS_MASK)) frames.push(frame(lr));
     while (frames.length < MOST_FRAMES && record % 8n === 0n) {
@@ -146,7 +153,7 @@ export class TagFaultReporter {
   }
 
   #wordOf(process: Process, address: bigint): bigint | undefined {
-    const mapping = this.#mm().virtToPhys(process.mm, VA(address));
+    const mapping = this.#mm.virtToPhys(process.mm, VA(address));
     if (mapping === undefined) return undefined;
     const { memory } = this.#machine;
     const low = memory.read32(mapping.pa);
@@ -154,7 +161,7 @@ export class TagFaultReporter {
   }
 
   #isCode(process: Process, address: bigint): boolean {
-    return this.#mm().findVma(process.mm, VA(address))?.exec === true;
+    return this.#mm.findVma(process.mm, VA(address))?.exec === true;
   }
 
   /** At most 17 rows of 16 granules around `va`, those of mapped pages. */
@@ -163,7 +170,7 @@ export class TagFaultReporter {
     const rows: TagRow[] = [];
     for (let i = -ROWS_EACH_SIDE; i <= ROWS_EACH_SIDE; i++) {
       const address = center + i * ROW_BYTES;
-      const mapping = address < 0n ? undefined : this.#mm().virtToPhys(process.mm, VA(address));
+      const mapping = address < 0n ? undefined : this.#mm.virtToPhys(process.mm, VA(address));
       if (mapping === undefined) continue;
       const tags = Array.from({ length: ROW_GRANULES }, (_, g) =>
         mapping.tagged ? this.#machine.memory.readTag(PA(mapping.pa + g * GRANULE)) : undefined,

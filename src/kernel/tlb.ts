@@ -1,21 +1,39 @@
 /**
  * The memory manager's TLB invalidations, done on the machine's MMUs.
  *
- * What TLBI VAE1IS, RVAE1IS and ASIDE1IS do; dropping more than asked is allowed.
+ * What TLBI VAE1IS, RVAE1IS and ASIDE1IS do, and the DSB after them: every CPU of the inner shareable domain has
+ * forgotten the translations when the call returns, whatever it was executing. Dropping more than asked is allowed.
+ * arm64 broadcasts in hardware where other architectures interrupt every CPU, so what is counted is broadcasts.
  */
 import type { Machine } from '../machine/index.js';
+import type { Contexts } from './contexts/index.js';
 import type { TlbHooks } from './mm/index.js';
 
-export function tlbHooks(machine: Machine, pageSize: number): TlbHooks {
-  return {
+export interface BroadcastTlb {
+  readonly hooks: TlbHooks;
+  /** Invalidations that each CPU sent to others. */
+  readonly shootdowns: ArrayLike<number>;
+}
+
+export function tlbHooks(machine: Machine, contexts: Contexts, pageSize: number): BroadcastTlb {
+  const { cpus } = machine;
+  const shootdowns = new Float64Array(cpus.length);
+  const sent = () => {
+    if (cpus.length > 1) shootdowns[contexts.current.cpu]!++;
+  };
+  const hooks: TlbHooks = {
     flushTlbPage(_asid, va) {
-      for (const cpu of machine.cpus) cpu.mmu.flushRange(va, pageSize);
+      sent();
+      for (const cpu of cpus) cpu.mmu.flushRange(va, pageSize);
     },
     flushTlbRange(_asid, start, end) {
-      for (const cpu of machine.cpus) cpu.mmu.flushRange(start, Number(end - start));
+      sent();
+      for (const cpu of cpus) cpu.mmu.flushRange(start, Number(end - start));
     },
     flushTlbMm() {
-      for (const cpu of machine.cpus) cpu.mmu.flushAll();
+      sent();
+      for (const cpu of cpus) cpu.mmu.flushAll();
     },
   };
+  return { hooks, shootdowns };
 }

@@ -19,6 +19,7 @@ export { Pstate } from './cpu/pstate.js';
 export { isPlainRegister } from './cpu/system-access.js';
 export { cellOf } from './cpu/system-cells.js';
 export { chooseNonExcludedTag } from './cpu/tags.js';
+export { counterTicks } from './cpu/timers.js';
 export { Gic } from './devices/gic.js';
 export { Pl011, type SerialSource } from './devices/pl011.js';
 export { type PsciOptions, psci } from './devices/psci.js';

@@ -8,6 +8,8 @@ import defaultMachine from '../../dts/default.dts';
 import fvpRfcV3 from '../../dts/fvp-rfc-v3.dts';
 import { formatSize, inputError, MiB } from '../base/index.js';
 import { compileDts, type DeviceTree, DtNode } from '../devicetree/index.js';
+import { cpuNodes } from './board.js';
+import { MOST_CPUS } from './machine.js';
 
 export const SHIPPED_MACHINES: Readonly<Record<string, string>> = {
   default: defaultMachine,
@@ -67,4 +69,34 @@ function setReg(node: DtNode, address: number, size: number): void {
   view.setBigUint64(0, BigInt(address));
   view.setBigUint64(8, BigInt(size));
   node.properties.set('reg', reg);
+}
+
+/**
+ * Gives the tree `count` CPUs: nodes beyond it go, and what is missing is made like the first.
+ *
+ * @throws InputError (MACHINE-CPUS) for a count that a machine cannot have, or a tree without a cpu node.
+ */
+export function setCpuCount(tree: DeviceTree, count: number): void {
+  if (count < 1 || count > MOST_CPUS) {
+    throw inputError('MACHINE-CPUS', `a machine has 1 to ${MOST_CPUS} CPUs, not ${count}`);
+  }
+  const nodes = cpuNodes(tree);
+  const [first] = nodes;
+  const parent = first?.parent;
+  if (first === undefined || parent === undefined) {
+    throw inputError('MACHINE-CPUS', 'the tree has no cpu node that others could be made like');
+  }
+  for (const node of nodes.slice(count)) parent.children.splice(parent.children.indexOf(node), 1);
+  const cellBytes = first.properties.get('reg')?.length ?? 4;
+  for (let index = nodes.length; index < count; index++) {
+    const node = new DtNode(`cpu@${index.toString(16)}`, parent);
+    for (const [name, value] of first.properties) {
+      // A phandle names one node.
+      if (name !== 'phandle' && name !== 'linux,phandle') node.properties.set(name, value);
+    }
+    const reg = new Uint8Array(cellBytes);
+    reg[cellBytes - 1] = index;
+    node.properties.set('reg', reg);
+    parent.children.splice(parent.children.indexOf(cpuNodes(tree).at(-1)!) + 1, 0, node);
+  }
 }

@@ -12,9 +12,10 @@ export {
   racePoint,
   type SleepPoint,
   sleepPoint,
+  turnPoint,
   unsafeSleepInAtomic,
 } from './points.js';
-export { RunQueue, Sleeper } from './run-queue.js';
+export { type CpuActivity, RunQueue, Sleeper } from './run-queue.js';
 export {
   formatSchedule,
   parseSchedule,

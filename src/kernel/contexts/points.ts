@@ -16,6 +16,8 @@ export interface RacePoint {
   readonly at: string;
   /** Present when the task cannot go on before a spinlock is free: the scheduler must run others. */
   readonly spinningOn?: { readonly held: boolean };
+  /** The task has done its share for now: other CPUs go first. User space between two instructions is such a point. */
+  readonly turnOver?: true;
 }
 
 /** A moment at which the task gives up its CPU. */
@@ -34,6 +36,9 @@ export type MaySleep<T> = Generator<RacePoint | SleepPoint, T, void>;
 
 /** A `RacePoint` constant; make one per place, at module level: yielding must not allocate. */
 export const racePoint = (at: string): RacePoint => Object.freeze({ point: 'race', at });
+
+/** A `RacePoint` at which the task's turn is over. */
+export const turnPoint = (at: string): RacePoint => Object.freeze({ point: 'race', at, turnOver: true });
 
 /** A `SleepPoint` at which the task stays runnable. */
 export const sleepPoint = (at: string): SleepPoint => Object.freeze({ point: 'sleep', at });

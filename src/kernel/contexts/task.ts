@@ -1,5 +1,5 @@
 /**
- * A task: one thread of kernel execution, bound to a CPU.
+ * A task: one thread of kernel execution, on a CPU.
  *
  * It carries what Linux keeps in task_struct and preempt_count that locking rules need: spinlock
  * nesting, interrupts off, RCU depth, the locks held in order of taking, and a pending fatal signal
@@ -15,7 +15,10 @@ export interface HeldLock {
 export class Task {
   readonly id: number;
   readonly name: string;
-  readonly cpu: number;
+  /** The CPU it runs on, or ran on last; only a run queue changes it, while the task sleeps. */
+  cpu: number;
+  /** cpus_mask: bit N allows CPU N. */
+  cpusAllowed = -1;
   /** An interrupt handler: runs on its CPU over whatever is there, if interrupts are on. */
   readonly interrupt: boolean;
   /** Spinlocks held and explicit preempt_disable. */

@@ -11,13 +11,15 @@ import type { Futexes } from './futex.js';
 import type { ProcessTable } from './process-table.js';
 import type { Thread } from './thread.js';
 import type { Clock, Timers } from './timers.js';
-import type { UserCpu } from './user-context.js';
+import type { UserCpus } from './user-context.js';
 
 export interface KernelState {
   readonly mm: MemoryManager;
   readonly contexts: Contexts;
+  /** TLB invalidations that each CPU broadcast. */
+  readonly shootdowns: ArrayLike<number>;
   readonly runQueue: RunQueue;
-  readonly user: UserCpu;
+  readonly user: UserCpus;
   readonly table: ProcessTable;
   readonly futexes: Futexes;
   readonly timers: Timers;

@@ -55,7 +55,9 @@ export interface CloneRequest {
 }
 
 function newThread(state: KernelState, process: Process, tid: number, comm: string): Thread {
-  const task = state.contexts.newTask(`${comm}/${tid}`);
+  const { contexts } = state;
+  const task = contexts.newTask(`${comm}/${tid}`, contexts.current.cpu);
+  task.cpusAllowed = contexts.current.cpusAllowed;
   const thread = new Thread(tid, process, task, comm);
   process.threads.add(thread);
   process.leader ??= thread;

@@ -121,6 +121,8 @@ export class Process {
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
   noNewPrivileges = false;
+  /** MEMBARRIER_CMD_REGISTER_* that were made. */
+  membarriers = 0;
 
   limits = new ResourceLimits();
   /** CPU time of all its threads, ended ones included. */

@@ -6,6 +6,7 @@
  * Ref. fs/proc/{base,task_mmu,array,stat}.c; Documentation/filesystems/proc.rst.
  */
 import { VA } from '../../base/index.js';
+import { MOST_CPUS } from '../../machine/index.js';
 import { EINVAL, ENOENT, type MaySleep } from '../contexts/index.js';
 import {
   Directory,
@@ -37,6 +38,8 @@ import { trapped } from './ptrace.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
+import { BOOT_EPOCH } from './timers.js';
+import type { UserCpu } from './user-context.js';
 
 /** Who looks: /proc/self is theirs. */
 export type CurrentThread = () => Thread | undefined;
@@ -151,7 +154,7 @@ export class ProcFs {
       ['sync', TCF0.SYNC],
       ['asymm', TCF0.ASYMM],
     ];
-    const preferred = () =>
+    const preferred = (user: UserCpu) =>
       this.#file(
         () => `${names.find(([, mode]) => mode === user.preferred)![0]}\n`,
         (text) => {
@@ -162,7 +165,13 @@ export class ProcFs {
         },
         0o644,
       );
-    const cpu0 = () => this.#directory(this.#state.mte ? { mte_tcf_preferred: preferred } : {});
+    const cpus: Record<string, () => Inode> = {};
+    for (const [n, each] of user.all.entries()) {
+      cpus[`cpu${n}`] = () =>
+        this.#directory(this.#state.mte ? { mte_tcf_preferred: () => preferred(each) } : {});
+    }
+    const last = user.all.length - 1;
+    const all = () => this.#file(() => (last === 0 ? '0\n' : `0-${last}\n`));
     return source({
       devices: () =>
         this.#directory({
@@ -170,10 +179,11 @@ export class ProcFs {
             this.#directory({
               cpu: () =>
                 this.#directory({
-                  cpu0,
-                  online: () => this.#file(() => '0\n'),
-                  possible: () => this.#file(() => '0\n'),
-                  present: () => this.#file(() => '0\n'),
+                  ...cpus,
+                  online: all,
+                  possible: all,
+                  present: all,
+                  kernel_max: () => this.#file(() => `${MOST_CPUS - 1}\n`),
                 }),
             }),
         }),
@@ -346,6 +356,9 @@ function processStatus({ mm }: KernelState, process: Process, thread: Thread | u
   return `${lines.join('\n')}\n`;
 }
 
+/** Index of /proc/PID/stat's `processor`. */
+const STAT_PROCESSOR = 38;
+
 function processStat({ mm }: KernelState, process: Process, thread: Thread | undefined): string {
   const alive = process.end === undefined;
   const fields = [
@@ -374,12 +387,31 @@ function processStat({ mm }: KernelState, process: Process, thread: Thread | und
     alive ? process.mm.totalPages * mm.pageSize : 0,
     alive ? process.mm.residentPages : 0,
   ];
-  return `${[...fields, ...new Array<number>(52 - fields.length).fill(0)].join(' ')}\n`;
+  const rest = new Array<number>(52 - fields.length).fill(0);
+  rest[STAT_PROCESSOR - fields.length] = thread?.task.cpu ?? 0;
+  return `${[...fields, ...rest].join(' ')}\n`;
 }
 
-function systemStat({ clock, table }: KernelState): string {
-  const ticks = clock.monotonic / 10_000_000n;
-  return `cpu  ${ticks} 0 0 0 0 0 0 0 0 0\ncpu0 ${ticks} 0 0 0 0 0 0 0 0 0\nprocesses ${table.threadCount}\n`;
+/** show_stat(): in hundredths of a second; what a CPU did not execute it was idle, for the kernel takes no time. */
+function systemStat({ clock, runQueue, table, user }: KernelState): string {
+  const ticks = (steps: number) => clock.nanoseconds(steps) / 10_000_000n;
+  const now = clock.monotonic / 10_000_000n;
+  const times = user.all.map(({ cpu }) => {
+    const used = ticks(cpu.steps);
+    return { used, idle: now > used ? now - used : 0n };
+  });
+  const line = (name: string, used: bigint, idle: bigint) => `${name} ${used} 0 0 ${idle} 0 0 0 0 0 0`;
+  const sum = times.reduce((a, b) => ({ used: a.used + b.used, idle: a.idle + b.idle }));
+  return [
+    line('cpu ', sum.used, sum.idle),
+    ...times.map(({ used, idle }, n) => line(`cpu${n}`, used, idle)),
+    `ctxt ${runQueue.activity.reduce((total, { switches }) => total + switches, 0)}`,
+    `btime ${BOOT_EPOCH}`,
+    `processes ${table.threadCount}`,
+    `procs_running ${runQueue.ready}`,
+    'procs_blocked 0',
+    '',
+  ].join('\n');
 }
 
 /** Hwcap names in the order of their bits. */
@@ -397,18 +429,21 @@ function cpuinfo({ hwcap, hwcap2, user }: KernelState): string {
     ...HWCAP_NAMES.filter((_, bit) => ((hwcap >> BigInt(bit)) & 1n) === 1n),
     ...HWCAP2_NAMES.filter((_, bit) => ((hwcap2 >> BigInt(bit)) & 1n) === 1n),
   ];
-  const midr = user.cpu.readRegister('midr_el1');
-  const field = (lsb: bigint, bits: bigint) => (midr >> lsb) & ((1n << bits) - 1n);
-  return [
-    'processor\t: 0',
-    'BogoMIPS\t: 125.00',
-    `Features\t: ${names.join(' ')}`,
-    `CPU implementer\t: 0x${hex(field(24n, 8n), 2)}`,
-    'CPU architecture: 8',
-    `CPU variant\t: 0x${hex(field(20n, 4n))}`,
-    `CPU part\t: 0x${hex(field(4n, 12n), 3)}`,
-    `CPU revision\t: ${field(0n, 4n)}`,
-    '',
-    '',
-  ].join('\n');
+  const one = ({ cpu }: UserCpu) => {
+    const midr = cpu.readRegister('midr_el1');
+    const field = (lsb: bigint, bits: bigint) => (midr >> lsb) & ((1n << bits) - 1n);
+    return [
+      `processor\t: ${cpu.index}`,
+      'BogoMIPS\t: 125.00',
+      `Features\t: ${names.join(' ')}`,
+      `CPU implementer\t: 0x${hex(field(24n, 8n), 2)}`,
+      'CPU architecture: 8',
+      `CPU variant\t: 0x${hex(field(20n, 4n))}`,
+      `CPU part\t: 0x${hex(field(4n, 12n), 3)}`,
+      `CPU revision\t: ${field(0n, 4n)}`,
+      '',
+      '',
+    ].join('\n');
+  };
+  return user.all.map(one).join('');
 }

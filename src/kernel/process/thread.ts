@@ -12,7 +12,7 @@ import type { HardwareDebug, Tracing } from './ptrace-state.js';
 import { DEFAULT_SCHEDULING, type Scheduling } from './scheduling.js';
 import { SignalQueue } from './signals.js';
 import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
-import { newRegisters, type UserRegisters } from './user-context.js';
+import { newRegisters, type UserCpu, type UserRegisters } from './user-context.js';
 
 /** sigaltstack(2). */
 export interface AlternateStack {
@@ -39,7 +39,10 @@ export class Thread implements Waiter {
   process: Process;
   readonly task: Task;
   readonly sleeper: Sleeper;
+  /** What they are while no CPU has them. */
   readonly registers: UserRegisters = newRegisters();
+  /** The CPU that has them. */
+  registersIn: UserCpu | undefined;
   control: TaggedAddressControl = DEFAULT_CONTROL;
   /** comm: 15 bytes. */
   comm: string;

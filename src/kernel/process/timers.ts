@@ -1,24 +1,41 @@
 /**
  * Timers in nanoseconds of the monotonic clock, and the clock itself.
  *
- * The clock is the count of executed instructions plus the time that passed while nothing ran: when
- * every thread sleeps, time goes straight to the next timer, as in a machine that waits for its timer
- * interrupt, only at once. So two runs of one program see the same times.
+ * The clock is the count of instructions that all CPUs executed plus the time that passed while nothing ran:
+ * when every thread sleeps, time goes straight to the next timer, as in a machine that waits for its timer
+ * interrupt, only at once. So two runs of one program see the same times. CPUs move in turns, and each takes the
+ * counter over from the one before: no thread sees time run backwards, whatever CPU it comes to.
  *
  * Ref. kernel/time/hrtimer.c.
  */
 import type { Cpu } from '../../machine/index.js';
-import { physicalCount } from '../../machine/index.js';
+import { counterTicks } from '../../machine/index.js';
 
 const NS = 1_000_000_000n;
 /** Where CLOCK_REALTIME stands at boot: 2024-01-25T16:42:00Z, in seconds. */
 export const BOOT_EPOCH = 1_706_200_920n;
 
 export class Clock {
-  readonly #cpu: Cpu;
+  readonly #cpus: readonly Cpu[];
+  /** Who ran last. */
+  #cpu: Cpu;
   #idle = 0n;
 
-  constructor(cpu: Cpu) {
+  /** @param cpus the boot CPU first. */
+  constructor(cpus: readonly Cpu[]) {
+    this.#cpus = cpus;
+    this.#cpu = cpus[0]!;
+  }
+
+  /** Instructions of all CPUs since reset. */
+  get steps(): number {
+    return counterTicks(this.#cpu);
+  }
+
+  /** `cpu` is the next to execute: its counter goes on where the last one's stopped. */
+  runOn(cpu: Cpu): void {
+    if (cpu === this.#cpu) return;
+    cpu.timeOffset = this.steps - cpu.steps;
     this.#cpu = cpu;
   }
 
@@ -28,7 +45,7 @@ export class Clock {
 
   /** Nanoseconds since boot. */
   get monotonic(): bigint {
-    return ((physicalCount(this.#cpu) + this.#idle) * NS) / this.#frequency;
+    return ((BigInt(this.steps) + this.#idle) * NS) / this.#frequency;
   }
 
   /** How long the execution of `steps` instructions takes. */
@@ -46,7 +63,7 @@ export class Clock {
     const ns = deadline - this.monotonic;
     if (ns <= 0n) return;
     this.#idle += (ns * this.#frequency + NS - 1n) / NS;
-    this.#cpu.writeRegister('cntvoff_el2', BigInt.asUintN(64, -this.#idle));
+    for (const cpu of this.#cpus) cpu.writeRegister('cntvoff_el2', BigInt.asUintN(64, -this.#idle));
   }
 
   /** Instructions until `deadline`, at least 1. */

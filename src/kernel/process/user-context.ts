@@ -1,14 +1,16 @@
 /**
- * Moving a thread's registers between the CPU and the thread.
+ * Moving threads' registers between CPUs and threads.
  *
- * A thread's registers stay in the CPU across system calls and faults, and after them until another
- * thread runs: `UserCpu` knows whose they are. Who wants to see or change the registers of a thread
- * that may be in the CPU asks `registersOf`, which brings them into the thread.
+ * A thread's registers stay in its CPU across system calls and faults, and after them until another
+ * thread runs there: the thread knows which `UserCpu` has them. Who wants to see or change the registers of a
+ * thread asks `registersOf`, which brings them out of whichever CPU they are in; a thread that stopped in user
+ * space did so by an interrupt, so that they are always as an exception leaves them.
  *
  * Ref. arch/arm64/kernel/process.c (__switch_to), arch/arm64/kernel/fpsimd.c (there without the lazy
  * restore per CPU), arch/arm64/kernel/mte.c (mte_thread_switch).
  */
 import { type Cpu, CpuLayout, cellOf } from '../../machine/index.js';
+import type { Contexts } from '../contexts/index.js';
 import { KEY_REGISTERS, type PointerAuthKeys } from './pointer-auth-keys.js';
 import { type HardwareDebug, type HardwarePoint, NO_HARDWARE_DEBUG } from './ptrace-state.js';
 import { resolveTcf0, type TaggedAddressControl, TCF0, type Tcf0 } from './tagged-address-control.js';
@@ -75,9 +77,10 @@ interface RegisterViews {
   readonly v: BigUint64Array;
 }
 
+/** User space on one CPU. */
 export class UserCpu {
   readonly cpu: Cpu;
-  /** /sys/devices/system/cpu/cpu0/mte_tcf_preferred. */
+  /** /sys/devices/system/cpu/cpuN/mte_tcf_preferred. */
   preferred: Tcf0 = TCF0.ASYNC;
   readonly #hasFp: boolean;
   readonly #hasPac: boolean;
@@ -99,16 +102,14 @@ export class UserCpu {
     this.#hasPac = hasPac;
   }
 
-  owns(thread: Thread): boolean {
-    return this.#owner === thread;
-  }
-
   /** Before EL0 runs: the CPU holds what is the thread's. */
   enter(thread: Thread): void {
     const { cpu } = this;
     if (this.#owner !== thread) {
-      this.#save();
+      thread.registersIn?.release();
+      this.release();
       this.#owner = thread;
+      thread.registersIn = this;
       this.#load(thread.registers);
     }
     if (this.#monitor !== 0n || thread.tracing !== undefined || thread.hardwareDebug !== undefined) {
@@ -170,24 +171,16 @@ export class UserCpu {
     }
   }
 
-  /** The thread's registers, brought out of the CPU if they are there; it gets them back at `enter`. */
-  registersOf(thread: Thread): UserRegisters {
-    if (this.#owner === thread) {
-      this.#save();
-      this.#owner = undefined;
-    }
-    return thread.registers;
+  /** Brings the registers that are here out into their thread, which gets them back at `enter`. */
+  release(): void {
+    this.#save();
+    this.drop();
   }
 
-  /** X0 of a thread that is between system calls' entry and exit. */
-  setResult(thread: Thread, value: bigint): void {
-    if (this.#owner === thread) this.cpu.writeX(0, value);
-    else thread.registers.x[0] = value;
-  }
-
-  /** The thread's registers are of no more use: it has ended, or begins a new program. */
-  forget(thread: Thread): void {
-    if (this.#owner === thread) this.#owner = undefined;
+  /** The registers that are here are of no more use. */
+  drop(): void {
+    if (this.#owner !== undefined) this.#owner.registersIn = undefined;
+    this.#owner = undefined;
   }
 
   #save(): void {
@@ -231,5 +224,47 @@ export class UserCpu {
       this.#views = views;
     }
     return views;
+  }
+}
+
+/** User space on all CPUs. */
+export class UserCpus {
+  readonly all: readonly UserCpu[];
+  readonly #contexts: Contexts;
+
+  constructor(cpus: readonly Cpu[], contexts: Contexts, hasFp: boolean, hasPac: boolean) {
+    this.all = cpus.map((cpu) => new UserCpu(cpu, hasFp, hasPac));
+    this.#contexts = contexts;
+  }
+
+  /** The CPU that the kernel is running on. */
+  get here(): UserCpu {
+    return this.all[this.#contexts.current.cpu]!;
+  }
+
+  get cpu(): Cpu {
+    return this.here.cpu;
+  }
+
+  /** The thread's registers, brought out of the CPU they are in; it gets them back at `enter`. */
+  registersOf(thread: Thread): UserRegisters {
+    thread.registersIn?.release();
+    return thread.registers;
+  }
+
+  /** SP, without bringing the rest out. */
+  stackPointerOf({ registersIn, registers }: Thread): bigint {
+    return registersIn === undefined ? registers.sp : registersIn.cpu.spOf(0);
+  }
+
+  /** X0 of a thread that is between system calls' entry and exit. */
+  setResult(thread: Thread, value: bigint): void {
+    if (thread.registersIn === undefined) thread.registers.x[0] = value;
+    else thread.registersIn.cpu.writeX(0, value);
+  }
+
+  /** The thread's registers are of no more use: it has ended, or begins a new program. */
+  forget(thread: Thread): void {
+    thread.registersIn?.drop();
   }
 }

@@ -1,4 +1,6 @@
 /** The system call table, and how a call is looked up and described. */
+
+import { affinitySyscalls } from './affinity.js';
 import { credentialSyscalls } from './credentials.js';
 import { descriptorSyscalls } from './descriptors.js';
 import { epollSyscalls } from './epoll.js';
@@ -49,6 +51,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...pollSyscalls,
     ...processSyscalls,
     ...ptraceSyscalls,
+    ...affinitySyscalls,
     ...schedulingSyscalls,
     ...signalSyscalls,
     ...socketSyscalls,

@@ -182,7 +182,7 @@ function* alternateStack(
   old: bigint,
 ): MaySleep<number> {
   const { mm, user } = services;
-  const sp = user.owns(thread) ? user.cpu.spOf(0) : thread.registers.sp;
+  const sp = user.stackPointerOf(thread);
   const before = thread.alternateStack;
   const flagsNow = alternateStackFlags(thread, sp) | (before.flags & SS_AUTODISARM);
   if (stack !== 0n) {

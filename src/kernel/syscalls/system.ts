@@ -1,9 +1,9 @@
 /**
- * System calls about the system: uname, sysinfo, randomness, which CPU runs what.
+ * System calls about the system: uname, sysinfo, randomness, giving way.
  */
-import { EFAULT, EINVAL, ENOSYS, sleepPoint } from '../contexts/index.js';
-import { writeU32, writeUser, writeWords } from '../process/index.js';
-import { int, type Syscall, type SyscallServices, uint } from './row.js';
+import { EINVAL, ENOSYS, sleepPoint } from '../contexts/index.js';
+import { writeUser } from '../process/index.js';
+import { type Syscall, type SyscallServices, uint } from './row.js';
 
 const UTSNAME = ['Linux', 'mtemu', '6.8.0', '#1 SMP PREEMPT mtemu', 'aarch64', '(none)'];
 const UTS_FIELD = 65;
@@ -34,18 +34,6 @@ export const systemSyscalls: readonly Syscall[] = [
     // PER_LINUX, whatever is asked for.
     run: () => 0,
   },
-  { number: 122, name: 'sched_setaffinity', args: ['int', 'unsigned', 'pointer'], run: () => 0 },
-  {
-    number: 123,
-    name: 'sched_getaffinity',
-    args: ['int', 'unsigned', 'pointer'],
-    *run({ mm }, thread, [, size, address]) {
-      if (size < 8n || size % 8n !== 0n) return -EINVAL;
-      // The one CPU that user space runs on.
-      const error = yield* writeWords(mm, thread, address, [1n]);
-      return error === 0 ? 8 : error;
-    },
-  },
   {
     number: 124,
     name: 'sched_yield',
@@ -68,17 +56,6 @@ export const systemSyscalls: readonly Syscall[] = [
     },
   },
   {
-    number: 168,
-    name: 'getcpu',
-    args: ['pointer', 'pointer', 'pointer'],
-    *run({ mm }, thread, [cpu, node]) {
-      for (const address of [cpu, node]) {
-        if (address !== 0n && (yield* writeU32(mm, thread, address, 0)) !== 0) return -EFAULT;
-      }
-      return 0;
-    },
-  },
-  {
     number: 179,
     name: 'sysinfo',
     args: ['pointer'],
@@ -97,13 +74,6 @@ export const systemSyscalls: readonly Syscall[] = [
       const error = yield* writeUser(mm, thread, address, bytes);
       return error === 0 ? length : error;
     },
-  },
-  {
-    number: 283,
-    name: 'membarrier',
-    args: ['int', 'hex', 'int'],
-    // MEMBARRIER_CMD_QUERY: nothing is offered, one CPU needs none.
-    run: (_services, _thread, [command]) => (int(command) === 0 ? 0 : -EINVAL),
   },
   // Restartable sequences: glibc takes the refusal for an older kernel.
   { number: 293, name: 'rseq', args: ['pointer', 'unsigned', 'hex', 'hex'], run: () => -ENOSYS },
