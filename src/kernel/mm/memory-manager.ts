@@ -48,7 +48,15 @@ import type {
   ZoneInfo,
 } from './types.js';
 import { MAP_POPULATE, MS_ASYNC, MS_INVALIDATE, MS_SYNC } from './types.js';
-import { accessRemoteWrite, copyFromUser, copyToUser, residentPfn, virtToPhys, walk } from './uaccess.js';
+import {
+  accessRemoteWrite,
+  copyFromUser,
+  copyToUser,
+  residentPfn,
+  updateUserWord,
+  virtToPhys,
+  walk,
+} from './uaccess.js';
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
 import { kswapd } from './vmscan.js';
@@ -296,6 +304,15 @@ export class KernelMemoryManager implements MemoryManager {
 
   copyToUser(as: AddressSpace, va: VA, data: Uint8Array, options: UserCopyOptions = {}): MaySleep<number> {
     return copyToUser(this.mm, own(as), va, data, options);
+  }
+
+  updateUserWord(
+    as: AddressSpace,
+    va: VA,
+    change: (found: number) => number | undefined,
+    options: UserCopyOptions = {},
+  ): MaySleep<number | undefined> {
+    return updateUserWord(this.mm, own(as), va, change, options);
   }
 
   accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number> {

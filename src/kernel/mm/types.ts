@@ -364,6 +364,16 @@ export interface MemoryManager {
   copyFromUser(as: AddressSpace, va: VA, bytes: number, options?: UserCopyOptions): MaySleep<Uint8Array>;
   /** Bytes written. */
   copyToUser(as: AddressSpace, va: VA, data: Uint8Array, options?: UserCopyOptions): MaySleep<number>;
+  /**
+   * One 32-bit word, read and written at once: `change` gives the new value for the one found, undefined to leave
+   * it. Gives what was found; undefined where the word cannot be read or written.
+   */
+  updateUserWord(
+    as: AddressSpace,
+    va: VA,
+    change: (found: number) => number | undefined,
+    options?: UserCopyOptions,
+  ): MaySleep<number | undefined>;
   /** As copyToUser, but into mappings that are not writable (a loader filling text); never checks tags. */
   accessRemoteWrite(as: AddressSpace, va: VA, data: Uint8Array): MaySleep<number>;
 

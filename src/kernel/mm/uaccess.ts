@@ -174,6 +174,37 @@ export function* copyToUser(
 }
 
 /**
+ * futex_atomic_op_inuser() and futex_cmpxchg_value_locked(): a 32-bit word of user memory is read and written with
+ * nothing in between.
+ *
+ * @param change the new value for the one found; undefined leaves it.
+ * @returns what was found, or undefined where the word cannot be accessed.
+ */
+export function* updateUserWord(
+  mm: Mm,
+  as: MmStruct,
+  va: VA,
+  change: (found: number) => number | undefined,
+  options: UserCopyOptions,
+): MaySleep<number | undefined> {
+  const addr = userAddress(as, va);
+  if (addr === undefined || addr % 4 !== 0) return undefined;
+  const pte = yield* userPte(mm, as, va, addr, writeAccess);
+  if (pte === undefined) return undefined;
+  if (options.checkTags && pteTagged(pte) && matchingBytes(mm, pte, logicalTag(va), addr, 4) < 4)
+    return undefined;
+  const pa = PA(ptePa(pte) + (addr % mm.pageSize));
+  const found = new DataView(mm.port.readBytes(pa, 4).slice().buffer).getUint32(0, true);
+  const next = change(found);
+  if (next !== undefined) {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, next >>> 0, true);
+    mm.port.writeBytes(pa, bytes);
+  }
+  return found;
+}
+
+/**
  * access_remote_vm() with FOLL_FORCE | FOLL_WRITE: a loader fills pages of read-only private mappings;
  * each becomes this address space's own first, and instructions written are made visible.
  */

@@ -178,5 +178,6 @@ export const HWCAP2_BITS: readonly (readonly [bit: number, feature: FeatureName]
   [16, 'FEAT_RNG'],
   [17, 'FEAT_BTI'],
   [18, 'FEAT_MTE2'],
+  [19, 'FEAT_ECV'],
   [22, 'FEAT_MTE3'],
 ];

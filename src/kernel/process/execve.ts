@@ -12,6 +12,7 @@ import { EACCES, EAGAIN, ELOOP, ENOEXEC, type MaySleep } from '../contexts/index
 import { type Directory, type Inode, RegularFile } from '../fs/index.js';
 import { credentialsAfterExec } from './credentials.js';
 import { exec } from './exec.js';
+import { releaseUserWords } from './exit.js';
 import type { KernelState } from './kernel-state.js';
 import { commOf, leaveSpace } from './life.js';
 import { newKeys } from './pointer-auth-keys.js';
@@ -136,6 +137,7 @@ export function* execve(
     symbolize: symbolizerOf(elf, loaded.bias),
     keys: newKeys(state.keyRandom),
   };
+  yield* releaseUserWords(state, thread);
   yield* leaveSpace(state, process);
   process.space = { as: loaded.mm, users: 1 };
   process.program = program;

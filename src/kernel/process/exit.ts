@@ -6,6 +6,7 @@
 import { ECHILD, EINVAL, ERESTARTSYS, type MaySleep, waitFor } from '../contexts/index.js';
 import { SIGNAL } from './abi.js';
 import { addUsage, type Usage, usageOf } from './cpu-time.js';
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from './futex.js';
 import type { KernelState } from './kernel-state.js';
 import { leaveSpace } from './life.js';
 import { type Process, type ProcessEnd, waitStatus } from './process.js';
@@ -21,13 +22,10 @@ import {
 import { PTRACE_EVENT } from './ptrace-abi.js';
 import { notifyParentOfEnd } from './send-signal.js';
 import type { Thread } from './thread.js';
-import { readU32, readU64, writeU32 } from './user-memory.js';
+import { readU64, updateU32, writeU32 } from './user-memory.js';
 
 /** ROBUST_LIST_LIMIT. */
 const ROBUST_LIST_LIMIT = 2048;
-const FUTEX_WAITERS = 0x80000000;
-const FUTEX_OWNER_DIED = 0x40000000;
-const FUTEX_TID_MASK = 0x3fffffff;
 
 /** do_exit(): the calling thread leaves. */
 export function* exitThread(state: KernelState, thread: Thread): MaySleep<void> {
@@ -56,8 +54,8 @@ function statusOf({ process, exiting }: Thread): number {
   return process.groupExit === undefined ? (exiting ?? 0) << 8 : waitStatus(process.groupExit);
 }
 
-/** exit_robust_list() and mm_release(): what user space left for others to find. */
-function* releaseUserWords(state: KernelState, thread: Thread): MaySleep<void> {
+/** exit_robust_list(), exit_pi_state_list() and mm_release(): what user space left for others to find. */
+export function* releaseUserWords(state: KernelState, thread: Thread): MaySleep<void> {
   const { mm, futexes } = state;
   if (thread.robustList !== 0n) yield* exitRobustList(state, thread);
   const address = thread.clearChildTid;
@@ -65,6 +63,7 @@ function* releaseUserWords(state: KernelState, thread: Thread): MaySleep<void> {
     yield* writeU32(mm, thread, address, 0);
     futexes.wake(futexes.keyOf(thread, address), 1);
   }
+  yield* futexes.exit(thread);
 }
 
 function* exitRobustList(state: KernelState, thread: Thread): MaySleep<void> {
@@ -74,22 +73,37 @@ function* exitRobustList(state: KernelState, thread: Thread): MaySleep<void> {
   const pending = yield* readU64(mm, thread, head + 16n);
   let entry = yield* readU64(mm, thread, head);
   if (offset === undefined || pending === undefined) return;
+  // Bit 0 of an entry: a lock with an owner (PI).
+  const wordOf = (at: bigint) => BigInt.asUintN(64, (at & ~1n) + offset);
   for (let n = 0; n < ROBUST_LIST_LIMIT; n++) {
     if (entry === undefined || (entry & ~1n) === head) break;
-    const address = entry & ~1n;
-    if (address !== (pending & ~1n)) yield* ownerDied(state, thread, BigInt.asUintN(64, address + offset));
-    entry = yield* readU64(mm, thread, address);
+    const next: bigint | undefined = yield* readU64(mm, thread, entry & ~1n);
+    const isPending = (entry & ~1n) === (pending & ~1n);
+    if (!isPending && !(yield* ownerDied(state, thread, wordOf(entry), (entry & 1n) === 1n, false))) return;
+    entry = next;
   }
-  if (pending !== 0n) yield* ownerDied(state, thread, BigInt.asUintN(64, (pending & ~1n) + offset));
+  if (pending !== 0n) yield* ownerDied(state, thread, wordOf(pending), (pending & 1n) === 1n, true);
 }
 
-/** handle_futex_death(). */
-function* ownerDied(state: KernelState, thread: Thread, address: bigint): MaySleep<void> {
+/** handle_futex_death(): false where the word cannot be written. */
+function* ownerDied(
+  state: KernelState,
+  thread: Thread,
+  address: bigint,
+  isPi: boolean,
+  isPending: boolean,
+): MaySleep<boolean> {
   const { mm, futexes } = state;
-  const word = address % 4n === 0n ? yield* readU32(mm, thread, address) : undefined;
-  if (word === undefined || (word & FUTEX_TID_MASK) !== thread.tid) return;
-  yield* writeU32(mm, thread, address, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
-  if ((word & FUTEX_WAITERS) !== 0) futexes.wake(futexes.keyOf(thread, address), 1);
+  const wake = () => futexes.wake(futexes.keyOf(thread, address), 1);
+  const word = yield* updateU32(mm, thread, address, (found) =>
+    (found & FUTEX_TID_MASK) === thread.tid ? ((found & FUTEX_WAITERS) | FUTEX_OWNER_DIED) >>> 0 : undefined,
+  );
+  if (word === undefined) return false;
+  // Unlocked already, and ended before it could wake the next.
+  if (isPending && !isPi && word === 0) wake();
+  // Who waits for a lock with an owner gets it below.
+  if (!isPi && (word & FUTEX_TID_MASK) === thread.tid && (word & FUTEX_WAITERS) !== 0) wake();
+  return true;
 }
 
 /** The last thread is gone: a zombie is left, or nothing where nobody asks. */

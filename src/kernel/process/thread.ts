@@ -3,7 +3,7 @@
  *
  * Ref. struct task_struct and struct thread_struct of Linux 6.x.
  */
-import { Sleeper, type Task, type Waiter } from '../contexts/index.js';
+import { type MaySleep, Sleeper, type Task, type Waiter } from '../contexts/index.js';
 import { CpuClock } from './cpu-time.js';
 import { type Credentials, ROOT_CREDENTIALS } from './credentials.js';
 import type { Process } from './process.js';
@@ -63,8 +63,8 @@ export class Thread implements Waiter {
   faultAddress = 0n;
 
   syscall: SyscallInProgress | undefined;
-  /** When the sleep that was interrupted ends, for restart_syscall. */
-  restartDeadline: bigint | undefined;
+  /** What restart_syscall does: the rest of the call that was interrupted. */
+  restart: (() => MaySleep<number>) | undefined;
 
   /** The call's number while the thread is in one and traced; a tracer may change it. */
   syscallNumber = NO_SYSCALL;

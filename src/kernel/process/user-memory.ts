@@ -76,6 +76,17 @@ export function* readU32(mm: MemoryManager, thread: Thread, address: bigint): Ma
   return bytes && new DataView(bytes.buffer).getUint32(0, true);
 }
 
+/** A word read and written at once (Linux's futex_atomic_cmpxchg_inatomic and its like). */
+export function* updateU32(
+  mm: MemoryManager,
+  thread: Thread,
+  address: bigint,
+  change: (found: number) => number | undefined,
+): MaySleep<number | undefined> {
+  if (!acceptable(thread, address)) return undefined;
+  return yield* mm.updateUserWord(thread.process.mm, VA(address), change, options(thread));
+}
+
 export function* readU64(mm: MemoryManager, thread: Thread, address: bigint): MaySleep<bigint | undefined> {
   const bytes = yield* readUser(mm, thread, address, 8);
   return bytes && new DataView(bytes.buffer).getBigUint64(0, true);

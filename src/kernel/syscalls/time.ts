@@ -9,6 +9,7 @@
 import {
   EAGAIN,
   EFAULT,
+  EINTR,
   EINVAL,
   EPERM,
   ERESTART_RESTARTBLOCK,
@@ -89,7 +90,7 @@ function* nanosleep(
     const error = yield* writeTimespec(services, thread, remaining, left > 0n ? left : 0n);
     if (error !== 0) return error;
   }
-  thread.restartDeadline = deadline;
+  thread.restart = () => nanosleep(services, thread, deadline, 0n);
   return -ERESTART_RESTARTBLOCK;
 }
 
@@ -410,11 +411,10 @@ export const timeSyscalls: readonly Syscall[] = [
     number: 128,
     name: 'restart_syscall',
     args: [],
-    *run(services, thread) {
-      const deadline = thread.restartDeadline;
-      if (deadline === undefined) return -4;
-      thread.restartDeadline = undefined;
-      return yield* nanosleep(services, thread, deadline, 0n);
+    *run(_services, thread) {
+      const { restart } = thread;
+      thread.restart = undefined;
+      return restart === undefined ? -EINTR : yield* restart();
     },
   },
   {
