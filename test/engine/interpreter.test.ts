@@ -59,7 +59,6 @@ describe('the interpreter', () => {
         "SMC_exception",
         "STGM",
         "STZGM",
-        "SVC_exception",
         "SYSL",
         "UDF_reserved",
         "WFE",

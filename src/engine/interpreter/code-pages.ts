@@ -20,6 +20,7 @@ import {
 } from '../../machine/index.js';
 import {
   cpuDistance,
+  FIRST_FORM,
   Handler,
   HEAT_OFFSET,
   Heat,
@@ -115,7 +116,7 @@ export class CodePages {
 
   /** Whether generated code does the instruction. `word`: unsigned 32 bits. */
   hasForm(word: number): boolean {
-    return (this.#templates.get(word).words[0]! & 0xffff) > Handler.pageEnd;
+    return (this.#templates.get(word).words[0]! & 0xffff) >= FIRST_FORM;
   }
 
   /** Sets the heat of the instruction at `offset` of the page with these records. */

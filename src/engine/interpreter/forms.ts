@@ -141,6 +141,9 @@ function baseFields(row: Row): readonly string[] {
 export const usesVectors = (row: Row): boolean =>
   Object.values(row.operands).some((kind) => has(kind.shape, 'vreg'));
 
+/** The row that is a way out of generated code (Exit.supervisorCall), and so has no form. */
+export const SUPERVISOR_CALL = 'SVC_exception';
+
 /** Words of the row that between them have every form; at most this many are tried. */
 const MOST_WORDS = 4096;
 /** Rows that have no form in so many tries have none. */
@@ -190,6 +193,7 @@ export function allForms(rows: readonly Row[]): FormSet {
   const forms = new Map<string, Decoded>();
   const missing = new Map<string, Set<string>>();
   for (const row of rows) {
+    if (row.id === SUPERVISOR_CALL) continue;
     const seen = new Set<string>();
     let found = 0;
     for (const word of wordsOf(row)) {

@@ -57,6 +57,7 @@ import {
   RECORD_BYTES,
   RegionExit,
   STATE,
+  SUPERVISOR_IMMEDIATE,
 } from './layout.js';
 import { PAIRS } from './pairs.js';
 
@@ -258,15 +259,23 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
   const leave = new Label('leave');
   const undecoded = new Label('undecoded');
   const pageEnd = new Label('page end');
+  const supervisorCall = new Label('supervisor call');
   const hot = handlers.filter((h) => h.inline !== undefined);
   const labels = hot.map((h) => new Label(h.keys[0]!));
   const special: Label[] = [];
   special[Handler.undecoded] = undecoded;
   special[Handler.evaluate] = leave;
   special[Handler.pageEnd] = pageEnd;
+  special[Handler.supervisorCall] = supervisorCall;
   const handler = i32.load16U(get(LoopLocal.record));
   let nest: Code = brTable(handler, [...special, ...labels], SLOW);
   nest = [block(undecoded, nest), refund(), exit(Exit.decode, herePc())];
+  const immediate = i32.load(get(LoopLocal.record), SUPERVISOR_IMMEDIATE);
+  nest = [
+    block(supervisorCall, nest),
+    i32.store(get(LoopLocal.cpu), immediate, STATE + Cell.IMMEDIATE),
+    exit(Exit.supervisorCall, herePc()),
+  ];
   const nextPage = i64.add(get(LoopLocal.page), i64.const(4096n));
   nest = [
     block(pageEnd, nest),

@@ -15,6 +15,7 @@ import {
   type Machine,
   OutOfHostMemory,
   type StopReason,
+  supervisorCall,
   TLB_ENTRY_BYTES,
   TlbKind,
 } from '../../machine/index.js';
@@ -85,6 +86,15 @@ interface Generated {
   tagWriters: number | undefined;
 }
 
+/** What the cells of a CPU were set from. */
+interface Entered {
+  readonly context: object;
+  readonly isUpper: boolean;
+  readonly fpcr: number;
+  readonly sp: 0 | 1;
+  readonly tagWriters: number | undefined;
+}
+
 export class Interpreter implements Engine {
   readonly name: string;
   readonly #machine: Machine;
@@ -95,6 +105,8 @@ export class Interpreter implements Engine {
   readonly #makeTranslation: MakeTranslation | undefined;
   /** Made at the first entry. */
   #generated: Generated | undefined;
+  /** By CPU. */
+  readonly #entered: (Entered | undefined)[] = [];
   #evaluated = 0;
   #entries = 0;
   #translated = 0;
@@ -170,6 +182,12 @@ export class Interpreter implements Engine {
         left -= done;
         this.#patience -= done;
         if (reason === Exit.limit) continue;
+        if (reason === Exit.supervisorCall) {
+          cpu.takeException(supervisorCall(this.#word(cpu, Cell.IMMEDIATE)), cpu.pc);
+          const stop = cpu.stop as StopReason | undefined;
+          if (stop !== undefined) return stop;
+          continue;
+        }
         if (reason === Exit.decode) {
           this.#decode(cpu);
           continue;
@@ -212,45 +230,24 @@ export class Interpreter implements Engine {
     if (cpu.memory.recordsTagWriters) generated.tagWriters ??= makeTagWriters(this.#machine);
     const words = cpu.linear.i32;
     const base = cpu.base >>> 2;
-    const half = words[base + (Cell.PC >>> 2) + 1]! & BIT_55;
-    const tbi = half === 0 ? cpu.tbiLower : cpu.tbiUpper;
-    const isMixed = cpu.tbiLower !== cpu.tbiUpper || !tbi;
-    words[base + (Cell.DATA_CONTEXT >>> 2) + 1] = cpu.dataContext << 12;
-    words[base + (Cell.FETCH_CONTEXT >>> 2) + 1] = cpu.fetchContext << 12;
-    words[base + (Cell.TOP_MASK >>> 2) + 1] = isMixed ? BIT_55 | (tbi ? 0 : 0xff00_0000) : 0;
-    words[base + (Cell.HALF >>> 2)] = half === 0 ? 0 : -1;
-    words[base + (Cell.HALF >>> 2) + 1] = half === 0 ? 0 : -1;
-    words[base + (Cell.TLB >>> 2)] = cpu.mmu.tlb.base;
-    // Code that runs in one half leaves accesses to the other where the halves differ.
-    const isChecked = cpu.tcf !== 0 && tbi;
-    const { upper, lower } = cpu.config;
-    const tcma = (half === 0 ? lower : (upper ?? lower)).tcma;
-    words[base + (Cell.CHECKS >>> 2)] = Number(isChecked);
-    words[base + (Cell.ALIGNMENT >>> 2)] = Number(cpu.alignmentChecked || (isChecked && tcma));
-    words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
-    words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
-    words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
+    const isUpper = (words[base + (Cell.PC >>> 2) + 1]! & BIT_55) !== 0;
     const fpcr = words[base + (FPCR >>> 2)]!;
+    const entered = this.#entered[cpu.index];
+    if (
+      entered === undefined ||
+      entered.context !== cpu.context ||
+      entered.isUpper !== isUpper ||
+      entered.fpcr !== fpcr ||
+      entered.sp !== cpu.pstate.sp ||
+      entered.tagWriters !== generated.tagWriters
+    ) {
+      this.#entered[cpu.index] = this.#setContext(cpu, isUpper, generated.tagWriters);
+    }
     const isExact = (words[base + (FPSR >>> 2)]! & FloatException.Inexact) === 0;
     words[base + (Cell.FP_STATE >>> 2)] =
       (isExact ? FpState.exact : 0) |
       ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual) |
       ((fpcr & FPCR_FZ) === 0 ? 0 : FpState.flushing);
-    words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
-    words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
-    words[base + (Cell.TAG_WRITERS >>> 2)] = generated.tagWriters ?? 0;
-    words[base + (Cell.SPECIALIZATION >>> 2)] =
-      (isChecked ? Special.checks : 0) |
-      (words[base + (Cell.ALIGNMENT >>> 2)]! === 0 ? 0 : Special.alignment) |
-      (cpu.spChecked ? Special.spChecked : 0) |
-      (cpu.ata ? Special.ata : 0) |
-      (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
-      ((fpcr & FPCR_FZ) === 0 ? 0 : Special.flushing) |
-      (isMixed ? Special.half : 0) |
-      (isMixed && !tbi ? Special.topByte : 0) |
-      (half === 0 ? 0 : Special.upper) |
-      (generated.tagWriters === undefined ? 0 : Special.tagWriters) |
-      (generated.tagWriters === NO_TAG_WRITERS ? Special.noTagWriters : 0);
     const stepsAtEnd = cpu.steps + fuel;
     words[base + (Cell.STEPS_AT_END >>> 2)] = stepsAtEnd | 0;
     words[base + (Cell.STEPS_AT_END >>> 2) + 1] = Math.floor(stepsAtEnd / 2 ** 32);
@@ -274,6 +271,47 @@ export class Interpreter implements Engine {
       monitor.set(cpu.memory.dram.physicalOf(mark), words[base + (Cell.EXCLUSIVE_BYTES >>> 2)]!);
     else if (mark !== marked) monitor.clear();
     return reason;
+  }
+
+  /** Puts what generated code wants to know of the CPU's state into its cells. */
+  #setContext(cpu: Cpu, isUpper: boolean, tagWriters: number | undefined): Entered {
+    const words = cpu.linear.i32;
+    const base = cpu.base >>> 2;
+    const tbi = isUpper ? cpu.tbiUpper : cpu.tbiLower;
+    const isMixed = cpu.tbiLower !== cpu.tbiUpper || !tbi;
+    words[base + (Cell.DATA_CONTEXT >>> 2) + 1] = cpu.dataContext << 12;
+    words[base + (Cell.FETCH_CONTEXT >>> 2) + 1] = cpu.fetchContext << 12;
+    words[base + (Cell.TOP_MASK >>> 2) + 1] = isMixed ? BIT_55 | (tbi ? 0 : 0xff00_0000) : 0;
+    words[base + (Cell.HALF >>> 2)] = isUpper ? -1 : 0;
+    words[base + (Cell.HALF >>> 2) + 1] = isUpper ? -1 : 0;
+    words[base + (Cell.TLB >>> 2)] = cpu.mmu.tlb.base;
+    // Code that runs in one half leaves accesses to the other where the halves differ.
+    const isChecked = cpu.tcf !== 0 && tbi;
+    const { upper, lower } = cpu.config;
+    const tcma = (isUpper ? (upper ?? lower) : lower).tcma;
+    const isAligned = cpu.alignmentChecked || (isChecked && tcma);
+    words[base + (Cell.CHECKS >>> 2)] = Number(isChecked);
+    words[base + (Cell.ALIGNMENT >>> 2)] = Number(isAligned);
+    words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
+    words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
+    words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
+    words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
+    words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
+    words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters ?? 0;
+    const fpcr = words[base + (FPCR >>> 2)]!;
+    words[base + (Cell.SPECIALIZATION >>> 2)] =
+      (isChecked ? Special.checks : 0) |
+      (isAligned ? Special.alignment : 0) |
+      (cpu.spChecked ? Special.spChecked : 0) |
+      (cpu.ata ? Special.ata : 0) |
+      (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
+      ((fpcr & FPCR_FZ) === 0 ? 0 : Special.flushing) |
+      (isMixed ? Special.half : 0) |
+      (isMixed && !tbi ? Special.topByte : 0) |
+      (isUpper ? Special.upper : 0) |
+      (tagWriters === undefined ? 0 : Special.tagWriters) |
+      (tagWriters === NO_TAG_WRITERS ? Special.noTagWriters : 0);
+    return { context: cpu.context, isUpper, fpcr, sp: cpu.pstate.sp, tagWriters };
   }
 
   /**

@@ -36,8 +36,11 @@ export const Handler = {
   evaluate: 1,
   /** The end of the page. */
   pageEnd: 2,
+  /** SVC; its immediate is an i32 at SUPERVISOR_IMMEDIATE. */
+  supervisorCall: 3,
 } as const;
-export const FIRST_FORM = 3;
+export const FIRST_FORM = 4;
+export const SUPERVISOR_IMMEDIATE = 4;
 /** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
 export const FIRST_VECTOR_FORM = 2048;
 /** Elements of the table before those of translated regions. */
@@ -55,6 +58,8 @@ export const Exit = {
   decode: 3,
   /** The instruction at PC is a branch target that is hot, or begins a region made for another context. */
   hot: 4,
+  /** The instruction at PC is SVC, has been counted, and raises its exception; the immediate is in its cell. */
+  supervisorCall: 5,
 } as const;
 
 /** What a region gives; PC and fuel are in their cells. */
@@ -122,6 +127,8 @@ export const Cell = {
   PERMISSIONS: cell(35),
   /** i64: DCZID_EL0. */
   DCZID: cell(44),
+  /** i32: at a supervisor call, the immediate. */
+  IMMEDIATE: cell(45),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;

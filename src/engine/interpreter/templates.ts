@@ -8,9 +8,9 @@ import { type Concrete, decode, decodeOperands, type LabelValue, type Shape } fr
 import { CpuLayout, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
-import { anyFormOf, discriminator, isForm, usesVectors } from './forms.js';
+import { anyFormOf, discriminator, isForm, SUPERVISOR_CALL, usesVectors } from './forms.js';
 import { pairKey } from './generate.js';
-import { Handler, RECORD_BYTES } from './layout.js';
+import { Handler, RECORD_BYTES, SUPERVISOR_IMMEDIATE } from './layout.js';
 import { blockActionsOf, plainRegisterOf } from './system-forms.js';
 
 /** A part of the record that depends on the place. */
@@ -103,6 +103,11 @@ export class Templates {
     const decoded = decode(word, this.#hasFeature);
     if (decoded === undefined) return { ...this.#evaluated(), endsBlock: true };
     const values = decodeOperands(decoded);
+    if (decoded.row.id === SUPERVISOR_CALL) {
+      words[0] = Handler.supervisorCall;
+      view.setUint32(SUPERVISOR_IMMEDIATE, Number(values['imm']), true);
+      return { words, placed: [], registers: [], endsBlock: false };
+    }
     const which = discriminator(decoded, values);
     let form = this.#forms.get(which);
     if (form === undefined) {

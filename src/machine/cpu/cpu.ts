@@ -142,6 +142,8 @@ export class Cpu {
   tagChecks = 0;
   exceptions = 0;
 
+  /** What the fields below were taken from: the same object as long as they are the same. */
+  context!: object;
   // ---- derived state, see refreshContext -----------------------------------------------------------
   config!: RegimeConfig;
   /** TLB contexts: ordinary data accesses, unprivileged ones (LDTR), fetches. */
@@ -354,6 +356,7 @@ export class Cpu {
       this.#derivedEpoch = this.mmu.epoch;
       this.#derived[key] = derived;
     }
+    this.context = derived;
     this.config = derived.config;
     this.dataContext = derived.dataContext;
     this.userContext = derived.userContext;
