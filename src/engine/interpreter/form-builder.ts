@@ -439,15 +439,19 @@ export class FormBuilder implements Emitter {
   }
 }
 
-/** The builder as semantics see it: operations that `builder` does not have raise Unsupported by name. */
-export function formBuilder(builder: FormBuilder): Builder<FormWords> {
-  return new Proxy(builder, {
+/** What the builder does not have at all raises Unsupported, by its name. */
+Object.setPrototypeOf(
+  FormBuilder.prototype,
+  new Proxy(Object.prototype, {
     get(target, name) {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member === 'function') return member.bind(target);
+      if (typeof name === 'symbol' || name in target) return Reflect.get(target, name);
       return () => {
-        throw new Unsupported(String(name));
+        throw new Unsupported(name);
       };
     },
-  }) as unknown as Builder<FormWords>;
-}
+  }),
+);
+
+/** The builder as semantics see it. */
+export const formBuilder = (builder: FormBuilder): Builder<FormWords> =>
+  builder as unknown as Builder<FormWords>;

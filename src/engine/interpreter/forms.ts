@@ -66,9 +66,8 @@ function symbolic(
  * Runs the semantics of an instruction on the builder; gives the key of its form.
  * Throws Unsupported where the builder does not do them.
  */
-export function lower(builder: FloatFormBuilder, decoded: Decoded): string {
+export function lower(builder: FloatFormBuilder, decoded: Decoded, values = decodeOperands(decoded)): string {
   const { row, fields } = decoded;
-  const values = decodeOperands(decoded);
   const parts: number[] = [];
   const operands = Object.fromEntries(
     Object.entries(row.operands).map(([name, kind]) => [

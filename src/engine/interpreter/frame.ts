@@ -37,7 +37,8 @@ export function onlyWhen(on: Switch, body: Code): Code {
 export interface PageCache {
   readonly page: number;
   readonly hostAddend: number;
-  readonly tagAddend: number;
+  /** Undefined where tags are not checked. */
+  readonly tagAddend: number | undefined;
 }
 
 /** No address of a page's beginning. */
@@ -53,10 +54,14 @@ export interface Frame {
   readonly tlbOffset: number;
   /** Where the page that the instruction's base register last led to is remembered, if anywhere. */
   pageCache?(table: 'read' | 'write'): PageCache | undefined;
+  /** Whether the instruction's base register is stored by behind it, with nothing in between that may leave the block. */
+  isStoredLater?(): boolean;
   readonly dataContext: Code;
   /** See Cell.TOP_MASK; undefined where no bit matters. */
   readonly topMask: Code | undefined;
   readonly half: Code;
+  /** The half that addresses must be in, where that is all that `topMask` would ask; then it asks nothing. */
+  readonly onlyHalf?: 'lower' | 'upper' | undefined;
   readonly checks: Switch;
   readonly alignment: Switch;
   readonly spChecked: Switch;

@@ -30,6 +30,9 @@ const HOST_ADDEND = 8;
 const TAG_ADDEND = 12;
 /** Tag addends from here up are UNTAGGED and SLOW. */
 export const SPECIAL = -2;
+const UNTAGGED = -1;
+/** The bits of a key that are the context's. */
+const ALL_CONTEXTS = 0xfffffn << 44n;
 /** No alignment is promised: WebAssembly allows any. */
 const ANY = 0;
 
@@ -72,29 +75,35 @@ export class MemoryFormBuilder extends FormBuilder {
     const { frame } = this;
     const va = this.keep(address.wide());
     const low = this.keep32(i32.wrap(local.get(va)));
-    const addends = { hostAddend: local.get(cache.hostAddend), tagAddend: local.get(cache.tagAddend) };
-    const probe: Probe = { address: va, low, ...addends };
-    const checks = isChecked && frame.checks === true;
+    const probe: Probe = {
+      address: va,
+      low,
+      hostAddend: local.get(cache.hostAddend),
+      tagAddend: cache.tagAddend === undefined ? i32.const(UNTAGGED) : local.get(cache.tagAddend),
+    };
+    const tagAddend = isChecked && frame.checks === true ? cache.tagAddend : undefined;
     const other = this.nested(() => {
       if (element > 1) this.emit(this.#failWhereAligned(i32.and(local.get(low), i32.const(element - 1))));
       if (size > 1) this.emit(this.#failAtPageEnd(low, size));
       const entry = this.#look(table, va, low);
       this.emit(
         local.set(cache.hostAddend, this.#ofEntry(table, entry, HOST_ADDEND)),
-        local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
+        cache.tagAddend === undefined
+          ? []
+          : local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
         local.set(cache.page, i64.and(local.get(va), i64.const(~0xfffn))),
       );
-      if (checks && size > 1) {
-        const last = this.#compareTag(probe, i32.add(local.get(low), i32.const(size - 1)), cache.tagAddend);
-        this.emit(when(i32.ltU(addends.tagAddend, i32.const(SPECIAL)), last));
+      if (tagAddend !== undefined && size > 1) {
+        const last = this.#compareTag(probe, i32.add(local.get(low), i32.const(size - 1)), tagAddend);
+        this.emit(when(i32.ltU(local.get(tagAddend), i32.const(SPECIAL)), last));
       }
     });
     const page = i64.and(local.get(va), i64.const(~BigInt(0xfff & ~(size - 1))));
     this.emit(whenUnlikely(i64.ne(page, local.get(cache.page)), other));
-    if (checks) {
-      const slow = frame.failIf(i32.eq(addends.tagAddend, i32.const(SPECIAL)));
-      const first = [this.#compareTag(probe, local.get(low), cache.tagAddend), frame.countTagCheck()];
-      this.emit(when(i32.geU(addends.tagAddend, i32.const(SPECIAL)), slow, first));
+    if (tagAddend !== undefined) {
+      const slow = frame.failIf(i32.eq(local.get(tagAddend), i32.const(SPECIAL)));
+      const first = [this.#compareTag(probe, local.get(low), tagAddend), frame.countTagCheck()];
+      this.emit(when(i32.geU(local.get(tagAddend), i32.const(SPECIAL)), slow, first));
     }
     return this.keep32(this.#host(probe));
   }
@@ -103,9 +112,7 @@ export class MemoryFormBuilder extends FormBuilder {
   #look(table: Table, address: number, low: number): number {
     const { frame } = this;
     const entry = this.keep32(frame.entry(tlbSlotCode(local.get(low))));
-    // The key without the top byte, the context above it.
-    const page = i64.shrU(i64.shl(local.get(address), i64.const(8n)), i64.const(20n));
-    const key = i64.or(page, frame.dataContext);
+    const key = this.#key(address);
     const found = i64.load(local.get(entry), frame.tlbOffset + TABLE[table]);
     const { topMask } = frame;
     const top = topMask && i64.and(i64.xor(local.get(address), frame.half), topMask);
@@ -119,6 +126,18 @@ export class MemoryFormBuilder extends FormBuilder {
     if (frame.missIf !== undefined) this.emit(frame.missIf(i64.ne(found, key), table, address));
     else this.#refill(table, low, entry, this.keep(key), found);
     return entry;
+  }
+
+  /**
+   * An i64: the key of an address without its top byte, the context above it. Where addresses of one half
+   * only are looked for, those of the other get the complement of the context, which no entry has.
+   */
+  #key(address: number): Code {
+    const { dataContext, onlyHalf } = this.frame;
+    const withoutTop = i64.shl(local.get(address), i64.const(8n));
+    if (onlyHalf === undefined) return i64.or(i64.shrU(withoutTop, i64.const(20n)), dataContext);
+    const key = i64.xor(i64.shrS(withoutTop, i64.const(20n)), dataContext);
+    return onlyHalf === 'lower' ? key : i64.xor(key, i64.const(ALL_CONTEXTS));
   }
 
   /** Where the entry has another key, takes it from the second level, or gives up. */
@@ -176,7 +195,7 @@ export class MemoryFormBuilder extends FormBuilder {
    * kind of access needs, 1 for normal accesses.
    */
   #access(
-    table: Table,
+    wanted: Table,
     address: Value,
     bytes: Size,
     elements: 1 | 2,
@@ -184,7 +203,9 @@ export class MemoryFormBuilder extends FormBuilder {
     alsoRead = false,
   ): number {
     const isThorough = access.kind === 'normal' && this.frame.thorough;
+    let table = wanted;
     if (isThorough && access.unprivileged !== true) {
+      if (table === 'read' && this.frame.isStoredLater?.() === true) table = 'write';
       const cache = this.frame.pageCache?.(table);
       const size = bytes * elements;
       if (cache !== undefined)

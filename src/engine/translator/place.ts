@@ -37,7 +37,8 @@ import {
   valueAt,
   wideValue,
 } from '../interpreter/index.js';
-import { br, brIfUnlikely, type Code, i32, i64, Label, local, ValueType } from '../wasm/index.js';
+import { br, type Code, i32, i64, Label, local, ValueType, whenUnlikely } from '../wasm/index.js';
+import { isStoredLater, type Operated } from './access-shape.js';
 import { RegionFlags } from './region-flags.js';
 import { RegionVectors } from './region-vectors.js';
 import type { Instruction } from './scan.js';
@@ -61,45 +62,43 @@ export interface RegionContext {
 /** Locals: the parameters (fuel, address), then these. */
 export const RegionLocal = {
   fuel: 0,
-  /** At an exit: the address to go on at. */
+  /** At an exit by a branch: the address to go on at. */
   pc: 1,
-  /** At an exit: instructions of the block that were not done. */
-  refund: 2,
-  /** At an exit: one of `Way`, or the host offset of the heat of the instruction to go on at. */
-  way: 3,
-  /** At an exit: as Cell.BTYPE. */
-  btype: 4,
-  tagChecks: 5,
+  /** At an exit: a `Way`, and what it says. */
+  way: 2,
+  /** At an exit by a branch: as Cell.BTYPE. */
+  btype: 3,
+  tagChecks: 4,
   /** At an exit for a miss of the TLB: the address (i64). */
-  missed: 6,
+  missed: 5,
 } as const;
-const FIXED: readonly ValueType[] = [...new Array<ValueType>(4).fill(ValueType.i32), ValueType.i64];
+const FIXED: readonly ValueType[] = [...new Array<ValueType>(3).fill(ValueType.i32), ValueType.i64];
 
-/** How a region is left, where it is not by a direct branch into one of its pages. */
-export const Way = { leave: 0, branch: 1, missedRead: 2, missedWrite: 3 } as const;
+/**
+ * How a region is left: the two lowest bits of local `way`.
+ *
+ * By a branch, `way` is 0, or the host offset of the heat of the instruction to go on at, which is in one of the
+ * region's pages. Otherwise bits 8:2 are the instructions of the block that were not done, and the others
+ * say, signed, which instruction is next, counted from the beginning of the region's page.
+ */
+export const Way = { branch: 0, leave: 1, missedRead: 2, missedWrite: 3, mask: 3 } as const;
+const REFUND_SHIFT = 2;
+const REFUND_MASK = 127;
+const PLACE_SHIFT = 9;
+/** Bytes from a region's page to what it has code of, at most. */
+export const MOST_DISTANCE = 2 ** (31 - PLACE_SHIFT + 2);
 
 export const OUT = new Label('out');
 
-/**
- * Sets what is to be known at an exit. All of it at every exit, so that nothing of it is live anywhere
- * else; PC and BTYPE are left alone where code has set them. `missed`: a local.
- */
-export function exitLocals(exit: {
-  readonly pc?: bigint;
-  readonly way?: number;
-  readonly refund?: number;
-  readonly btype?: number;
-  readonly missed?: number;
-}): Code {
-  const { pc, way = Way.leave, refund = 0, btype, missed } = exit;
-  return [
-    pc === undefined ? [] : local.set(RegionLocal.pc, i64.const(pc)),
-    btype === undefined ? [] : local.set(RegionLocal.btype, i32.const(btype)),
-    local.set(RegionLocal.way, i32.const(way)),
-    local.set(RegionLocal.refund, i32.const(refund)),
-    local.set(RegionLocal.missed, missed === undefined ? i64.const(0n) : local.get(missed)),
-  ];
-}
+/** Out, with nothing more done: `way` with the block's instructions from that at `at` on not done. */
+export const leaving = (way: number, at: number, refund: number): Code =>
+  local.set(RegionLocal.way, i32.const(way | (refund << REFUND_SHIFT) | ((at / 4) << PLACE_SHIFT)));
+
+/** What an exit's `way` says, an i32 each: instructions not done; an i64: the address to go on at. */
+export const refundOf = (way: Code): Code =>
+  i32.and(i32.shrU(way, i32.const(REFUND_SHIFT)), i32.const(REFUND_MASK));
+export const addressOf = (way: Code, page: bigint): Code =>
+  i64.add(i64.const(page), i64.shl(i64.extendI32S(i32.shrS(way, i32.const(PLACE_SHIFT))), i64.const(2n)));
 
 /** Page caches of a region at most: each is three locals that live in all of it. */
 const MOST_CACHES = 6;
@@ -114,6 +113,7 @@ export class RegionPlace implements Frame, Operands {
   readonly tlbOffset: number;
   readonly topMask: Code | undefined;
   readonly half: Code;
+  readonly onlyHalf: 'lower' | 'upper' | undefined;
   readonly checks: boolean;
   readonly alignment: boolean;
   readonly spChecked: boolean;
@@ -134,12 +134,14 @@ export class RegionPlace implements Frame, Operands {
   misses = false;
   /** A jump whose BTYPE depends on whether the page is guarded. */
   asksGuarded = false;
-  #dataContext: number | undefined;
   /** By table and base register. A translation stays true as long as the region runs. */
   readonly #caches = new Map<string, PageCache>();
   #base: number | undefined;
   /** Temporaries; those of one instruction serve the next. */
   readonly #temporaries = new Map<ValueType, { readonly all: number[]; used: number }>();
+  /** The block, and the place in it of the instruction. */
+  #block: readonly Operated[] = [];
+  #index = 0;
   #instruction!: Instruction;
   #values!: Readonly<Record<string, Concrete<Shape>>>;
   /** Instructions of the block from this one on, and from the next. */
@@ -153,7 +155,10 @@ export class RegionPlace implements Frame, Operands {
     const has = (bit: number) => (specialization & bit) !== 0;
     this.cpu = i32.const(cpuDistance(context.cpu));
     this.tlbOffset = context.tlb;
-    const mask = (has(Special.half) ? AT_HALF : 0n) | (has(Special.topByte) ? TOP_BYTE : 0n);
+    // Where only bit 55 must be as in HALF, the key of the other half's addresses is one that no entry has.
+    this.onlyHalf =
+      has(Special.half) && !has(Special.topByte) ? (has(Special.upper) ? 'upper' : 'lower') : undefined;
+    const mask = has(Special.topByte) ? AT_HALF | TOP_BYTE : 0n;
     this.topMask = mask === 0n ? undefined : i64.const(mask);
     this.half = i64.const(has(Special.upper) ? -1n : 0n);
     this.checks = has(Special.checks);
@@ -172,11 +177,19 @@ export class RegionPlace implements Frame, Operands {
     return this.locals.length + 1;
   }
 
-  /** The next instruction; `rest`: how many its block has from it on. */
-  begin(instruction: Instruction, rest: number): void {
+  /** A block begins: nothing is known. */
+  beginBlock(instructions: readonly Instruction[]): void {
+    this.vectors.beginBlock();
+    this.condition = undefined;
+    this.#block = instructions.map(({ decoded }) => ({ decoded, values: decodeOperands(decoded) }));
+  }
+
+  /** An instruction of the block, by its place in it. */
+  begin(instruction: Instruction, index: number): void {
     this.#instruction = instruction;
-    this.#values = decodeOperands(instruction.decoded);
-    this.#rest = rest;
+    this.#index = index;
+    this.#values = this.#block[index]!.values;
+    this.#rest = this.#block.length - index;
     this.#base = undefined;
     for (const pool of this.#temporaries.values()) pool.used = 0;
   }
@@ -187,9 +200,9 @@ export class RegionPlace implements Frame, Operands {
     return slot;
   }
 
+  /** From its cell: it is asked for where an access leaves the page it was in, and not worth a register. */
   get dataContext(): Code {
-    this.#dataContext ??= this.newLocal(ValueType.i64);
-    return local.get(this.#dataContext);
+    return i64.load(this.cpu, STATE + Cell.DATA_CONTEXT);
   }
 
   usesBase(reg: Operand): void {
@@ -202,10 +215,23 @@ export class RegionPlace implements Frame, Operands {
     let cache = this.#caches.get(key);
     if (cache === undefined && this.#caches.size < MOST_CACHES) {
       const { i32: I32, i64: I64 } = ValueType;
-      cache = { page: this.newLocal(I64), hostAddend: this.newLocal(I32), tagAddend: this.newLocal(I32) };
+      cache = {
+        page: this.newLocal(I64),
+        hostAddend: this.newLocal(I32),
+        tagAddend: this.checks ? this.newLocal(I32) : undefined,
+      };
       this.#caches.set(key, cache);
     }
     return cache;
+  }
+
+  /** Operands of the instruction. */
+  get values(): Readonly<Record<string, Concrete<Shape>>> {
+    return this.#values;
+  }
+
+  isStoredLater(): boolean {
+    return this.#base !== undefined && isStoredLater(this.#block, this.#index, this.#base);
   }
 
   countTagCheck(): Code {
@@ -228,23 +254,23 @@ export class RegionPlace implements Frame, Operands {
     return pool.all[pool.used++]!;
   }
 
-  #leaving(way: number = Way.leave, missed?: number): Code {
-    const pc = this.#address(this.#instruction.at);
-    return exitLocals({ pc, refund: this.#rest, way, btype: 0, ...(missed === undefined ? {} : { missed }) });
+  /** Code that leaves the region at the instruction. */
+  #leave(way: number): Code {
+    return [leaving(way, this.#instruction.at, this.#rest), br(OUT)];
   }
 
   fail(): Code {
-    return [this.#leaving(), br(OUT)];
+    return this.#leave(Way.leave);
   }
 
   failIf(condition: Code): Code {
-    return [this.#leaving(), brIfUnlikely(OUT, condition)];
+    return whenUnlikely(condition, this.#leave(Way.leave));
   }
 
   missIf(condition: Code, table: 'read' | 'write', address: number): Code {
     this.misses = true;
     const way = table === 'read' ? Way.missedRead : Way.missedWrite;
-    return [this.#leaving(way, address), brIfUnlikely(OUT, condition)];
+    return whenUnlikely(condition, [local.set(RegionLocal.missed, local.get(address)), this.#leave(way)]);
   }
 
   // ---- operands ------------------------------------------------------------------------------------
@@ -376,9 +402,6 @@ export class RegionPlace implements Frame, Operands {
       out.push(local.set(index, i64.load(this.cpu, STATE + CpuLayout.X + 8 * slot)));
     }
     out.push(this.vectors.enter(this.cpu));
-    if (this.#dataContext !== undefined) {
-      out.push(local.set(this.#dataContext, i64.load(this.cpu, STATE + Cell.DATA_CONTEXT)));
-    }
     for (const { page } of this.#caches.values()) out.push(local.set(page, i64.const(NO_PAGE)));
     out.push(this.flags.enter(i32.load(this.cpu, STATE + Cell.NZCV)));
     return out;

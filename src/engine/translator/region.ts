@@ -22,7 +22,16 @@ import {
   when,
   whenUnlikely,
 } from '../wasm/index.js';
-import { exitLocals, OUT, type RegionContext, RegionLocal, RegionPlace, Way } from './place.js';
+import {
+  addressOf,
+  leaving,
+  OUT,
+  type RegionContext,
+  RegionLocal,
+  RegionPlace,
+  refundOf,
+  Way,
+} from './place.js';
 import { type FlagSource, sameSource } from './region-flags.js';
 import type { Block, Edge } from './scan.js';
 import { Graph, type Node } from './structure.js';
@@ -66,7 +75,7 @@ export interface RegionFunction {
 }
 
 const get = local.get;
-const { fuel, pc, refund, way, btype, missed } = RegionLocal;
+const { fuel, pc, way, btype, missed } = RegionLocal;
 
 interface Lowered {
   readonly code: Code;
@@ -125,16 +134,15 @@ class RegionWriter {
     const b = this.#builder;
     const { instructions } = node.block;
     place.flags.source = this.#flagsBefore(node);
-    place.condition = undefined;
-    place.vectors.beginBlock();
+    place.beginBlock(instructions);
     let leavesAt: number | undefined;
     let count = 0;
     const code: Code[] = [];
     for (const instruction of instructions) {
-      place.begin(instruction, instructions.length - count);
+      place.begin(instruction, count);
       b.asked.length = 0;
       try {
-        lower(b, instruction.decoded);
+        lower(b, instruction.decoded, place.values);
       } catch (thrown) {
         if (!(thrown instanceof Unsupported)) throw thrown;
         b.body.length = 0;
@@ -170,7 +178,7 @@ class RegionWriter {
       }
       case 'register': {
         const to = end.back === undefined ? undefined : this.#graph.targetOf(node, end.back);
-        const away = [exitLocals({ way: Way.branch }), br(OUT)];
+        const away = [local.set(way, i32.const(Way.branch)), br(OUT)];
         if (to === undefined) return [head, away];
         const isBack = i64.eq(get(pc), i64.const(this.#address(end.back!.at)));
         return [head, when(isBack, go(to), away)];
@@ -187,17 +195,19 @@ class RegionWriter {
     return whenUnlikely(i32.ltU(get(fuel), i32.const(node.longest)), this.#leave(node.block.at, 0));
   }
 
-  #leave(at: number, giveBackFuel: number): Code {
-    const exit = { pc: this.#address(at), refund: giveBackFuel, btype: 0 };
-    return [exitLocals(exit), br(OUT)];
+  #leave(at: number, refund: number): Code {
+    return [leaving(Way.leave, at, refund), br(OUT)];
   }
 
   #follow(node: Node, edge: Edge, go: (to: Node) => Code): Code {
     const to = this.#graph.targetOf(node, edge);
     if (to !== undefined) return go(to);
-    const heat = this.#request.heatOf(edge.at);
-    const exit = { pc: this.#address(edge.at), way: heat === 0 ? Way.branch : heat, btype: 0 };
-    return [exitLocals(exit), br(OUT)];
+    return [
+      local.set(pc, i64.const(this.#address(edge.at))),
+      local.set(btype, i32.const(0)),
+      local.set(way, i32.const(this.#request.heatOf(edge.at))),
+      br(OUT),
+    ];
   }
 
   // ---- in and out ----------------------------------------------------------------------------------
@@ -238,30 +248,29 @@ class RegionWriter {
     const { link, refill, regionType, hasTailCalls } = this.#module;
     this.#place.exit(b);
     const stores = b.body.splice(0);
-    const leave: Code = [local.set(fuel, i32.add(get(fuel), get(refund))), this.#give(RegionExit.leave)];
-    const isMiss = i32.leU(i32.sub(get(way), i32.const(Way.missedRead)), i32.const(1));
+    const kind = i32.and(get(way), i32.const(Way.mask));
+    const at = addressOf(get(way), this.#place.context.page);
+    const again = returnCall(refill, get(fuel), get(pc), get(missed), i32.and(get(way), i32.const(1)));
+    const isLeft = i32.eq(kind, i32.const(Way.leave));
+    const notDone: Code = [
+      local.set(pc, at),
+      local.set(fuel, i32.add(get(fuel), refundOf(get(way)))),
+      hasTailCalls && this.#place.misses ? when(i32.eqz(isLeft), again) : [],
+      this.#give(RegionExit.leave),
+    ];
     if (!hasTailCalls) {
       return [
         stores,
-        when(i32.or(i32.eqz(get(way)), isMiss), leave),
+        when(kind, notDone),
         i32.store(cpu, get(btype), STATE + Cell.BTYPE),
         this.#give(RegionExit.continue),
         i32.const(0),
       ];
     }
-    const isHere = i32.gtU(get(way), i32.const(Way.missedWrite));
-    const again = returnCall(
-      refill,
-      i32.add(get(fuel), get(refund)),
-      get(pc),
-      get(missed),
-      i32.and(get(way), i32.const(1)),
-    );
     return [
       stores,
-      when(i32.eqz(get(way)), leave),
-      this.#place.misses ? when(isMiss, again) : [],
-      when(isHere, [
+      when(kind, notDone),
+      when(get(way), [
         local.set(way, i32.load(get(way))),
         when(
           i32.ltS(get(way), i32.const(0)),

@@ -53,6 +53,7 @@ import {
   when,
 } from '../wasm/index.js';
 import { branchShape } from './branch-shape.js';
+import { MOST_DISTANCE } from './place.js';
 import { type PageCheck, type RegionRequest, writeRegion } from './region.js';
 import { type CodeSource, Scanner } from './scan.js';
 import { hasTailCalls } from './tail-calls.js';
@@ -311,6 +312,7 @@ export class Translator implements Translation {
     const pageOf = (at: number): SeenPage | undefined => {
       const number = Math.floor(at / PAGE);
       if (seen.has(number)) return seen.get(number);
+      if (Math.abs(number) * PAGE >= MOST_DISTANCE - PAGE) return undefined;
       const isFull = [...seen.values()].filter((p) => p !== undefined).length >= MOST_PAGES_OF_REGION;
       const page = isFull ? undefined : this.#seen(cpu, BigInt.asUintN(64, base + BigInt(number * PAGE)));
       seen.set(number, page);
@@ -428,11 +430,17 @@ function refillCode(cpu: Cpu, link: number): Code {
   const table = (bytes: number) => i32.mul(get(isWrite), i32.const(bytes));
   const page = i64.shrU(i64.shl(get(missed), i64.const(8n)), i64.const(20n));
   const key = i64.or(page, i64.load(state, STATE + Cell.DATA_CONTEXT));
+  // Regions find no entries of the half that they must not access: there is nothing to come back for.
+  const wrongHalf = i64.and(
+    i64.xor(get(missed), i64.load(state, STATE + Cell.HALF)),
+    i64.load(state, STATE + Cell.TOP_MASK),
+  );
+  const differs = i64.xor(i64.load(get(second), base + TLB_BYTES), key);
   const half = (at: number) => i64.store(get(first), i64.load(get(second), base + TLB_BYTES + at), base + at);
   return [
     local.set(first, i32.add(tlbSlotCode(low), table(TLB_TABLE_BYTES))),
     local.set(second, i32.add(secondTlbSlotCode(low), table(SECOND_TLB_TABLE_BYTES))),
-    when(i64.eq(i64.load(get(second), base + TLB_BYTES), key), [
+    when(i64.eqz(i64.or(differs, wrongHalf)), [
       half(0),
       half(8),
       hasTailCalls() ? returnCall(link, get(fuel), get(pc), i32.const(0)) : [],

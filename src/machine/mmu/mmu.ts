@@ -191,6 +191,8 @@ export class Mmu {
     if (inDram && memory.isDirect && result.type === 'normal') {
       host = kind === TlbKind.write ? memory.dram.hostForMapping(page) : memory.dram.hostForRead(page);
       const isWrite = kind === TlbKind.write;
+      // Regions read through entries for writing.
+      if (isWrite && result.writeOnly === true) host = -1;
       // Stores to decoded instructions must be seen, those that change them as tags too.
       if (isWrite && memory.dram.isCodeWatched(page)) host = -1;
       // So must accesses to watched bytes.

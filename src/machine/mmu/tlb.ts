@@ -58,8 +58,11 @@ export type TlbKind = (typeof TlbKind)[keyof typeof TlbKind];
  */
 export const EntryFlag = { tagged: 1, device: 2, guarded: 4, uncached: 8, direct: 16 } as const;
 
-/** Contexts that fit the key; when they run out, everything is dropped and numbering starts again. */
-export const MOST_CONTEXTS = 1 << 20;
+/**
+ * Contexts that fit the key, and whose complements are none; when they run out, everything is dropped and
+ * numbering starts again.
+ */
+export const MOST_CONTEXTS = 1 << 19;
 
 export class Tlb {
   readonly linear: LinearMemory;

@@ -48,6 +48,8 @@ export interface WalkResult {
   /** The MAIR byte, for PAR_EL1. */
   attributes: number;
   shareability: number;
+  /** Stage 2 lets it be written and not read. */
+  writeOnly?: boolean;
 }
 
 /** A fault of a walk. `stage2` faults carry the intermediate address and whether a stage 1 walk met it. */
@@ -211,7 +213,8 @@ export class Walker {
       this.#memory.store(leaf.at, 4, now | BigInt(update), half.walkCacheable);
     }
     const memAttr = (leaf.low >>> 2) & 15;
-    return stage2Attributes(config, memAttr, leaf.output, leaf.size, (leaf.low >>> 8) & 3);
+    const found = stage2Attributes(config, memAttr, leaf.output, leaf.size, (leaf.low >>> 8) & 3);
+    return s2ap === 2 ? { ...found, writeOnly: true } : found;
   }
 
   /** The walk proper: from the first table to a page or block descriptor. */
@@ -386,5 +389,6 @@ function combine(first: WalkResult, second: WalkResult): WalkResult {
     size: Math.min(first.size, second.size),
     attributes: device ? 0 : second.tagged ? first.attributes : second.attributes & first.attributes,
     shareability: Math.max(first.shareability, second.shareability),
+    ...(second.writeOnly === undefined ? {} : { writeOnly: second.writeOnly }),
   };
 }
