@@ -2,10 +2,18 @@
  * Interleavings: tasks on several CPUs, their steps ordered by search, every byte and tag checked at the
  * end and the invariants with them. A failure prints the schedule that replays it.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { VA } from '../../src/base/index.js';
 import type { MaySleep, Strategy } from '../../src/kernel/contexts/index.js';
-import { EAGAIN, Scheduler, searchSchedules, sleepPoint } from '../../src/kernel/contexts/index.js';
+import {
+  EAGAIN,
+  parseSchedule,
+  racePoint,
+  replayStrategy,
+  Scheduler,
+  searchSchedules,
+  sleepPoint,
+} from '../../src/kernel/contexts/index.js';
 import type { AddressSpace, Page } from '../../src/kernel/mm/index.js';
 import {
   __GFP_TAGGED,
@@ -15,11 +23,15 @@ import {
   freePages,
   GFP_HIGHUSER_MOVABLE,
   lruAddDrainAll,
+  MAP_PRIVATE,
+  MAP_SHARED,
   migratePages,
+  PG_tag_storage_reserved,
   PROT_MTE,
   PROT_READ,
   PROT_WRITE,
 } from '../../src/kernel/mm/index.js';
+import { folioBlocks, TagBlocks, TagStash } from '../../src/kernel/tag-storage/index.js';
 import type { Fixture } from './kernel-fixture.js';
 import { boot, pattern } from './kernel-fixture.js';
 
@@ -56,26 +68,53 @@ function* access(
   throw new Error(`no progress at 0x${addr.toString(16)}`);
 }
 
-/** Runs a scenario under many schedules; fails with the schedule of the first that breaks. */
-function search(
-  build: (k: Fixture, spawn: (name: string, work: MaySleep<unknown>) => void) => () => void,
-): void {
-  const failure = searchSchedules((strategy: Strategy) => {
-    const k = boot({ tagPages: 64, pageblockOrder: 5, cpus: 4 });
-    const scheduler = new Scheduler(k.contexts, strategy);
-    let cpu = 0;
-    const verify = build(k, (name, work) => scheduler.spawn(name, work, { cpu: cpu++ }));
-    return {
-      scheduler,
-      verify: () => {
-        verify();
-        k.run(lruAddDrainAll(k.mm));
-        k.check();
-      },
-    };
-  }, RUNS);
+/** Sets a machine up, says what each CPU does, and gives what must hold when all are done. */
+type Race = (k: Fixture, spawn: (name: string, work: MaySleep<unknown>) => void) => () => void;
+
+function staged(race: Race, strategy: Strategy) {
+  const k = boot({ tagPages: 64, pageblockOrder: 5, cpus: 4 });
+  const scheduler = new Scheduler(k.contexts, strategy);
+  let cpu = 0;
+  const verify = race(k, (name, work) => scheduler.spawn(name, work, { cpu: cpu++ }));
+  return {
+    scheduler,
+    verify: () => {
+      verify();
+      k.run(lruAddDrainAll(k.mm));
+      k.check();
+    },
+  };
+}
+
+/** Runs a race under many schedules; fails with the schedule of the first that breaks. */
+function search(race: Race): void {
+  const failure = searchSchedules((strategy) => staged(race, strategy), RUNS);
   if (failure)
     throw new Error(`schedule ${failure.schedule}: ${String(failure.error)}`, { cause: failure.error });
+}
+
+/**
+ * A kernel with the defect that the race is about: the search must find it, and its schedule must bring it back
+ * there, and break nothing in the kernel as it is.
+ */
+function expectFound(race: Race, mutate: () => { mockRestore(): void }): void {
+  const mutant = mutate();
+  let schedule = '';
+  try {
+    const failure = searchSchedules((strategy) => staged(race, strategy), RUNS);
+    expect(failure).toBeDefined();
+    schedule = failure!.schedule;
+    const again = staged(race, replayStrategy(parseSchedule(schedule)!));
+    expect(() => {
+      again.scheduler.run();
+      again.verify();
+    }).toThrow();
+  } finally {
+    mutant.mockRestore();
+  }
+  const sound = staged(race, replayStrategy(parseSchedule(schedule)!));
+  sound.scheduler.run();
+  sound.verify();
 }
 
 /** Frees and takes pages of one block from two sides. */
@@ -85,26 +124,122 @@ function takeBlock(k: Fixture): Page[] {
   return pages;
 }
 
+const reserveAgainstFree: Race = (k, spawn) => {
+  const pages = takeBlock(k);
+  for (const page of pages.slice(1)) k.run(freePages(k.mm, page, 0));
+  let taken: Page | undefined;
+  spawn('free', freePages(k.mm, pages[0]!, 0));
+  spawn(
+    'reserve',
+    (function* () {
+      taken = yield* allocPages(k.mm, TAGGED, 0);
+    })(),
+  );
+  return () => {
+    expect(taken).toBeDefined();
+    k.check();
+    k.run(freePages(k.mm, taken!, 0));
+  };
+};
+
+const migrationAgainstMprotect: Race = (k, spawn) => {
+  const u = k.user();
+  const at = u.mmap(2, RW);
+  u.store(at, pattern(PAGE, 5));
+  k.run(lruAddDrainAll(k.mm));
+  const page = k.mm.memmap.pfnToPage(u.pfn(at)!)!;
+  spawn('compaction', migrateAway(k, page));
+  spawn(
+    'user',
+    (function* (): MaySleep<void> {
+      yield* k.memory.mprotect(u.as, VA(BigInt(at)), PAGE, RW | PROT_MTE);
+      yield* access(k, u.as, at + 64, true, (pa, tagged) => {
+        expect(tagged).toBe(true);
+        k.port.writeTag(pa as never, 9);
+      });
+    })(),
+  );
+  return () => {
+    expect(u.loadTag(at + 64)).toBe(9);
+    expect(u.loadTag(at)).toBe(0);
+    expect(Buffer.compare(u.load(at, PAGE)!, pattern(PAGE, 5))).toBe(0);
+  };
+};
+
+const restoreAgainstReaders: Race = (k, spawn) => {
+  const parent = k.user();
+  const at = parent.mmap(1, RW | PROT_MTE);
+  parent.storeTag(at + 32, 7);
+  const child = parent.fork();
+  k.run(lruAddDrainAll(k.mm));
+  k.run(migrateAway(k, k.mm.memmap.pfnToPage(parent.pfn(at)!)!));
+  expect(k.memory.tagStorageMetrics()['stashEntries']).toBe(1);
+  const seen: number[] = [];
+  for (const u of [parent, child]) {
+    spawn(
+      'reader',
+      access(k, u.as, at + 32, false, (pa, tagged) => {
+        if (tagged) seen.push(k.port.readTag(pa as never));
+      }),
+    );
+  }
+  return () => {
+    expect(seen).toEqual([7, 7]);
+    expect(k.memory.tagStorageMetrics()['stashEntries']).toBe(0);
+  };
+};
+
+const copyAgainstOwner: Race = (k, spawn) => {
+  const parent = k.user();
+  const at = parent.mmap(1, RW | PROT_MTE);
+  parent.store(at, pattern(PAGE, 2));
+  parent.storeTag(at + 32, 7);
+  const child = parent.fork();
+  k.run(lruAddDrainAll(k.mm));
+  k.run(migrateAway(k, k.mm.memmap.pfnToPage(parent.pfn(at)!)!));
+  for (const [i, u] of [parent, child].entries()) {
+    spawn(
+      'writer',
+      access(k, u.as, at + 64, true, (pa) => k.port.writeTag(pa as never, 10 + i)),
+    );
+  }
+  return () => {
+    expect([parent.loadTag(at + 64), child.loadTag(at + 64)]).toEqual([10, 11]);
+    expect([parent.loadTag(at + 32), child.loadTag(at + 32)]).toEqual([7, 7]);
+    expect(Buffer.compare(child.load(at, PAGE)!, pattern(PAGE, 2))).toBe(0);
+  };
+};
+
+/** Of a file of RAM: the copier's mapping is private and untagged, so nothing brings the tags to the page first. */
+const privateCopyAgainstOwner: Race = (k, spawn) => {
+  const [owner, copier] = [k.user(), k.user()];
+  const file = k.memory.newFile({ name: 'memfd', size: PAGE });
+  const map = (as: AddressSpace, prot: number, flags: number) =>
+    k.run(k.memory.mmap(as, { addr: VA(0n), length: PAGE, prot, flags, file }));
+  const shared = map(owner.as, RW | PROT_MTE, MAP_SHARED);
+  const own = map(copier.as, RW, MAP_PRIVATE);
+  owner.store(shared, pattern(PAGE, 2));
+  owner.storeTag(shared + 32, 7);
+  k.run(lruAddDrainAll(k.mm));
+  k.run(migrateAway(k, k.mm.memmap.pfnToPage(owner.pfn(shared)!)!));
+  spawn(
+    'owner',
+    access(k, owner.as, shared + 64, true, (pa) => k.port.writeTag(pa as never, 9)),
+  );
+  spawn(
+    'copier',
+    access(k, copier.as, own, true, (pa) => k.port.write8(pa as never, 1)),
+  );
+  return () => {
+    copier.mprotect(own, 1, RW | PROT_MTE);
+    expect([owner.loadTag(shared + 32), copier.loadTag(own + 32)]).toEqual([7, 7]);
+    expect(owner.loadTag(shared + 64)).toBe(9);
+    expect(Buffer.compare(owner.load(shared, PAGE)!, pattern(PAGE, 2))).toBe(0);
+  };
+};
+
 describe('races', () => {
-  it('reserve against the free of the last other page of the block', () => {
-    search((k, spawn) => {
-      const pages = takeBlock(k);
-      for (const page of pages.slice(1)) k.run(freePages(k.mm, page, 0));
-      let taken: Page | undefined;
-      spawn('free', freePages(k.mm, pages[0]!, 0));
-      spawn(
-        'reserve',
-        (function* () {
-          taken = yield* allocPages(k.mm, TAGGED, 0);
-        })(),
-      );
-      return () => {
-        expect(taken).toBeDefined();
-        k.check();
-        k.run(freePages(k.mm, taken!, 0));
-      };
-    });
-  });
+  it('reserve against the free of the last other page of the block', () => search(reserveAgainstFree));
 
   it('two threads turn the same page tagged at once: both see their tags', () => {
     search((k, spawn) => {
@@ -125,79 +260,17 @@ describe('races', () => {
     });
   });
 
-  it('R14: migration to an untagged page against mprotect(PROT_MTE) and a tag store', () => {
-    search((k, spawn) => {
-      const u = k.user();
-      const at = u.mmap(2, RW);
-      u.store(at, pattern(PAGE, 5));
-      k.run(lruAddDrainAll(k.mm));
-      const page = k.mm.memmap.pfnToPage(u.pfn(at)!)!;
-      spawn('compaction', migrateAway(k, page));
-      spawn(
-        'user',
-        (function* (): MaySleep<void> {
-          yield* k.memory.mprotect(u.as, VA(BigInt(at)), PAGE, RW | PROT_MTE);
-          yield* access(k, u.as, at + 64, true, (pa, tagged) => {
-            expect(tagged).toBe(true);
-            k.port.writeTag(pa as never, 9);
-          });
-        })(),
-      );
-      return () => {
-        expect(u.loadTag(at + 64)).toBe(9);
-        expect(u.loadTag(at)).toBe(0);
-        expect(Buffer.compare(u.load(at, PAGE)!, pattern(PAGE, 5))).toBe(0);
-      };
-    });
-  });
+  it('R14: migration to an untagged page against mprotect(PROT_MTE) and a tag store', () =>
+    search(migrationAgainstMprotect));
 
-  it('R5, F9: tags come back from the stash while two address spaces look on', () => {
-    search((k, spawn) => {
-      const parent = k.user();
-      const at = parent.mmap(1, RW | PROT_MTE);
-      parent.storeTag(at + 32, 7);
-      const child = parent.fork();
-      k.run(lruAddDrainAll(k.mm));
-      k.run(migrateAway(k, k.mm.memmap.pfnToPage(parent.pfn(at)!)!));
-      expect(k.memory.tagStorageMetrics()['stashEntries']).toBe(1);
-      const seen: number[] = [];
-      for (const u of [parent, child]) {
-        spawn(
-          'reader',
-          access(k, u.as, at + 32, false, (pa, tagged) => {
-            if (tagged) seen.push(k.port.readTag(pa as never));
-          }),
-        );
-      }
-      return () => {
-        expect(seen).toEqual([7, 7]);
-        expect(k.memory.tagStorageMetrics()['stashEntries']).toBe(0);
-      };
-    });
-  });
+  it('R5, F9: tags come back from the stash while two address spaces look on', () =>
+    search(restoreAgainstReaders));
 
-  it('F25: copy-on-write of a page whose tags are stashed, against its owner: both keep the tags', () => {
-    search((k, spawn) => {
-      const parent = k.user();
-      const at = parent.mmap(1, RW | PROT_MTE);
-      parent.store(at, pattern(PAGE, 2));
-      parent.storeTag(at + 32, 7);
-      const child = parent.fork();
-      k.run(lruAddDrainAll(k.mm));
-      k.run(migrateAway(k, k.mm.memmap.pfnToPage(parent.pfn(at)!)!));
-      for (const [i, u] of [parent, child].entries()) {
-        spawn(
-          'writer',
-          access(k, u.as, at + 64, true, (pa) => k.port.writeTag(pa as never, 10 + i)),
-        );
-      }
-      return () => {
-        expect([parent.loadTag(at + 64), child.loadTag(at + 64)]).toEqual([10, 11]);
-        expect([parent.loadTag(at + 32), child.loadTag(at + 32)]).toEqual([7, 7]);
-        expect(Buffer.compare(child.load(at, PAGE)!, pattern(PAGE, 2))).toBe(0);
-      };
-    });
-  });
+  it('F25: copy-on-write of a page whose tags are stashed, against its owner: both keep the tags', () =>
+    search(copyAgainstOwner));
+
+  it('F25: a private copy of a page of a file, against its owner: both keep the tags', () =>
+    search(privateCopyAgainstOwner));
 
   it('fork against migration of the pages it copies', () => {
     search((k, spawn) => {
@@ -250,6 +323,74 @@ describe('races', () => {
       };
     }, RUNS);
     expect(failure).toBeUndefined();
+  });
+});
+
+/** Another CPU can look at what is half done. */
+const HALF_DONE = racePoint('half done');
+
+describe('what a race is about is found where it is not taken care of', () => {
+  it('reserve against free: the count is read, then the block let go of', () => {
+    expectFound(reserveAgainstFree, () =>
+      vi.spyOn(TagBlocks.prototype, 'free').mockImplementation(function* (this: TagBlocks, page, order) {
+        const { memmap } = this.mm;
+        const pfn = memmap.pageToPfn(page);
+        const [block] = folioBlocks(this.regions, pfn, order)!;
+        const first = memmap.pfnToPage(block!.pfn)!;
+        const left = memmap.refcount[first]! - block!.pages;
+        yield HALF_DONE;
+        memmap.refcount[first] = left;
+        if (left > 1) return;
+        this.reserved.delete(first);
+        yield* this.manager.release({ ...block! });
+      }),
+    );
+  });
+
+  it('R5: the page is marked reserved before its tags are back', () => {
+    expectFound(restoreAgainstReaders, () => {
+      const { restoreAndMarkReserved } = TagStash.prototype;
+      return vi.spyOn(TagStash.prototype, 'restoreAndMarkReserved').mockImplementation(function* (
+        this: TagStash,
+        page,
+        order,
+      ) {
+        this.mm.memmap.set(page, PG_tag_storage_reserved);
+        yield HALF_DONE;
+        yield* restoreAndMarkReserved.call(this, page, order);
+      });
+    });
+  });
+
+  it('R14: tags are not copied to a page without its block', () => {
+    expectFound(migrationAgainstMprotect, () => {
+      const { copyTags } = TagStash.prototype;
+      return vi.spyOn(TagStash.prototype, 'copyTags').mockImplementation(function* (
+        this: TagStash,
+        to,
+        from,
+        spare,
+      ) {
+        if (!this.mte.pageTagStorageReserved(to)) return 'unused';
+        return yield* copyTags.call(this, to, from, spare);
+      });
+    });
+  });
+
+  it('F25: the stash moves with the copy', () => {
+    expectFound(privateCopyAgainstOwner, () => {
+      const { copyTags } = TagStash.prototype;
+      return vi.spyOn(TagStash.prototype, 'copyTags').mockImplementation(function* (
+        this: TagStash,
+        to,
+        from,
+        spare,
+      ) {
+        const outcome = yield* copyTags.call(this, to, from, spare);
+        if (outcome !== 'needed') yield* this.drop(from, 0);
+        return outcome;
+      });
+    });
   });
 });
 

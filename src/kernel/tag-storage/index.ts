@@ -14,3 +14,5 @@ export { type BootMemoryOptions, diskPagesOf, swapPagesOf } from './options.js';
 export { policies } from './policies.js';
 export type { PolicyFactory, TagStoragePolicy } from './policy.js';
 export { MAX_TAG_REGIONS, regionsProblem, splitRegionsAt } from './regions.js';
+export { TagStash } from './stash.js';
+export { TagBlocks } from './tag-blocks.js';
