@@ -31,7 +31,7 @@ import {
 } from './options.js';
 
 const HELP = `Usage: mtemu scenario list [--json]
-       mtemu scenario run [ID...] [--policy P] [--seed N] [--runs N] [--schedule S] [--json]
+       mtemu scenario run [ID...] [--policy P] [--seed N] [--runs N] [--schedule S] [--fail OP:N] [--json]
        mtemu scenario random [--policy P] [--seed N] [--runs N] [--page-size S] [--block-size B]
                              [--swap-pages N] [-o FILE] [--json]
        mtemu scenario replay FILE [--policy P] [--json]
@@ -48,6 +48,7 @@ and printed as a script (or written to FILE), which replay runs again.
   --seed N       all randomness (default 0)
   --runs N       orders tried for a race; random programs (default 20)
   --schedule S   one race, in exactly this order
+  --fail OP:N    the N-th call of an operation of the kernel fails: page_alloc:7, migrate:1, slab, xa_store, ...
   --json         {policy, scenarios: [{id, title, held, invariant, step, detail}]}
 
 Exit status 0 if all held, 1 if not.
@@ -64,6 +65,7 @@ const OPTIONS: OptionSpecs = {
   seed: { type: 'string' },
   runs: { type: 'string' },
   schedule: { type: 'string' },
+  fail: { type: 'string' },
   'page-size': { type: 'string' },
   'block-size': { type: 'string' },
   'swap-pages': { type: 'string' },
@@ -108,6 +110,7 @@ export const scenarioCommand: Command = {
       seed: wholeNumber(COMMAND, values, 'seed') ?? 0,
       ...(runs === undefined ? {} : { runs }),
       ...(schedule === undefined ? {} : { schedule }),
+      ...failureOf(values),
     };
     return runAll(io, chosen, options, values['json'] === true);
   },
@@ -178,6 +181,14 @@ function random(io: CommandIo, values: ParsedOptions['values'], policy: string):
   const output = text(values, 'output');
   if (output !== undefined) io.writeFile(output, script);
   return reportScript(io, 'a random program', failure, json, script);
+}
+
+function failureOf(values: ParsedOptions['values']): Pick<RunOptions, 'fail'> {
+  const value = text(values, 'fail');
+  if (value === undefined) return {};
+  const [, operation, nth] = /^([a-z_0-9]+):([1-9][0-9]{0,8})$/.exec(value) ?? [];
+  if (operation === undefined) throw usageError(COMMAND, `--fail takes OPERATION:N, not '${value}'`);
+  return { fail: { operation, nth: Number(nth) } };
 }
 
 function byId(id: string): Scenario {

@@ -27,5 +27,6 @@ export {
   scenarios,
   type Verdict,
   type Waiting,
+  type World,
   waitingScenarios,
 } from './scenarios/index.js';

@@ -69,7 +69,6 @@ export function runScript(script: Script): ScriptVerdict {
   const { settings } = script;
   const done: Command[] = [];
   let at = 'boot';
-  let injected = 0;
   let k: World | undefined;
   const verdict = (broken?: { readonly invariant: string; readonly message: string }): ScriptVerdict => ({
     held: broken === undefined,
@@ -77,7 +76,7 @@ export function runScript(script: Script): ScriptVerdict {
     step: broken === undefined ? null : at,
     detail: broken?.message ?? happened(),
     script: { settings, commands: done },
-    injected,
+    injected: k?.calls.get(settings.fail?.operation ?? '') ?? 0,
     warnings: k?.log.filter((line) => line.startsWith('WARNING')) ?? [],
     metrics: k === undefined ? {} : { ...k.manager.tagStorageMetrics(), ...k.manager.vmstat() },
   });
@@ -85,7 +84,8 @@ export function runScript(script: Script): ScriptVerdict {
     const text = `${done.length} commands, and every byte and tag is where it should be`;
     if (settings.fail === undefined) return text;
     const { operation, nth } = settings.fail;
-    return injected < nth ? `${text}; ${operation} was called ${injected} times, so none failed` : text;
+    const calls = k?.calls.get(operation) ?? 0;
+    return calls < nth ? `${text}; ${operation} was called ${calls} times, so none failed` : text;
   };
   try {
     const world = bootScript(settings);
@@ -94,9 +94,8 @@ export function runScript(script: Script): ScriptVerdict {
     const held = world.manager.snapshotTagStorage().tags;
     const model = new Model(world);
     if (settings.fail !== undefined) {
-      const { operation, nth } = settings.fail;
       model.injecting = true;
-      world.mm.shouldFail = (what) => what === operation && ++injected === nth;
+      world.inject(settings.fail);
     }
     for (const command of script.commands) {
       at = `command ${done.length + 1} (${commandText(command)})`;

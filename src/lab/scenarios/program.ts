@@ -72,6 +72,7 @@ export class Program {
   }
 
   exit(): void {
+    this.#k.programs.delete(this);
     this.#k.run(this.#k.manager.exitMmap(this.as));
   }
 

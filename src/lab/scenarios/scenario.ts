@@ -31,6 +31,16 @@ export interface RunOptions {
   readonly runs?: number;
   /** Replays one order of a race instead of searching. */
   readonly schedule?: string;
+  /** The n-th call of an operation fails, in whatever world the story has. */
+  readonly fail?: Failure;
+  /** Shown each world when its story is over, however it ended. */
+  readonly afterwards?: (k: World) => void;
+}
+
+/** An operation of the kernel, by the name it asks under, whose n-th call fails. */
+export interface Failure {
+  readonly operation: string;
+  readonly nth: number;
 }
 
 export interface Scenario {
@@ -74,12 +84,26 @@ export interface RaceStory<S> extends Common {
   aboutAnother?(error: unknown): boolean;
 }
 
-const failure = (error: unknown, step: string): Verdict => {
+/** What a story is told when the kernel refuses it something that an injected failure explains. */
+const REFUSED = 'refused';
+
+/** The world of a story, with what is to fail in it. */
+function stage(options: RunOptions, world: WorldOptions): World {
+  const k = new World(options.policy, world, options.seed);
+  if (options.fail !== undefined) k.inject(options.fail);
+  return k;
+}
+
+const failure = (error: unknown, step: string, injecting: boolean): Verdict => {
   if (error instanceof Broken)
     return { held: false, invariant: error.invariant, step, detail: error.message };
   if (error instanceof KernelBug) {
     const invariant = error.kind === 'sleep-in-atomic' ? '9' : error.kind;
     return { held: false, invariant, step, detail: error.message };
+  }
+  // A helper of the story got an errno that it did not reckon with.
+  if (injecting && error instanceof Error && error.constructor === Error) {
+    return { held: false, invariant: REFUSED, step, detail: error.message };
   }
   throw error;
 };
@@ -88,15 +112,17 @@ export function story(given: Story): Scenario {
   return {
     ...given,
     isRace: false,
-    run({ policy, seed }) {
+    run(options) {
       let k: World | undefined;
       try {
-        k = new World(policy, given.boots ? {} : (given.world ?? {}), seed);
-        const happened = given.tell(k, policy);
+        k = stage(options, given.boots ? {} : (given.world ?? {}));
+        const happened = given.tell(k, options.policy);
         if (!given.boots) k.settle();
         return { held: true, invariant: null, step: null, detail: happened ?? given.expected };
       } catch (error) {
-        return failure(error, k?.position ?? 'boot');
+        return failure(error, k?.position ?? 'boot', options.fail !== undefined);
+      } finally {
+        if (k !== undefined) options.afterwards?.(k);
       }
     },
   };
@@ -112,7 +138,7 @@ export function race<S>(given: RaceStory<S>): Scenario {
     run(options) {
       let position = 'boot';
       const build = (strategy: Strategy) => {
-        const k = new World(options.policy, given.world ?? {}, options.seed);
+        const k = stage(options, given.world ?? {});
         k.position = 'set-up';
         position = k.position;
         const state = given.setUp(k);
@@ -130,10 +156,14 @@ export function race<S>(given: RaceStory<S>): Scenario {
             at('when all are done');
             given.afterwards?.(k, state);
             k.settle();
+            options.afterwards?.(k);
           },
         };
       };
-      if (options.schedule !== undefined) return replay(build, options.schedule, () => position);
+      const injecting = options.fail !== undefined;
+      if (options.schedule !== undefined) {
+        return replay(build, options.schedule, (error) => failure(error, position, injecting));
+      }
       const guarded = (strategy: Strategy) => {
         const made = build(strategy);
         return given.aboutAnother ? tolerant(made, given.aboutAnother) : made;
@@ -148,7 +178,7 @@ export function race<S>(given: RaceStory<S>): Scenario {
           detail: `${given.expected}; up to ${runs} orders of steps tried`,
         };
       }
-      return { ...failure(found.error, position), schedule: found.schedule };
+      return { ...failure(found.error, position, injecting), schedule: found.schedule };
     },
   };
 }
@@ -185,7 +215,11 @@ function tolerant({ scheduler, verify }: Run, isAnothers: (error: unknown) => bo
   return { scheduler, verify: () => (over ? undefined : verify()) };
 }
 
-function replay(build: (strategy: Strategy) => Run, text: string, position: () => string): Verdict {
+function replay(
+  build: (strategy: Strategy) => Run,
+  text: string,
+  failed: (error: unknown) => Verdict,
+): Verdict {
   const schedule = parseSchedule(text);
   if (schedule === undefined) throw new RangeError(`'${text}' is no schedule`);
   try {
@@ -194,6 +228,6 @@ function replay(build: (strategy: Strategy) => Run, text: string, position: () =
     verify();
     return { held: true, invariant: null, step: null, detail: 'nothing broke in this order' };
   } catch (error) {
-    return { ...failure(error, position()), schedule: formatSchedule(schedule) };
+    return { ...failed(error), schedule: formatSchedule(schedule) };
   }
 }

@@ -122,6 +122,10 @@ export class World {
   readonly log: string[] = [];
   /** Where the story is, for reports. */
   position = 'boot';
+  /** Programs that have not ended. */
+  readonly programs = new Set<Program>();
+  /** Calls of each operation that can fail, since one was made to. */
+  readonly calls = new Map<string, number>();
 
   constructor(policy: string, options: WorldOptions, seed: number) {
     const layout = { hardware: undefined, ...(options.layout ?? oneRegion(options)) };
@@ -157,6 +161,15 @@ export class World {
     this.mm.shouldFail = () => false;
   }
 
+  /** From now on the n-th call of an operation fails, and no other. */
+  inject({ operation, nth }: { readonly operation: string; readonly nth: number }): void {
+    this.mm.shouldFail = (what) => {
+      const call = (this.calls.get(what) ?? 0) + 1;
+      this.calls.set(what, call);
+      return what === operation && call === nth;
+    };
+  }
+
   /** Names the step that follows. */
   step(text: string): void {
     this.position = text;
@@ -187,7 +200,11 @@ export class World {
   }
 
   program(as?: AddressSpace): Program {
-    return new Program(this, as ?? this.run(this.manager.createAddressSpace())!);
+    const space = as ?? this.run(this.manager.createAddressSpace());
+    if (space === undefined) throw new Error('no address space: memory is short');
+    const program = new Program(this, space);
+    this.programs.add(program);
+    return program;
   }
 
   /** The last-level entry of an address, as it stands in DRAM; 0 where there is none. */
