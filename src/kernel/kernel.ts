@@ -281,11 +281,19 @@ export class Kernel implements Supervisor {
       contexts.newTask('khugepaged'),
       mm.khugepaged((ms) => this.#khugepagedSleep(ms)),
     );
+    const reporter = new TagFaultReporter(machine, mm, state.user);
+    const { tagHistory } = machine.memory;
+    if (tagHistory !== undefined) {
+      tagHistory.whoTags = (cpu) => {
+        const thread = state.currentThread();
+        return thread && reporter.whoTags(thread, cpu);
+      };
+    }
     new ProcFs(state, state.currentThread);
     this.#entry = new UserEntry({
       machine,
       services: state,
-      reporter: new TagFaultReporter(machine, mm, state.user),
+      reporter,
       strace: options.strace,
     });
   }

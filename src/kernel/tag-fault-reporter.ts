@@ -4,22 +4,32 @@
  */
 import { disassemble, footprintOf } from '../../isa/index.js';
 import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
-import type { Machine } from '../machine/index.js';
+import { type Machine, MOST_CALLERS, type Tagger, type TaggingCpu, TlbKind } from '../machine/index.js';
+import { frameChain, userBits } from './frame-chain.js';
 import type { MemoryManager } from './mm/index.js';
 import type { Process, Thread, UserCpus, UserRegisters } from './process/index.js';
-import { describeTagPageOwner, type StackFrame, type TagFaultReport, type TagRow } from './report/index.js';
+import {
+  describeTagPageOwner,
+  type HistoryEntry,
+  historyOf,
+  nearestOfTag,
+  type StackFrame,
+  type TagFaultReport,
+  type TaggedRun,
+  type TagRow,
+  type TagWriter,
+  wasJustRetagged,
+} from './report/index.js';
 
 const GRANULE = 16;
-/** The bits of a user address. */
-const ADDRESS_MASK = (1n << 48n) - 1n;
 /** Granules in a row of the tag map, and rows on each side of the fault's own. */
 const ROW_GRANULES = 16;
 const ROW_BYTES = BigInt(ROW_GRANULES * GRANULE);
 const ROWS_EACH_SIDE = 8n;
 /** Frames of a backtrace at most. */
 const MOST_FRAMES = 32;
-/** Frames further apart than this are no chain. */
-const MOST_FRAME_BYTES = 1n << 24n;
+/** Events of one granule that are looked at. */
+const MOST_RUNS = 64;
 
 export class TagFaultReporter {
   readonly #machine: Machine;
@@ -46,6 +56,14 @@ export class TagFaultReporter {
     const tagByte = pa === undefined ? -1 : controller.tagByteOf(pa);
     const writer = pa === undefined ? undefined : memory.lastTagWriter(pa);
     const word = this.#wordAt(process, pc);
+    const lastTagWriter = writer && {
+      pc: VA(writer.pc),
+      step: writer.step,
+      symbol: process.symbolize(writer.pc),
+      before: writer.before,
+      after: writer.after,
+    };
+    const tags = this.#tagRows(process, va);
     return {
       ...this.#common(thread, pc, esr, word),
       mode: 'sync',
@@ -60,21 +78,13 @@ export class TagFaultReporter {
       pointerTag: logicalTag(va),
       memoryTag: pa === undefined ? undefined : memory.readTag(pa),
       far: va,
-      tags: this.#tagRows(process, va),
+      tags,
       tagPageOwner:
         tagByte < 0
           ? undefined
           : describeTagPageOwner(mm.ownerOfTagPage(Pfn(Math.floor(tagByte / mm.pageSize)))),
-      lastTagWriter:
-        writer === undefined
-          ? undefined
-          : {
-              pc: VA(writer.pc),
-              step: writer.step,
-              symbol: process.symbolize(writer.pc),
-              before: writer.before,
-              after: writer.after,
-            },
+      lastTagWriter,
+      history: this.#history(process, va, tags, lastTagWriter),
     };
   }
 
@@ -94,6 +104,7 @@ export class TagFaultReporter {
       tags: [],
       tagPageOwner: undefined,
       lastTagWriter: undefined,
+      history: [],
     };
   }
 
@@ -126,38 +137,64 @@ export class TagFaultReporter {
   }
 
   /**
-   * The chain of frame records (AAPCS64, 6.4.6): each aligned, mapped, and above the one before it. X30 is
-   * the return address of a leaf function where it leads to another function than the one being executed;
-   * elsewhere it is a call's that has returned already.
+   * Functions from return addresses. X30 is the return address of a leaf function where it leads to another
+   * function than the one being executed; elsewhere it is a call's that has returned already.
    */
-  #backtrace(process: Process, { x, sp }: UserRegisters, pc: VA): StackFrame[] {
+  #frames(process: Process, pc: bigint, lr: number, returns: readonly number[]): StackFrame[] {
     const frame = (at: bigint): StackFrame => ({ pc: VA(at), symbol: process.symbolize(at) });
-    const frames = [frame(pc)];
-    let record = untagged(VA(x[29]!)) as bigint;
-    let below = untagged(VA(sp)) as bigint;
-    const lr = x[30]! & ADDRESS_MASK;
-    const isLeaf = lr >= 4n && this.#isCode(process, lr - 4n) && !sameFunction(process, lr - 4n, pc);
-    if (isLeaf && lr !== ((this.#wordOf(process, record + 8n) ?? 0n) & ADDRESS_MASK)) frames.push(frame(lr));
-    while (frames.length < MOST_FRAMES && record % 8n === 0n) {
-      if (record < below || record - below > MOST_FRAME_BYTES) break;
-      const next = this.#wordOf(process, record);
-      const link = this.#wordOf(process, record + 8n);
-      // The outermost record has no return address; a code in it is taken off.
-      const returns = link === undefined ? 0n : link & ADDRESS_MASK;
-      if (next === undefined || returns < 4n || !this.#isCode(process, returns - 4n)) break;
-      frames.push(frame(returns));
-      below = record + 16n;
-      record = untagged(VA(next)) as bigint;
-    }
-    return frames;
+    const leadsToCode = (address: number) => address >= 4 && this.#isCode(process, BigInt(address - 4));
+    const isLeaf = leadsToCode(lr) && !sameFunction(process, BigInt(lr - 4), pc);
+    const end = returns.findIndex((address) => !leadsToCode(address));
+    return [
+      frame(pc),
+      ...(isLeaf && lr !== returns[0] ? [frame(BigInt(lr))] : []),
+      ...returns.slice(0, end < 0 ? undefined : end).map((address) => frame(BigInt(address))),
+    ];
   }
 
-  #wordOf(process: Process, address: bigint): bigint | undefined {
-    const mapping = this.#mm.virtToPhys(process.mm, VA(address));
-    if (mapping === undefined) return undefined;
-    const { memory } = this.#machine;
-    const low = memory.read32(mapping.pa);
-    return (BigInt(memory.read32(PA(mapping.pa + 4)) >>> 0) << 32n) | BigInt(low >>> 0);
+  #backtrace(process: Process, { x, sp }: UserRegisters, pc: VA): StackFrame[] {
+    const locate = (address: number) => this.#mm.virtToPhys(process.mm, VA(BigInt(address)))?.pa;
+    const returns = frameChain(this.#machine.memory, { record: x[29]!, sp, most: MOST_FRAMES, locate });
+    return this.#frames(process, pc, userBits(x[30]!), returns);
+  }
+
+  /** What `TagHistory` asks for at each event, inside the instruction that tags. */
+  whoTags(thread: Thread, { index }: TaggingCpu): Tagger {
+    const { memory, cpus } = this.#machine;
+    const cpu = cpus[index]!;
+    const { process } = thread;
+    const { tlb } = cpu.mmu;
+    const locate = (address: number): number | undefined => {
+      const entry = tlb.find(TlbKind.read, address | 0, Math.floor(address / 2 ** 32), cpu.dataContext);
+      if (entry >= 0) return tlb.page[entry]! + (address % 4096);
+      return this.#mm.virtToPhys(process.mm, VA(BigInt(address)))?.pa;
+    };
+    const start = { record: cpu.readX(29), sp: cpu.sp, most: MOST_CALLERS - 1, locate };
+    const callers = [userBits(cpu.readX(30)), ...frameChain(memory, start)];
+    return { space: process.mm.id, process: process.pid, thread: thread.tid, callers };
+  }
+
+  /** The events that tagged one granule, latest first. */
+  #runsOf(process: Process, granule: bigint): TaggedRun[] {
+    const { tagHistory } = this.#machine.memory;
+    const events = [...(tagHistory?.eventsOf(process.mm.id, granule) ?? [])].slice(0, MOST_RUNS);
+    return events.map(({ start, end, pc, callers, ...event }) => {
+      const [lr, ...returns] = callers;
+      const backtrace = this.#frames(process, BigInt(pc), lr ?? 0, returns);
+      return { ...event, start: VA(BigInt(start)), end: VA(BigInt(end)), backtrace };
+    });
+  }
+
+  #history(process: Process, va: VA, tags: readonly TagRow[], writer: TagWriter | undefined): HistoryEntry[] {
+    const pa = this.#mm.virtToPhys(process.mm, untagged(va))?.pa;
+    if (pa === undefined) return [];
+    const pointerTag = logicalTag(va);
+    const near = wasJustRetagged(writer, pointerTag) ? undefined : nearestOfTag(va, pointerTag, tags);
+    const runs = {
+      granule: this.#runsOf(process, untagged(va)),
+      neighbour: near === undefined ? [] : this.#runsOf(process, near.granule),
+    };
+    return historyOf(runs, pointerTag, this.#machine.memory.readTag(pa));
   }
 
   #isCode(process: Process, address: bigint): boolean {

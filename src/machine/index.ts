@@ -33,6 +33,7 @@ export { Dram, type DramBank } from './memory/dram.js';
 export * from './memory/linear-memory.js';
 export * from './memory/memory-system.js';
 export * from './memory/tag-controller.js';
+export * from './memory/tag-history.js';
 export * from './mmu/index.js';
 export type { MemoryPort } from './port.js';
 export * from './shipped.js';

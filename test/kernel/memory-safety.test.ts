@@ -65,8 +65,22 @@ interface Subject {
   /** What it prints before it errs, whatever the machine. */
   readonly before: string;
   readonly safe: string;
+  /** What reports of synchronous faults tell, where that is not who allocated and freed. */
+  readonly history?: readonly never[];
   /** An error each, by the program's argument; what the report takes it for, where it can (synchronous) say. */
   readonly errors: Readonly<Record<string, Readonly<{ type: string; cause: string }>>>;
+}
+
+/** Who is to be told of: the program's main is among the callers. Scudo tags what it frees for its next life. */
+function histories(cause: string): unknown {
+  const event = (what: RegExp) => ({
+    what: expect.stringMatching(what),
+    backtrace: expect.arrayContaining([{ pc: expect.any(String), symbol: expect.stringMatching(/^main\+/) }]),
+  });
+  const beginning = event(/^(allocated|retagged)$/);
+  return cause === 'use after free'
+    ? [expect.objectContaining(event(/^freed$/)), expect.objectContaining(beginning)]
+    : expect.arrayContaining([expect.objectContaining(beginning)]);
 }
 
 function examine(subject: Subject, safeArg: string): void {
@@ -96,8 +110,8 @@ function examine(subject: Subject, safeArg: string): void {
     // Asynchronous: the hardware has kept no more than that there was one.
     expect(report).toMatchObject(
       mode === 'sync'
-        ? { access: { type }, cause: { name: cause } }
-        : { access: null, cause: null, far: null },
+        ? { access: { type }, cause: { name: cause }, history: subject.history ?? histories(cause) }
+        : { access: null, cause: null, far: null, history: [] },
     );
   };
   const errors = Object.keys(subject.errors);
@@ -214,7 +228,16 @@ describe.skipIf(!gcc || !clang)('clang -fsanitize=memtag [needs clang 14 and aar
     const errors = { '40': { type: 'store', cause: 'overflow' } };
     const before = 'deep 300\nballast: 0 pages lost\n';
     examine(
-      { image: () => image, env: [`TCF=${mode}`], mode, before, safe: 'survived, tagged\n', errors },
+      // Frames tag with every call: only the last writer is known of them.
+      {
+        image: () => image,
+        env: [`TCF=${mode}`],
+        mode,
+        before,
+        safe: 'survived, tagged\n',
+        errors,
+        history: [],
+      },
       '5',
     );
   });

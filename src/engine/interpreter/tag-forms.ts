@@ -5,7 +5,16 @@
  *
  * Ref. src/machine/cpu/{tags,tag-access}.ts.
  */
-import { CHUNK, CpuLayout, cellOf, ZERO_CHUNK } from '../../machine/index.js';
+import {
+  CHUNK,
+  CpuLayout,
+  cellOf,
+  SP_SLOT,
+  TAG_RUN_GAP,
+  TAG_RUN_STACK,
+  TAG_RUN_STEPS,
+  ZERO_CHUNK,
+} from '../../machine/index.js';
 import { br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
 import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
@@ -167,7 +176,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, granules);
     const host = this.keep32(this.hostOf(probe));
-    const noted = this.#noteWriters(probe, addend, host, value, granules);
+    const run = this.#tagRun(probe, addend, value, granules);
+    const noted = [this.#noteWriters(probe, addend, host, value, granules), run];
     if (zeroData) {
       for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
     }
@@ -179,7 +189,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, 1);
     const host = this.keep32(this.hostOf(probe));
-    const noted = this.#noteWriters(probe, addend, host, value, 1);
+    const run = this.#tagRun(probe, addend, value, 1);
+    const noted = [this.#noteWriters(probe, addend, host, value, 1), run];
     this.putToHost(8, host, first, 0);
     this.putToHost(8, host, second, 8);
     this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, 1)]));
@@ -212,8 +223,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
         i32.const(15),
       );
       const pc = this.operands.pc();
-      const left = i64.extendI32U(frame.fuelLeft);
-      const step = i64.sub(i64.load(frame.cpu, STATE + Cell.STEPS_AT_END), left);
+      const step = this.#step();
       const at = local.get(entry);
       note.push(
         i32.store(at, local.get(key), TagWriterEntry.GRANULE),
@@ -224,6 +234,43 @@ export class TagFormBuilder extends MemoryFormBuilder {
     }
     this.emit(when(local.get(table), when(this.#hasTags(addend), check)));
     return when(local.get(table), note);
+  }
+
+  /**
+   * Lengthens the run of granules that the CPU is tagging, see TagHistory. Gives up, before anything is
+   * written, where another run begins: whoever asks the stack for callers does that store.
+   */
+  #tagRun(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
+    const { frame } = this;
+    if (frame.tagWriters === undefined) return [];
+    const step = this.keep32(i32.wrap(this.#step()));
+    const sp = this.operands.readX(64, { path: [], plus: SP_SLOT, isSP: true });
+    const ofFrame = i32.ltU(i32.sub(local.get(probe.low), sp.low()), i32.const(TAG_RUN_STACK));
+    const inHeap = this.keep32(i32.and(i32.ne(frame.tagWriters, i32.const(0)), i32.eqz(ofFrame)));
+    const [startAt, endAt, stepAt] = [0, 4, 8].map((field) => STATE + CpuLayout.TAG_RUN + field);
+    const here = local.get(probe.low);
+    const run = this.keep32(i32.load(frame.cpu, startAt));
+    const start = i32.and(local.get(run), i32.const(~15));
+    const end = this.keep32(i32.load(frame.cpu, endAt));
+    const from = i32.add(i32.sub(here, start), i32.const(TAG_RUN_GAP));
+    const size = i32.add(i32.sub(local.get(end), start), i32.const(2 * TAG_RUN_GAP));
+    const isFar = i32.gtU(from, size);
+    const isLate = i32.gtU(i32.sub(local.get(step), i32.load(frame.cpu, stepAt)), i32.const(TAG_RUN_STEPS));
+    const isOther = i32.ne(i32.and(local.get(run), i32.const(15)), local.get(value));
+    const begins = when(local.get(inHeap), frame.failIf(i32.or(i32.or(isFar, isLate), isOther)));
+    this.emit(when(this.#hasTags(addend), begins));
+    const next = i32.add(here, i32.const(16 * granules));
+    return when(local.get(inHeap), [
+      when(i32.ltU(here, start), i32.store(frame.cpu, i32.or(here, local.get(value)), startAt)),
+      when(i32.gtU(next, local.get(end)), i32.store(frame.cpu, next, endAt)),
+      i32.store(frame.cpu, local.get(step), stepAt),
+    ]);
+  }
+
+  /** An i64: instructions executed before this one. */
+  #step(): Code {
+    const left = i64.extendI32U(this.frame.fuelLeft);
+    return i64.sub(i64.load(this.frame.cpu, STATE + Cell.STEPS_AT_END), left);
   }
 
   /** Gives up where a tag store is not one of bytes in memory. */
@@ -280,7 +327,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const tagged = this.nested(() => {
       this.emit(frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
       this.#requireBytes(probe, addend);
-      noted = this.#noteWriters(probe, addend, host, tag, 4);
+      const run = this.#tagRun(probe, addend, tag, 4);
+      noted = [this.#noteWriters(probe, addend, host, tag, 4), run];
     });
     const checked = this.nested(() => this.checkBlock(probe, 64));
     const zeroed = this.nested(() => {

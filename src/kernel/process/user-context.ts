@@ -111,6 +111,7 @@ export class UserCpu {
       this.#owner = thread;
       thread.registersIn = this;
       this.#load(thread.registers);
+      cpu.memory.tagHistory?.endRun(cpu);
     }
     if (this.#monitor !== 0n || thread.tracing !== undefined || thread.hardwareDebug !== undefined) {
       this.#enterDebug(thread);

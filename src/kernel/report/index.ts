@@ -2,3 +2,4 @@
 export * from './describe-owner.js';
 export * from './render.js';
 export * from './tag-fault.js';
+export * from './tag-history.js';

@@ -2,7 +2,8 @@
  * The tag-check fault report as text and as JSON; the forms are fixed by the interfaces document.
  */
 import { hex, untagged, type VA } from '../../base/index.js';
-import { hexTag, likelyCause, type TagFaultReport } from './tag-fault.js';
+import { hexTag, likelyCause, type StackFrame, type TagFaultReport } from './tag-fault.js';
+import type { HistoryEntry } from './tag-history.js';
 
 const h64 = (value: bigint) => hex(value, 16);
 
@@ -79,10 +80,9 @@ export function renderTagFaultReport(report: TagFaultReport): string {
     out.push('');
     // Asynchronous faults are noticed later: the stack is that of the moment.
     out.push(report.mode === 'sync' ? 'backtrace' : 'backtrace (imprecise: where the fault was noticed)');
-    report.backtrace.forEach((frame, i) => {
-      out.push(`  #${String(i).padEnd(2)} ${at(frame.pc, frame.symbol)}`);
-    });
+    out.push(...frameLines(report.backtrace));
   }
+  for (const entry of report.history) out.push('', ...historyLines(entry, report.pid));
   if (report.tags.length > 0 && va !== undefined) {
     out.push('');
     out.push(`memory tags around ${h64(untagged(va))} (one for each 16 bytes)`);
@@ -96,6 +96,21 @@ export function renderTagFaultReport(report: TagFaultReport): string {
       : `, pointer tag ${hexTag(report.pointerTag)}, memory tag ${hexTag(report.memoryTag ?? 0)}`;
   out.push(`SUMMARY: ${summary}${tags}, in ${report.symbol ?? h64(report.pc)}`);
   return `${out.join('\n')}\n`;
+}
+
+function frameLines(frames: readonly StackFrame[]): string[] {
+  return frames.map((frame, i) => `  #${String(i).padEnd(2)} ${at(frame.pc, frame.symbol)}`);
+}
+
+function historyLines(entry: HistoryEntry, pid: number): string[] {
+  const { start, end, before, after, process, thread, step } = entry;
+  const bytes = (end as bigint) - (start as bigint);
+  const who = thread === pid ? '' : process === pid ? ` by thread ${thread}` : ` by process ${process}`;
+  const range = `0x${start.toString(16)}-0x${end.toString(16)} (${bytes} bytes)`;
+  return [
+    `${entry.what} at step ${step}${who}: tag ${hexTag(before)} -> ${hexTag(after)} of ${range}`,
+    ...frameLines(entry.backtrace),
+  ];
 }
 
 function tagMap(report: TagFaultReport, va: VA): string[] {
@@ -112,9 +127,13 @@ function tagMap(report: TagFaultReport, va: VA): string[] {
   });
 }
 
+const address = (value: bigint | number | undefined) => (value === undefined ? null : hex(value));
+
+const framesToJson = (frames: readonly StackFrame[]) =>
+  frames.map(({ pc, symbol }) => ({ pc: address(pc), symbol: symbol ?? null }));
+
 /** The JSON form: one object; addresses and 64-bit values are `"0x..."` strings, tags numbers. */
 export function tagFaultReportToJson(report: TagFaultReport): Record<string, unknown> {
-  const address = (value: bigint | number | undefined) => (value === undefined ? null : hex(value));
   const cause = likelyCause(report);
   return {
     kind: report.kind,
@@ -145,9 +164,20 @@ export function tagFaultReportToJson(report: TagFaultReport): Record<string, unk
             before: report.lastTagWriter.before,
             after: report.lastTagWriter.after,
           },
+    history: report.history.map((entry) => ({
+      what: entry.what,
+      step: entry.step,
+      pid: entry.process,
+      tid: entry.thread,
+      start: address(entry.start),
+      end: address(entry.end),
+      before: entry.before,
+      after: entry.after,
+      backtrace: framesToJson(entry.backtrace),
+    })),
     tagPageOwner: report.tagPageOwner ?? null,
     registers: Object.fromEntries(report.registers.map((r) => [r.name, address(r.value)])),
-    backtrace: report.backtrace.map(({ pc, symbol }) => ({ pc: address(pc), symbol: symbol ?? null })),
+    backtrace: framesToJson(report.backtrace),
     tags: report.tags.map((row) => ({ address: address(row.address), tags: row.tags.map((t) => t ?? null) })),
   };
 }

@@ -8,6 +8,7 @@
  * Ref. interfaces: "Fault report"; DDI 0487, D17.2.37 (ESR_ELx, ISS for Data Aborts).
  */
 import type { PA, VA } from '../../base/index.js';
+import type { HistoryEntry } from './tag-history.js';
 
 export type CheckMode = 'sync' | 'async';
 
@@ -61,6 +62,8 @@ export interface TagFaultReport {
   /** Who owns the page of tag storage, in words. */
   readonly tagPageOwner: string | undefined;
   readonly lastTagWriter: TagWriter | undefined;
+  /** Latest first; see tag-history.ts. */
+  readonly history: readonly HistoryEntry[];
   readonly pid: number;
   readonly program: string;
   readonly step: bigint;
@@ -73,52 +76,72 @@ export interface LikelyCause {
 
 const GRANULE = 16n;
 
-/**
- * What most likely went wrong, from tags alone.
- *
- * A granule whose tag was rewritten from the pointer's tag is a use after free; one next to granules
- * that still bear the pointer's tag is an overflow or underflow of that region.
- */
-export function likelyCause(report: TagFaultReport): LikelyCause | undefined {
-  const { va, pointerTag, lastTagWriter } = report;
-  if (va === undefined || pointerTag === undefined) return undefined;
-  if (
-    lastTagWriter !== undefined &&
-    lastTagWriter.before === pointerTag &&
-    lastTagWriter.after !== pointerTag
-  ) {
-    return {
-      name: 'use after free',
-      detail: `the granule bore the pointer's tag ${hexTag(pointerTag)} until it was given tag ${hexTag(lastTagWriter.after)}`,
-    };
-  }
+/** A granule near the fault that bears the pointer's tag; `distance` in granules, negative below the fault. */
+export interface Neighbour {
+  readonly granule: bigint;
+  readonly distance: bigint;
+}
+
+/** The nearest granule, at most 16 away, that bears the pointer's tag, which is not 0. */
+export function nearestOfTag(va: VA, pointerTag: number, tags: readonly TagRow[]): Neighbour | undefined {
+  if (pointerTag === 0) return undefined;
   const tagAt = (address: bigint): number | undefined => {
-    for (const row of report.tags) {
+    for (const row of tags) {
       const index = (address - (row.address as bigint)) / GRANULE;
       if (address >= row.address && index < 16n) return row.tags[Number(index)];
     }
     return undefined;
   };
-  const address = BigInt.asUintN(56, va as bigint);
-  const granule = address & ~(GRANULE - 1n);
+  const granule = BigInt.asUintN(56, va as bigint) & ~(GRANULE - 1n);
   for (let distance = 1n; distance <= 16n; distance++) {
-    const below = granule - distance * GRANULE;
-    if (tagAt(below) === pointerTag && pointerTag !== 0) {
-      const past = address - (below + GRANULE);
-      return {
-        name: 'overflow',
-        detail: `${past === 0n ? 'the first byte' : `${past} bytes`} past the end of memory tagged ${hexTag(pointerTag)}, which ends at 0x${(below + GRANULE).toString(16)}`,
-      };
-    }
-    const above = granule + distance * GRANULE;
-    if (tagAt(above) === pointerTag && pointerTag !== 0) {
-      return {
-        name: 'underflow',
-        detail: `${above - address} bytes before memory tagged ${hexTag(pointerTag)}, which starts at 0x${above.toString(16)}`,
-      };
+    for (const step of [-distance, distance]) {
+      const other = granule + step * GRANULE;
+      if (tagAt(other) === pointerTag) return { granule: other, distance: step };
     }
   }
   return undefined;
+}
+
+/** The granule's tag was the pointer's until it was written last. */
+export function wasJustRetagged(writer: TagWriter | undefined, pointerTag: number): boolean {
+  return writer !== undefined && writer.before === pointerTag && writer.after !== pointerTag;
+}
+
+/**
+ * What most likely went wrong, from tags alone.
+ *
+ * A granule whose tag was rewritten from the pointer's tag is a use after free; one next to granules
+ * that still bear the pointer's tag is an overflow or underflow of that region; one that bore the
+ * pointer's tag longer ago is a use after free again.
+ */
+export function likelyCause(report: TagFaultReport): LikelyCause | undefined {
+  const { va, pointerTag, lastTagWriter } = report;
+  if (va === undefined || pointerTag === undefined) return undefined;
+  const name = 'use after free';
+  if (lastTagWriter !== undefined && wasJustRetagged(lastTagWriter, pointerTag)) {
+    const detail = `the granule bore the pointer's tag ${hexTag(pointerTag)} until it was given tag ${hexTag(lastTagWriter.after)}`;
+    return { name, detail };
+  }
+  const address = BigInt.asUintN(56, va as bigint);
+  const near = nearestOfTag(va, pointerTag, report.tags);
+  if (near !== undefined && near.distance < 0n) {
+    const end = near.granule + GRANULE;
+    const past = address - end;
+    return {
+      name: 'overflow',
+      detail: `${past === 0n ? 'the first byte' : `${past} bytes`} past the end of memory tagged ${hexTag(pointerTag)}, which ends at 0x${end.toString(16)}`,
+    };
+  }
+  if (near !== undefined) {
+    return {
+      name: 'underflow',
+      detail: `${near.granule - address} bytes before memory tagged ${hexTag(pointerTag)}, which starts at 0x${near.granule.toString(16)}`,
+    };
+  }
+  const freed = report.history.find(({ what }) => what === 'freed');
+  if (freed === undefined) return undefined;
+  const detail = `the granule bore the pointer's tag ${hexTag(pointerTag)} until step ${freed.step}, and has been tagged anew since`;
+  return { name, detail };
 }
 
 export function hexTag(tag: number): string {

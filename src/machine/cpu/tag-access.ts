@@ -7,6 +7,7 @@
  */
 import { SCR } from '../../../isa/index.js';
 import type { MemorySystem } from '../memory/memory-system.js';
+import { TagHistory } from '../memory/tag-history.js';
 import { EntryFlag, TlbKind } from '../mmu/index.js';
 import type { Cpu } from './cpu.js';
 import {
@@ -114,11 +115,13 @@ export class TagAccess {
     return this.#isTagged(entry) ? this.memory.readTag(this.#physical(at, entry)) : 0;
   }
 
-  #writeTag(pa: number, tag: number): void {
+  /** `run`: the address, where the tag may begin or lengthen an event of the history. */
+  #writeTag(pa: number, tag: number, run: bigint | undefined): void {
     if (this.memory.recordsTagWriters) {
       const { pc, steps } = this.cpu;
       const before = this.memory.readTag(pa);
       this.memory.noteTagWrite(pa, { pc, step: BigInt(steps), before, after: tag });
+      if (run !== undefined) this.memory.tagHistory?.note(this.cpu, run, before, tag);
     }
     this.memory.writeTag(pa, tag);
   }
@@ -137,14 +140,15 @@ export class TagAccess {
       this.#requireBacked(va, pa);
       this.#zero(pa, GRANULE, this.#isCacheable(first));
     }
-    if (taggedFirst) this.#writeTag(pa, tag & 15);
+    const isOfFrame = TagHistory.isOfFrame(this.cpu, va);
+    if (taggedFirst) this.#writeTag(pa, tag & 15, isOfFrame ? undefined : va);
     if (granules === 2) {
       const pa2 = this.#physical(next, second);
       if (zeroData) {
         this.#requireBacked(next, pa2);
         this.#zero(pa2, GRANULE, this.#isCacheable(second));
       }
-      if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15);
+      if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15, isOfFrame ? undefined : next);
     }
   }
 
@@ -166,7 +170,8 @@ export class TagAccess {
     const cacheable = this.#isCacheable(entry);
     this.memory.store(pa, 8, first, cacheable);
     this.memory.store(pa + 8, 8, second, cacheable);
-    if (this.#isTagged(entry)) this.#writeTag(pa, tag & 15);
+    if (this.#isTagged(entry))
+      this.#writeTag(pa, tag & 15, TagHistory.isOfFrame(this.cpu, va) ? undefined : va);
   }
 
   /** LDGM: 16 granules, GMID_EL1.BS = 6. */
@@ -186,7 +191,10 @@ export class TagAccess {
     const entry = this.#translate(at, TlbKind.write);
     if (!this.#isTagged(entry)) return;
     const pa = this.#physical(at, entry);
-    for (let i = 0; i < 16; i++) this.#writeTag(pa + i * GRANULE, Number((tags >> BigInt(4 * i)) & 15n));
+    for (let i = 0; i < 16; i++) {
+      const tag = Number((tags >> BigInt(4 * i)) & 15n);
+      this.#writeTag(pa + i * GRANULE, tag, at + BigInt(i * GRANULE));
+    }
   }
 
   /** STZGM: the DC ZVA block of 64 bytes. */
@@ -206,7 +214,9 @@ export class TagAccess {
       this.#zero(pa, 64, this.#isCacheable(entry));
     }
     if (tag !== undefined && this.#isTagged(entry)) {
-      for (let i = 0; i < 64; i += GRANULE) this.#writeTag(pa + i, tag);
+      const isOfFrame = TagHistory.isOfFrame(this.cpu, at);
+      for (let i = 0; i < 64; i += GRANULE)
+        this.#writeTag(pa + i, tag, isOfFrame ? undefined : at + BigInt(i));
     }
   }
 

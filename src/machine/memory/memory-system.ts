@@ -15,6 +15,7 @@ import type { Bus } from './bus.js';
 import type { Dram } from './dram.js';
 import { CHUNK } from './linear-memory.js';
 import { BYTES_PER_TAG_BYTE, GRANULE, type TagController } from './tag-controller.js';
+import { TagHistory } from './tag-history.js';
 
 export type MaintenanceKind = 'invalidate' | 'clean' | 'clean-invalidate';
 
@@ -64,6 +65,13 @@ export interface TagWrite {
   readonly after: number;
 }
 
+/** Tag writers as an engine remembers them, by the physical address of the granule. */
+export interface TagWriterTable {
+  find(granule: number): TagWrite | undefined;
+  /** False where there is no place for it. */
+  note(granule: number, writer: TagWrite): boolean;
+}
+
 /** Granules remembered by the last-writer map; beyond it the oldest are forgotten. */
 const MOST_TAG_WRITERS = 1 << 20;
 
@@ -76,6 +84,8 @@ export class MemorySystem implements MemoryPort {
   onBadAccess: ((pa: PA, what: 'read' | 'write') => void) | undefined;
   /** Told where tag storage changed hands without the cache maintenance it needs; modelled caches only. */
   onIncoherence: ((report: Incoherence) => void) | undefined;
+  /** What was tagged in which order; with `recordTagWriters`. */
+  tagHistory: TagHistory | undefined;
   #caches: CacheHierarchy | undefined;
   #tagWriters: Map<number, TagWrite> | undefined;
 
@@ -98,6 +108,7 @@ export class MemorySystem implements MemoryPort {
   /** Starts remembering who wrote each tag last, for fault reports. */
   recordTagWriters(): void {
     this.#tagWriters ??= new Map();
+    this.tagHistory ??= new TagHistory();
   }
 
   get recordsTagWriters(): boolean {
@@ -109,6 +120,7 @@ export class MemorySystem implements MemoryPort {
     const writers = this.#tagWriters;
     if (writers === undefined) return;
     const granule = pa - (pa % GRANULE);
+    if (this.tagWritersOfEngine?.note(granule, writer) === true) return;
     writers.delete(granule);
     writers.set(granule, writer);
     if (writers.size > MOST_TAG_WRITERS) {
@@ -120,13 +132,13 @@ export class MemorySystem implements MemoryPort {
   }
 
   /** Writes that an engine remembers by itself, asked beside what `noteTagWrite` was told. */
-  tagWritersOfEngine: ((pa: number) => TagWrite | undefined) | undefined;
+  tagWritersOfEngine: TagWriterTable | undefined;
 
   /** Who wrote the tag of the granule at `pa` last, if that was recorded. */
   lastTagWriter(pa: number): TagWrite | undefined {
     const granule = pa - (pa % GRANULE);
     const told = this.#tagWriters?.get(granule);
-    const own = this.tagWritersOfEngine?.(granule);
+    const own = this.tagWritersOfEngine?.find(granule);
     return told === undefined || (own !== undefined && own.step > told.step) ? own : told;
   }
 
