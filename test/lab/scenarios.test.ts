@@ -55,6 +55,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   F26: '8',
   // No folio, so fault-on-access maps the huge zero page as it was, for ever.
   F13: 'progress',
+  // There is no VMA, and its flags are read.
+  F28: 'bug',
   // The swap cache allocates without the hook.
   F29: 'arch_calc_vma_gfp',
   F30: 'progress',

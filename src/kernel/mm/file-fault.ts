@@ -4,22 +4,27 @@
  * The page of the file is locked while it is mapped, so that it cannot be truncated away between being
  * found and being mapped. A write to a private mapping copies it, tags and all, into anonymous memory.
  */
-import type { MaySleep } from '../contexts/index.js';
+import type { PA } from '../../base/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
 import { ENOMEM } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
 import { filemapGetFolio } from './filemap.js';
+import { isLarge } from './folio.js';
 import { folioUnlock } from './folio-lock.js';
 import { GFP_HIGHUSER_MOVABLE } from './gfp.js';
+import { blockStart } from './huge-memory.js';
 import { folioAddLru, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { VmFault } from './memory.js';
 import { copyUserHighpage, vmaAllocFolio } from './memory.js';
 import type { Mm } from './mm.js';
 import { PG_uptodate } from './page-flags.js';
-import { pteAlloc, readPte, setPtes } from './page-table.js';
-import { paPte, pteMkdirty, pteMkwrite, pteNone } from './pgtable.js';
-import { folioAddFileRmap, folioAddNewAnonRmap, linearPageIndex } from './rmap.js';
+import { pmdAlloc, pteAlloc, readPte, setHugePmd, setPtes } from './page-table.js';
+import { paPte, pmdMkhuge, pteMkdirty, pteMkwrite, pteNone } from './pgtable.js';
+import { folioAddFileRmap, folioAddNewAnonRmap, folioAddRmapPmd, linearPageIndex } from './rmap.js';
+import { transhugeVmaSuitable } from './thp-settings.js';
+import type { Vma } from './vma.js';
 import { VM_SHARED, VM_WRITE } from './vma.js';
 import { folioMarkDirty } from './writeback.js';
 
@@ -58,18 +63,53 @@ function* doCowFault(mm: Mm, vmf: VmFault, source: Page): MaySleep<number> {
   return result;
 }
 
+/** do_set_pmd(): the whole folio by one entry, where address, place in the file and mapping allow it. */
+function* doSetPmd(mm: Mm, vmf: VmFault, folio: Page, write: boolean): MaySleep<boolean> {
+  const { vma } = vmf;
+  const as = vma.mm;
+  const start = blockStart(mm, vmf.addr);
+  if (mm.memmap.folioOrder(folio) !== mm.layout.pmdOrder) return false;
+  if (!transhugeVmaSuitable(vma, start, mm.layout.pmdSize)) return false;
+  const at = yield* pmdAlloc(mm, as, start);
+  if (at === undefined) return false;
+  yield* as.pageTableLock.lock();
+  const none = readPte(mm, at) === 0n;
+  if (none) yield* setFilePmd(mm, vma, at, folio, write);
+  as.pageTableLock.unlock();
+  return none;
+}
+
+/** The entry itself, with a reference of its own; the table lock is held, and nothing is mapped there. */
+export function* setFilePmd(mm: Mm, vma: Vma, at: PA, folio: Page, write: boolean): Atomic<void> {
+  let entry = pmdMkhuge(paPte(mm.pageToPa(folio), vma.pageProt));
+  if (write && (vma.flags & VM_WRITE) !== 0) {
+    entry = pteMkwrite(pteMkdirty(entry));
+    folioMarkDirty(mm, folio);
+  }
+  mm.memmap.refcount[folio]!++;
+  vma.mm.filePages += mm.layout.entriesPerTable;
+  folioAddRmapPmd(mm, folio, false);
+  yield* setHugePmd(mm, at, entry);
+  mm.events.thp_file_mapped++;
+}
+
 /** finish_fault(): maps the page where nobody did so meanwhile; the mapping takes a reference. */
 function* finishFault(mm: Mm, vmf: VmFault, page: Page, write: boolean): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
+  const { memmap: map } = mm;
+  const folio = map.head(page);
+  if (isLarge(mm, folio) && (yield* doSetPmd(mm, vmf, folio, write))) return 0;
   const at = yield* pteAlloc(mm, as, vmf.addr);
-  if (at === undefined || at === 'huge') return VM_FAULT_OOM;
+  if (at === undefined) return VM_FAULT_OOM;
+  // Another thread mapped a huge page meanwhile: the access will see it.
+  if (at === 'huge') return 0;
   yield* as.pageTableLock.lock();
   if (pteNone(readPte(mm, at))) {
     let entry = paPte(mm.pageToPa(page), vma.pageProt);
     if (write && (vma.flags & VM_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry));
-    mm.memmap.refcount[page]!++;
-    if (mm.memmap.mapping[page] === 0) {
+    map.refcount[folio]!++;
+    if (map.mapping[folio] === 0) {
       as.anonPages++;
       folioAddNewAnonRmap(mm, page, vma, vmf.addr);
       yield* folioAddLru(mm, page);

@@ -10,6 +10,7 @@
 import { PA } from '../../base/index.js';
 import type { Contexts, MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM, RwSemaphore } from '../contexts/index.js';
+import { folioMapcount, folioNrPages } from './folio.js';
 import { folioLock, folioTrylock, folioUnlock } from './folio-lock.js';
 import { __GFP_ZERO, GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import { folioAddLru, putPage } from './lru.js';
@@ -18,8 +19,9 @@ import type { Mm } from './mm.js';
 import { zapRange } from './mmap.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_swapbacked, PG_uptodate } from './page-flags.js';
-import type { ShmemHuge } from './shmem-huge.js';
+import { type ShmemHuge, shmemAllocHuge, shmemIsHuge } from './shmem-huge.js';
 import { shmemFreeSwap, shmemSwapin } from './shmem-swap.js';
+import { splitFolio } from './split-folio.js';
 import type { FileOptions, MappableFile } from './types.js';
 import type { Vma } from './vma.js';
 import {
@@ -89,7 +91,7 @@ export const inodeMapping = (inode: Inode): number => inode.id << 1;
 
 /** folio_mapping() for pages of files. */
 export function inodeOf(mm: Mm, page: Page): Inode | undefined {
-  const mapping = mm.memmap.mapping[page]!;
+  const mapping = mm.memmap.mapping[mm.memmap.head(page)]!;
   return mapping === 0 || (mapping & 1) === 1 ? undefined : mm.inodes.get(mapping >> 1);
 }
 
@@ -159,6 +161,11 @@ export function* filemapGetFolio(
       if (error !== 0) return error;
       continue;
     }
+    if (shmemIsHuge(mm.thp, inode, index, vma, false)) {
+      const huge = yield* shmemAllocHuge(mm, inode, index, vma);
+      if (huge === 'again') continue;
+      if (huge !== undefined) return huge;
+    }
     const gfp = GFP_HIGHUSER_MOVABLE | __GFP_ZERO;
     const fresh = yield* allocPages(mm, gfp | (vma ? mm.hooks.archCalcVmaGfp(vma, gfp, 'shmem') : 0), 0);
     if (fresh === undefined) return -ENOMEM;
@@ -188,26 +195,36 @@ export function* filemapGetFolio(
   }
 }
 
-/** filemap_add_folio(): the cache's reference is new. */
-export function addToPageCache(mm: Mm, inode: Inode, index: number, page: Page): void {
+/** filemap_add_folio(): the cache's references, one for each page, are new. `index` is the first page's. */
+export function addToPageCache(mm: Mm, inode: Inode, index: number, folio: Page): void {
   const { memmap } = mm;
-  getPage(mm, page);
-  memmap.mapping[page] = inodeMapping(inode);
-  memmap.index[page] = index;
-  memmap.set(page, PG_uptodate | (inode.isShmem ? PG_swapbacked : 0));
-  inode.pages.set(index, page);
-  mm.events.nr_file_pages++;
-  if (inode.isShmem) mm.events.nr_shmem++;
+  memmap.mapping[folio] = inodeMapping(inode);
+  memmap.index[folio] = index;
+  memmap.set(folio, PG_uptodate | (inode.isShmem ? PG_swapbacked : 0));
+  const pages = folioNrPages(mm, folio);
+  memmap.refcount[folio]! += pages;
+  for (let i = 0; i < pages; i++) inode.pages.set(index + i, (folio + i) as Page);
+  countCached(mm, inode, pages, pages > 1 ? 1 : 0);
 }
 
-/** filemap_remove_folio(): the page is locked and unmapped; drops the cache's reference. */
-export function* removeFromPageCache(mm: Mm, inode: Inode, page: Page): MaySleep<void> {
-  folioAccountCleaned(mm, inode, page);
-  inode.pages.delete(mm.memmap.index[page]!);
-  mm.memmap.mapping[page] = 0;
-  mm.events.nr_file_pages--;
-  if (inode.isShmem) mm.events.nr_shmem--;
-  yield* putPage(mm, page);
+/** NR_FILE_PAGES, NR_SHMEM and NR_SHMEM_THPS. */
+export function countCached(mm: Mm, inode: Inode, pages: number, huge: number): void {
+  mm.events.nr_file_pages += pages;
+  if (!inode.isShmem) return;
+  mm.events.nr_shmem += pages;
+  mm.events.nr_shmem_hugepages += huge;
+}
+
+/** filemap_remove_folio(): the folio is locked and unmapped; drops the cache's references. */
+export function* removeFromPageCache(mm: Mm, inode: Inode, folio: Page): MaySleep<void> {
+  folioAccountCleaned(mm, inode, folio);
+  const index = mm.memmap.index[folio]!;
+  const pages = folioNrPages(mm, folio);
+  for (let i = 0; i < pages; i++) inode.pages.delete(index + i);
+  mm.memmap.mapping[folio] = 0;
+  countCached(mm, inode, -pages, pages > 1 ? -1 : 0);
+  mm.memmap.refcount[folio]! -= pages - 1;
+  yield* putPage(mm, folio);
 }
 
 /** unmap_mapping_range() from page `first` to the end, private copies included. */
@@ -224,20 +241,36 @@ function* unmapMappingRange(mm: Mm, inode: Inode, first: number): MaySleep<void>
 function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
   yield* unmapMappingRange(mm, inode, first);
   yield* shmemFreeSwap(mm, inode, first);
+  const kept = new Set<Page>();
   for (const [index, page] of [...inode.pages]) {
-    if (index < first) continue;
-    getPage(mm, page);
-    yield* folioLock(mm, page);
-    yield* folioWaitWriteback(mm, page);
+    // A large folio goes as one, with its first page.
+    if (index < first || inode.pages.get(index) !== page) continue;
+    const folio = mm.memmap.head(page);
+    if (kept.has(folio)) continue;
+    getPage(mm, folio);
+    yield* folioLock(mm, folio);
+    yield* folioWaitWriteback(mm, folio);
     if (inode.pages.get(index) === page) {
       // A fault may have mapped it again before it was locked.
-      if (mm.memmap.mapcount[page]! > 0) yield* unmapMappingRange(mm, inode, first);
-      yield* removeFromPageCache(mm, inode, page);
+      if (folioMapcount(mm, folio) > 0) yield* unmapMappingRange(mm, inode, first);
+      if (mm.memmap.index[folio]! >= first) yield* removeFromPageCache(mm, inode, folio);
+      else if (!(yield* truncatePartialFolio(mm, folio, first))) kept.add(folio);
     }
-    folioUnlock(mm, page);
-    yield* putPage(mm, page);
+    folioUnlock(mm, folio);
+    yield* putPage(mm, folio);
   }
   inode.disk?.truncate(first);
+}
+
+/**
+ * truncate_inode_partial_folio(): the end of a large folio is zeros; split, its pages beyond the end of the file
+ * leave the cache.
+ */
+function* truncatePartialFolio(mm: Mm, folio: Page, first: number): MaySleep<boolean> {
+  const keep = first - mm.memmap.index[folio]!;
+  const rest = folioNrPages(mm, folio) - keep;
+  mm.port.fill(mm.pageToPa((folio + keep) as Page), rest * mm.pageSize, 0);
+  return (yield* splitFolio(mm, folio)) === 0;
 }
 
 /** truncate_setsize(): pages beyond the new end are gone, and the rest of the last one is zero. */

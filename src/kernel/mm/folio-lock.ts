@@ -9,10 +9,11 @@ import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { PG_locked } from './page-flags.js';
 
-/** folio_trylock(). */
+/** folio_trylock(), by whichever page of the folio. */
 export function folioTrylock(mm: Mm, page: Page): boolean {
-  if (mm.memmap.test(page, PG_locked)) return false;
-  mm.memmap.set(page, PG_locked);
+  const head = mm.memmap.head(page);
+  if (mm.memmap.test(head, PG_locked)) return false;
+  mm.memmap.set(head, PG_locked);
   return true;
 }
 
@@ -20,12 +21,13 @@ export function folioTrylock(mm: Mm, page: Page): boolean {
 export function* folioLock(mm: Mm, page: Page): MaySleep<void> {
   mm.contexts.mightSleep('folio_lock');
   while (!folioTrylock(mm, page)) {
-    yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(page, PG_locked));
+    yield* mm.pageWaitQueue.waitEvent(() => !mm.memmap.test(mm.memmap.head(page), PG_locked));
   }
 }
 
 export function folioUnlock(mm: Mm, page: Page): void {
-  mm.bugOn(!mm.memmap.test(page, PG_locked), 'folio_unlock of an unlocked page');
-  mm.memmap.clear(page, PG_locked);
+  const head = mm.memmap.head(page);
+  mm.bugOn(!mm.memmap.test(head, PG_locked), 'folio_unlock of an unlocked page');
+  mm.memmap.clear(head, PG_locked);
   mm.pageWaitQueue.wakeUp();
 }

@@ -21,6 +21,13 @@ export const isLarge = (mm: Mm, head: Page): boolean =>
 /** folio_ref_count(), of whichever page. */
 export const folioRefCount = (mm: Mm, page: Page): number => mm.memmap.refcount[mm.memmap.head(page)]!;
 
+/** _pincount of a large folio: its many mappings and users make references no sign of pins. */
+export const pincount = (mm: Mm, head: Page): number => mm.memmap.private[head + 3]!;
+
+export function addPins(mm: Mm, head: Page, by: 1 | -1): void {
+  mm.memmap.private[head + 3] = pincount(mm, head) + by;
+}
+
 /** folio_entire_mapcount(): entries that map the whole of it. */
 export const entireMapcount = (mm: Mm, head: Page): number =>
   isLarge(mm, head) ? mm.memmap.private[head + 1]! : 0;

@@ -14,7 +14,7 @@ import { GFP_HIGHUSER_MOVABLE } from './gfp.js';
 import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
 import { putHugeZeroPage } from './huge-fault.js';
-import { copyHugePmd, splitHugePmdLocked } from './huge-memory.js';
+import { copyHugePmd, isAnonPmd, splitHugePmdLocked } from './huge-memory.js';
 import { khugepagedFork } from './khugepaged.js';
 import { ksmExit, ksmFork } from './ksm.js';
 import { ksmForkZeroPage } from './ksm-merge.js';
@@ -180,8 +180,9 @@ function* copyPageRange(mm: Mm, to: Vma, from: Vma): MaySleep<number> {
   return error;
 }
 
-/** copy_huge_pmd() with its table made: true where the child has the block, false where the parent's was split. */
+/** copy_huge_pmd() with its table made (of a file's block nothing is copied: a fault brings it back): true where the child has the block, false where the parent's was split. */
 function* copyBlock(mm: Mm, to: Vma, from: Vma, run: PteRun): MaySleep<boolean | undefined> {
+  if (from.file !== undefined && !isAnonPmd(mm, readPte(mm, run.at))) return true;
   const target = yield* pmdAlloc(mm, to.mm, run.addr);
   const table = target === undefined ? undefined : yield* allocTable(mm);
   if (target === undefined || table === undefined) return undefined;

@@ -20,7 +20,7 @@ import {
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
 } from './fault-flags.js';
-import { folioRefCount, pageAnonExclusive } from './folio.js';
+import { addPins, folioRefCount, isLarge, pageAnonExclusive, pincount } from './folio.js';
 import { GFP_HIGHUSER } from './gfp.js';
 import { folioIsolateLru, folioPutbackLru, lruAddDrainAll, putPage } from './lru.js';
 import type { Page } from './memmap.js';
@@ -51,8 +51,17 @@ const MAX_ROUNDS = 64;
 const COND_RESCHED = sleepPoint('cond_resched');
 
 /** folio_maybe_dma_pinned(): never wrong when it says no. */
-export const maybeDmaPinned = (mm: Mm, page: Page): boolean =>
-  folioRefCount(mm, page) >= GUP_PIN_COUNTING_BIAS;
+export function maybeDmaPinned(mm: Mm, page: Page): boolean {
+  const head = mm.memmap.head(page);
+  return isLarge(mm, head) ? pincount(mm, head) > 0 : folioRefCount(mm, page) >= GUP_PIN_COUNTING_BIAS;
+}
+
+/** try_grab_folio() with FOLL_PIN. */
+function pin(mm: Mm, page: Page): void {
+  const head = mm.memmap.head(page);
+  if (isLarge(mm, head)) addPins(mm, head, 1);
+  mm.memmap.refcount[head]! += isLarge(mm, head) ? 1 : GUP_PIN_COUNTING_BIAS;
+}
 
 /** check_vma_flags(). */
 function permitted(vma: Vma, flags: number): boolean {
@@ -102,7 +111,7 @@ export function* getUserPage(mm: Mm, as: MmStruct, addr: number, flags: number):
     if (page !== undefined && page !== mm.zeroPage) {
       if ((flags & FOLL_PIN) === 0) getPage(mm, page);
       else {
-        mm.memmap.refcount[mm.memmap.head(page)]! += GUP_PIN_COUNTING_BIAS;
+        pin(mm, page);
         as.hasPinned = true;
       }
     }
@@ -151,6 +160,8 @@ function* moveOutOfCma(mm: Mm, page: Page): MaySleep<number> {
 /** unpin_user_page(). */
 export function* unpinUserPage(mm: Mm, page: Page): Atomic<void> {
   if (page === mm.zeroPage) return;
-  mm.memmap.refcount[mm.memmap.head(page)]! -= GUP_PIN_COUNTING_BIAS - 1;
+  const head = mm.memmap.head(page);
+  if (isLarge(mm, head)) addPins(mm, head, -1);
+  else mm.memmap.refcount[head]! -= GUP_PIN_COUNTING_BIAS - 1;
   yield* putPage(mm, page);
 }

@@ -37,7 +37,7 @@ export interface FaultOnAccessContext {
 }
 
 /** Where an allocation for a VMA is made. */
-export type GfpCaller = 'vma_alloc_folio' | 'shmem' | 'swap-cache';
+export type GfpCaller = 'vma_alloc_folio' | 'shmem' | 'shmem-huge' | 'swap-cache';
 
 /** Where collapse asks about a mapping. */
 export type CollapseCaller = 'scan' | 'revalidate';

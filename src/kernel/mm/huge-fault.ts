@@ -39,13 +39,13 @@ import {
   pteMkyoung,
   pteModify,
 } from './pgtable.js';
-import { folioAddNewAnonRmap } from './rmap.js';
+import { folioAddNewAnonRmap, isAnonPage } from './rmap.js';
 import type { Vma } from './vma.js';
 import { VM_HUGEPAGE, VM_WRITE } from './vma.js';
 
 /** vma_thp_gfp_mask(): how hard to try, by `defrag`. */
-export function vmaThpGfpMask(mm: Mm, vma: Vma): Gfp {
-  const madvised = (vma.flags & VM_HUGEPAGE) !== 0;
+export function vmaThpGfpMask(mm: Mm, vma: Vma | undefined): Gfp {
+  const madvised = vma !== undefined && (vma.flags & VM_HUGEPAGE) !== 0;
   switch (mm.thp.defrag) {
     case 'always':
       return GFP_TRANSHUGE;
@@ -178,7 +178,8 @@ export function* doHugePmdWpPage(mm: Mm, vmf: VmFault, at: PA, orig: bigint): Ma
     return 0;
   }
   const page = pmdPage(mm, orig);
-  if (page !== undefined && (yield* canReuse(mm, page))) {
+  // A private mapping's store to a file's block copies one page of it.
+  if (page !== undefined && isAnonPage(mm, page) && (yield* canReuse(mm, page))) {
     if ((vma.flags & VM_WRITE) !== 0) {
       mm.port.write64(at, pteMkwrite(pteMkdirty(pteMkyoung(orig))));
       flushBlock(mm, as, vmf.addr);

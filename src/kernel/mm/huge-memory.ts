@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic } from '../contexts/index.js';
 import { addPteMappingOfEach, folioNrPages, isPartiallyMapped, pageAnonExclusive } from './folio.js';
 import { maybeDmaPinned } from './gup.js';
+import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
@@ -29,6 +30,7 @@ import {
   isWritableMigrationEntry,
   migrationEntryAdvance,
   pmdLeaf,
+  pteDirty,
   pteMkold,
   pteMkwrite,
   pteModify,
@@ -44,9 +46,10 @@ import {
   tableDescriptor,
   withMigrationType,
 } from './pgtable.js';
-import { folioAddAnonRmapPmd, folioRemoveRmapPmd } from './rmap.js';
+import { folioAddRmapPmd, folioRemoveRmapPmd, isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import type { Vma } from './vma.js';
 import { VM_WRITE } from './vma.js';
+import { folioMarkDirty } from './writeback.js';
 
 export const blockStart = (mm: Mm, addr: number): number => addr - (addr % mm.layout.pmdSize);
 
@@ -77,6 +80,10 @@ export function* freeDeposit(mm: Mm, as: MmStruct): Atomic<void> {
  */
 export function* splitHugePmdLocked(mm: Mm, as: MmStruct, at: PA, addr: number): Atomic<void> {
   const pmd = readPte(mm, at);
+  if (!isAnonPmd(mm, pmd)) {
+    yield* zapFilePmd(mm, as, at, addr);
+    return;
+  }
   const pages = mm.layout.entriesPerTable;
   const start = blockStart(mm, addr);
   const table = withdrawTable(mm, as);
@@ -105,6 +112,30 @@ export function* splitHugePmdLocked(mm: Mm, as: MmStruct, at: PA, addr: number):
   mm.port.write64(at, tableDescriptor(base));
 }
 
+/** Of a PMD that maps a block, or says that one is being migrated: is it anonymous memory? */
+export function isAnonPmd(mm: Mm, pmd: bigint): boolean {
+  if (!ptePresent(pmd)) return isMigrationEntryAnon(mm, pmd);
+  const head = pmdPage(mm, pmd);
+  return head === undefined || isAnonPage(mm, head);
+}
+
+/**
+ * __split_huge_pmd_locked() of a file's: the entry goes, and faults map the pages again. No table was deposited
+ * for it.
+ */
+function* zapFilePmd(mm: Mm, as: MmStruct, at: PA, addr: number): Atomic<void> {
+  const start = blockStart(mm, addr);
+  mm.events.thp_split_pmd++;
+  const pmd = yield* ptepGetAndClear(mm, at);
+  flushTlbRange(mm, as, start, start + mm.layout.pmdSize);
+  as.filePages -= mm.layout.entriesPerTable;
+  if (!ptePresent(pmd)) return;
+  const head = pmdPage(mm, pmd)!;
+  if (pteDirty(pmd)) folioMarkDirty(mm, head);
+  folioRemoveRmapPmd(mm, head);
+  yield* putPage(mm, head);
+}
+
 /** __split_huge_pmd(): where a block is (still) mapped at `at`. */
 export function* splitHugePmd(mm: Mm, as: MmStruct, at: PA, addr: number): Atomic<void> {
   yield* as.pageTableLock.lock();
@@ -129,15 +160,19 @@ export const pmdPage = (mm: Mm, pmd: bigint): Page | undefined =>
  * @returns the folio whose mapping went, whose reference the caller drops after the TLB forgot it.
  */
 export function* zapHugePmd(mm: Mm, as: MmStruct, run: PteRun): Atomic<Page | undefined> {
+  const anon = isAnonPmd(mm, readPte(mm, run.at));
   const pmd = yield* ptepGetAndClear(mm, run.at);
-  yield* freeDeposit(mm, as);
+  if (anon) yield* freeDeposit(mm, as);
   if (!ptePresent(pmd)) {
-    as.anonPages -= mm.layout.entriesPerTable;
+    if (anon) as.anonPages -= mm.layout.entriesPerTable;
+    else as.filePages -= mm.layout.entriesPerTable;
     return undefined;
   }
   const head = pmdPage(mm, pmd);
   if (head === undefined) return undefined;
-  as.anonPages -= folioNrPages(mm, head);
+  if (anon) as.anonPages -= folioNrPages(mm, head);
+  else as.filePages -= folioNrPages(mm, head);
+  if (!anon && pteDirty(pmd)) folioMarkDirty(mm, head);
   folioRemoveRmapPmd(mm, head);
   return head;
 }
@@ -195,7 +230,7 @@ export function* copyHugePmd(
   } else {
     if (from.mm.hasPinned && maybeDmaPinned(mm, head)) return false;
     getPage(mm, head);
-    folioAddAnonRmapPmd(mm, head, false);
+    folioAddRmapPmd(mm, head, false);
     mm.memmap.clear(head, PG_anon_exclusive);
     to.mm.anonPages += pages;
   }
@@ -217,7 +252,8 @@ export function* moveHugePmd(mm: Mm, source: PA, target: PA): Atomic<void> {
 /** deferred_split_folio(): part of a large folio serves nobody any more; its pages come back when it is split. */
 export function deferSplit(mm: Mm, page: Page): void {
   const head = mm.memmap.head(page);
-  if (mm.deferredSplit.has(head) || !isPartiallyMapped(mm, head)) return;
+  // Of a file nothing is gained: its pages are in the cache all the same.
+  if (mm.deferredSplit.has(head) || !isAnonPage(mm, head) || !isPartiallyMapped(mm, head)) return;
   mm.deferredSplit.add(head);
   mm.events.thp_deferred_split_page++;
 }

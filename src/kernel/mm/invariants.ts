@@ -34,10 +34,11 @@ import {
   pmdLeaf,
   ptePa,
   ptePresent,
+  pteSpecial,
   pteWrite,
   swapEntryOf,
 } from './pgtable.js';
-import { isAnonPage } from './rmap.js';
+import { isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import type { Violation } from './types.js';
 
 /**
@@ -130,7 +131,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
     let resident = 0;
     let blocks = 0;
     forEachPte(mm, as, (pte, addr, huge) => {
-      if (huge && addr % mm.layout.pmdSize === 0) blocks++;
+      if (huge && addr % mm.layout.pmdSize === 0 && isAnonPmdPart(mm, pte)) blocks++;
       if (!ptePresent(pte)) return;
       const page = vmNormalPage(mm, pte);
       if (page === undefined) return;
@@ -216,6 +217,12 @@ function checkCompound(mm: Mm, page: Page, entire: Int32Array, out: Violation[])
   }
 }
 
+/** A table was deposited for anonymous memory's blocks only. */
+const isAnonPmdPart = (mm: Mm, pte: Pte): boolean =>
+  ptePresent(pte)
+    ? pteSpecial(pte) || isAnonPage(mm, mm.paToPage(ptePa(pte))!)
+    : isMigrationEntryAnon(mm, pte);
+
 /** The page cache: each page says where it is, and the cache's reference is there. */
 function checkPageCache(mm: Mm, out: Violation[]): void {
   let cached = 0;
@@ -224,9 +231,9 @@ function checkPageCache(mm: Mm, out: Violation[]): void {
     for (const [index, page] of inode.pages) {
       const { memmap: map } = mm;
       if (
-        map.mapping[page] !== inode.id << 1 ||
-        map.index[page] !== index ||
-        map.refcount[page]! <= map.mapcount[page]!
+        map.mapping[map.head(page)] !== inode.id << 1 ||
+        map.index[map.head(page)]! + page - map.head(page) !== index ||
+        map.refcount[map.head(page)]! < folioMapcount(mm, page) + folioNrPages(mm, map.head(page))
       ) {
         out.push({
           invariant: 'page-cache',

@@ -34,7 +34,7 @@ import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
 import type { Mm } from './mm.js';
 import { allocPages, getPage } from './page-alloc.js';
-import { PG_anon_exclusive, PG_dirty, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
+import { PG_anon_exclusive, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
 import {
   flushTlbPage,
   pmdOffset,
@@ -233,7 +233,7 @@ function* doWpPage(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<number> {
       pageAnonExclusive(mm, page) ||
       (isAnonPage(mm, page) && (yield* canReuseAnonFolio(mm, page)))
     ) {
-      if (shared) mm.memmap.set(page, PG_dirty);
+      if (shared) folioMarkDirty(mm, page);
       // wp_page_reuse().
       let entry = pteMkyoung(orig);
       if ((vma.flags & VM_WRITE) !== 0 && (vmf.flags & FAULT_FLAG_UNSHARE) === 0) {

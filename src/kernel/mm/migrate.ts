@@ -7,7 +7,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
-import { inodeOf } from './filemap.js';
+import { type Inode, inodeOf } from './filemap.js';
 import { folioMapcount, folioNrPages } from './folio.js';
 import { folioLock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
@@ -47,8 +47,8 @@ import {
 } from './pgtable.js';
 import {
   folioAddAnonRmap,
-  folioAddAnonRmapPmd,
   folioAddFileRmap,
+  folioAddRmapPmd,
   isAnonPage,
   mappedEntries,
   rmapWalk,
@@ -99,7 +99,7 @@ function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, to:
     if (isWritableMigrationEntry(entry)) pte = pteMkwrite(pte);
     const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
     if (huge) {
-      folioAddAnonRmapPmd(mm, page, exclusive);
+      folioAddRmapPmd(mm, page, exclusive);
       yield* setHugePmd(mm, at, pmdMkhuge(pte));
       continue;
     }
@@ -119,14 +119,14 @@ function* migrateMapping(mm: Mm, to: Page, from: Page): MaySleep<number> {
   const map = mm.memmap;
   const inode = inodeOf(mm, from);
   const swapcache = map.test(from, PG_swapcache);
-  if (map.refcount[from] !== (inode || swapcache ? 2 : 1)) return -EAGAIN;
+  const pages = folioNrPages(mm, from);
+  const cached = inode || swapcache ? pages : 0;
+  if (map.refcount[from] !== 1 + cached) return -EAGAIN;
   map.mapping[to] = map.mapping[from]!;
   map.index[to] = map.index[from]!;
   if (swapcache) moveSwapCache(mm, to, from);
   if (inode) {
-    inode.pages.set(map.index[from]!, to);
-    getPage(mm, to);
-    yield* putPage(mm, from);
+    yield* moveInPageCache(mm, inode, to, from);
   } else if (swapcache) {
     yield* putPage(mm, from);
   }
@@ -154,9 +154,17 @@ function* undoMigrateMapping(mm: Mm, to: Page, from: Page): MaySleep<void> {
     yield* putPage(mm, to);
   }
   if (!inode) return;
-  inode.pages.set(mm.memmap.index[from]!, from);
-  getPage(mm, from);
-  yield* putPage(mm, to);
+  yield* moveInPageCache(mm, inode, from, to);
+}
+
+/** The cache finds the pages of another folio from now on; its references move with it. */
+function* moveInPageCache(mm: Mm, inode: Inode, to: Page, from: Page): Atomic<void> {
+  const { memmap: map } = mm;
+  const pages = folioNrPages(mm, from);
+  for (let i = 0; i < pages; i++) inode.pages.set(map.index[from]! + i, (to + i) as Page);
+  map.refcount[to]! += pages;
+  map.refcount[from]! -= pages - 1;
+  yield* putPage(mm, from);
 }
 
 /** folio_copy(): data and tags of every page, where allocation is allowed; unmapped, their tags hold still. */

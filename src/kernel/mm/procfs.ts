@@ -78,6 +78,8 @@ export function meminfo(mm: Mm): Record<string, number> {
     CommitLimit: kib(Math.floor(mm.totalramPages() / 2) + (mm.swap?.pages ?? 0)),
     Committed_AS: kib(mm.committedPages),
     AnonHugePages: kib(mm.events.nr_anon_transparent_hugepages * mm.layout.entriesPerTable),
+    ShmemHugePages: kib(mm.events.nr_shmem_hugepages * mm.layout.entriesPerTable),
+    ShmemPmdMapped: kib(mm.events.nr_shmem_pmdmapped * mm.layout.entriesPerTable),
     CmaTotal: kib(mm.totalCmaPages),
     CmaFree: kib(sum((zone) => zone.freeCmaPages)),
   });

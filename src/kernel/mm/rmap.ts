@@ -61,7 +61,7 @@ export function folioAddNewAnonRmap(mm: Mm, page: Page, vma: Vma, addr: number):
   map.mapping[page] = anonMapping(vma.anonVma!);
   map.index[page] = linearPageIndex(mm, vma, addr);
   if (isLarge(mm, page)) {
-    folioAddAnonRmapPmd(mm, page, true);
+    folioAddRmapPmd(mm, page, true);
     return;
   }
   map.mapcount[page] = 1;
@@ -83,7 +83,7 @@ export const isMigrationEntryAnon = (mm: Mm, entry: bigint): boolean =>
 
 /** folio_add_file_rmap_pte(). */
 export function folioAddFileRmap(mm: Mm, page: Page): void {
-  if (mm.memmap.mapcount[page]!++ === 0) mm.events.nr_mapped++;
+  if (addPteMapping(mm, page, 1) === 1) mm.events.nr_mapped++;
 }
 
 /** Another mapping of an anonymous page (fork, migration entries turned back). */
@@ -92,21 +92,28 @@ export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
   if (exclusive) mm.memmap.set(page, PG_anon_exclusive);
 }
 
-/** folio_add_anon_rmap_pmd(): a PMD maps the whole. */
-export function folioAddAnonRmapPmd(mm: Mm, head: Page, exclusive: boolean): void {
-  const already = pagesMappedByPte(mm, head);
-  if (addEntireMapping(mm, head, 1) === 1) {
-    mm.events.nr_anon_pages += folioNrPages(mm, head) - already;
-    mm.events.nr_anon_transparent_hugepages++;
+/** The counters of folios that PMDs map: one more or less with so many pages that nothing else maps. */
+function countPmdMapped(mm: Mm, head: Page, by: 1 | -1, pages: number): void {
+  if (isAnonPage(mm, head)) {
+    mm.events.nr_anon_pages += by * pages;
+    mm.events.nr_anon_transparent_hugepages += by;
+  } else {
+    mm.events.nr_mapped += by * pages;
+    mm.events.nr_shmem_pmdmapped += by;
   }
+}
+
+/** folio_add_anon_rmap_pmd() and folio_add_file_rmap_pmd(): a PMD maps the whole. */
+export function folioAddRmapPmd(mm: Mm, head: Page, exclusive: boolean): void {
+  const already = pagesMappedByPte(mm, head);
+  if (addEntireMapping(mm, head, 1) === 1) countPmdMapped(mm, head, 1, folioNrPages(mm, head) - already);
   if (exclusive) mm.memmap.set(head, PG_anon_exclusive);
 }
 
 /** folio_remove_rmap_pmd(). */
 export function folioRemoveRmapPmd(mm: Mm, head: Page): void {
   if (addEntireMapping(mm, head, -1) > 0) return;
-  mm.events.nr_anon_pages -= folioNrPages(mm, head) - pagesMappedByPte(mm, head);
-  mm.events.nr_anon_transparent_hugepages--;
+  countPmdMapped(mm, head, -1, folioNrPages(mm, head) - pagesMappedByPte(mm, head));
 }
 
 /** A page of the swap cache is mapped: for the first time since it was read it learns whose it is. */
@@ -320,19 +327,23 @@ function* referencedOne(mm: Mm, folio: Page, vma: Vma, addr: number, seen: () =>
   return true;
 }
 
-/** try_to_unmap(): entries of anonymous pages become those of the page's slot, those of files go. Not of large folios. */
-export function* tryToUnmap(mm: Mm, page: Page): MaySleep<void> {
-  yield* rmapWalk(mm, page, (vma, addr) => tryToUnmapOne(mm, page, vma, addr), true);
+/**
+ * try_to_unmap(): entries of anonymous pages become those of the page's slot, those of files go. Of large folios
+ * only a file's, whose PMDs were split.
+ *
+ * @param tryLock gives up where the tree's lock is held, as reclaim must.
+ */
+export function* tryToUnmap(mm: Mm, folio: Page, tryLock = true): MaySleep<void> {
+  yield* rmapWalk(mm, folio, (vma, addr) => tryToUnmapOne(mm, folio, vma, addr), tryLock);
 }
 
-function* tryToUnmapOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<boolean> {
+function* tryToUnmapOne(mm: Mm, folio: Page, vma: Vma, start: number): Atomic<boolean> {
   const map = mm.memmap;
   const as = vma.mm;
   yield* as.pageTableLock.lock();
-  const [mapped] = mappedEntries(mm, page, vma, addr);
-  // A pin reads and writes the page itself: it must stay where its owner sees it.
-  if (mapped !== undefined && !maybeDmaPinned(mm, page)) {
-    const { at } = mapped;
+  for (const { at, addr, page, huge } of mappedEntries(mm, folio, vma, start)) {
+    // A pin reads and writes the page itself: it must stay where its owner sees it.
+    if (huge || maybeDmaPinned(mm, folio)) break;
     const pte = yield* ptepClearFlush(mm, as, addr, at);
     if (pteDirty(pte)) folioMarkDirty(mm, page);
     if (isAnonPage(mm, page)) {
@@ -349,5 +360,5 @@ function* tryToUnmapOne(mm: Mm, page: Page, vma: Vma, addr: number): Atomic<bool
     yield* putPage(mm, page);
   }
   as.pageTableLock.unlock();
-  return map.mapcount[page]! > 0;
+  return folioMapcount(mm, folio) > 0;
 }

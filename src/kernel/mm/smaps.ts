@@ -43,6 +43,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
     anonymous: 0,
     ksm: 0,
     anonHugePages: 0,
+    shmemPmdMapped: 0,
     swap: 0,
     swapPss: 0,
   };
@@ -75,6 +76,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
         out.pssAnon += share;
       } else if (vma.file?.isShmem === true) {
         out.pssShmem += share;
+        if (run.huge) out.shmemPmdMapped += pageSize;
       } else {
         out.pssFile += share;
       }

@@ -188,6 +188,7 @@ export interface SmapCounts {
   readonly anonymous: number;
   readonly ksm: number;
   readonly anonHugePages: number;
+  readonly shmemPmdMapped: number;
   readonly swap: number;
   readonly swapPss: number;
 }

@@ -57,8 +57,9 @@ export class DiskFile {
 
 /** folio_mark_dirty(): the page differs from where its contents come from. */
 export function folioMarkDirty(mm: Mm, page: Page): void {
-  if (mm.memmap.test(page, PG_dirty)) return;
-  mm.memmap.set(page, PG_dirty);
+  const head = mm.memmap.head(page);
+  if (mm.memmap.test(head, PG_dirty)) return;
+  mm.memmap.set(head, PG_dirty);
   const inode = inodeOf(mm, page);
   if (inode?.disk === undefined) return;
   inode.dirty.add(mm.memmap.index[page]!);

@@ -172,7 +172,7 @@ function countsText(counts: SmapCounts, rollup: boolean): string {
     kib('KSM', counts.ksm),
     kib('LazyFree', 0),
     kib('AnonHugePages', counts.anonHugePages),
-    kib('ShmemPmdMapped', 0),
+    kib('ShmemPmdMapped', counts.shmemPmdMapped),
     kib('FilePmdMapped', 0),
     kib('Shared_Hugetlb', 0),
     `Private_Hugetlb: ${'0'.padStart(7)} kB\n`,

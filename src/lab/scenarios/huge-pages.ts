@@ -9,6 +9,8 @@ import {
   lruAddDrainAll,
   MADV_COLLAPSE,
   MADV_HUGEPAGE,
+  MAP_FIXED,
+  MAP_SHARED,
   PROT_READ,
 } from '../../kernel/index.js';
 import type { Program } from './program.js';
@@ -101,6 +103,36 @@ export const HUGE_PAGES = [
       program.exit();
       k.run(lruAddDrainAll(k.mm));
       k.expect(!isLarge(k.mm, head), 'refcount', 'the folio is still there');
+      return undefined;
+    },
+  }),
+
+  story({
+    id: 'F28',
+    title: 'write() to a file of a tmpfs mounted with huge=always',
+    expected:
+      'a huge page, untagged as nobody maps it; a tagged mapping of it gets its blocks at the first access',
+    world: { tagPages: 128 },
+    tell(k) {
+      k.step('write()');
+      const file = k.manager.newFile({ name: 'tmpfs', size: 0, huge: 'always' });
+      const written = k.run(k.manager.writeFile(file, 3 * PAGE, pattern(3)));
+      k.expect(written === PAGE, 'F28', `write() gives ${written}`);
+      k.expect(k.manager.vmstat()['nr_shmem_hugepages'] === 1, 'F28', 'there is no huge page');
+      k.expect(k.metric('taggedPagesAllocated') === 0, 'F28', 'the page was allocated as tagged');
+      k.step('a process maps the file with PROT_MTE, and stores a tag');
+      k.run(k.manager.truncateFile(file, HUGE * PAGE));
+      const program = k.program();
+      const at = smallPages(program, RW);
+      const request = { addr: va(at), length: HUGE * PAGE, prot: RW | MTE, file };
+      k.run(k.manager.mmap(program.as, { ...request, flags: MAP_SHARED | MAP_FIXED }));
+      program.stg(at + 3 * PAGE, 6);
+      program.expectTag(at + 3 * PAGE, 6, 'the granule');
+      program.expectTag(at + 4 * PAGE, 0, 'another page');
+      program.expectData(at + 3 * PAGE, 3, 'the page');
+      program.exit();
+      k.run(k.manager.putFile(file));
+      k.settle();
       return undefined;
     },
   }),

@@ -9,6 +9,5 @@ export const WAITING: readonly Waiting[] = [
   { id: 'F15', title: 'two memslots in one mapping, one is deleted', waitsFor: 'KVM' },
   { id: 'F16', title: 'hibernate and resume', waitsFor: 'hibernation' },
   { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
-  { id: 'F28', title: 'write() to tmpfs with huge pages on', waitsFor: 'huge pages of tmpfs' },
   { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
 ];
