@@ -53,6 +53,7 @@ import {
   HWCAP2_BITS,
   type KernelState,
   newKeys,
+  noteRseq,
   type Process,
   type ProcessEnd,
   ProcessTable,
@@ -60,6 +61,8 @@ import {
   ResourceLimits,
   RLIM_INFINITY,
   RLIMIT,
+  resumeRseq,
+  rseqDue,
   SIGNAL,
   sendToProcess,
   sentSignal,
@@ -479,8 +482,13 @@ export class Kernel implements Supervisor {
       const budget = Math.min(until, turn, this.#maxSteps - clock.steps);
       if (slice <= 0) slice = this.#newSlice();
       if (budget <= 0 || runQueue.misplaced(task)) {
+        noteRseq(thread);
         yield RESCHEDULE;
         turn = 0;
+        continue;
+      }
+      if (rseqDue(thread)) {
+        yield* resumeRseq(state, thread);
         continue;
       }
       const cpu = cpus[task.cpu]!;
@@ -504,6 +512,7 @@ export class Kernel implements Supervisor {
       } else {
         this.#fatal = { kind: 'halted', message: describeStop(stop, cpu) };
       }
+      noteRseq(thread);
       yield RESCHEDULE;
       turn = runQueue.turnLength();
     }

@@ -132,6 +132,8 @@ export const AT = {
   SECURE: 23,
   RANDOM: 25,
   HWCAP2: 26,
+  RSEQ_FEATURE_SIZE: 27,
+  RSEQ_ALIGN: 28,
   EXECFN: 31,
   MINSIGSTKSZ: 51,
 } as const;

@@ -21,6 +21,7 @@ import { RLIMIT } from './limits.js';
 import type { Process } from './process.js';
 import { jobControlTrap, PSTATE_SS, ptraceNotify, ptraceSignal, trapped } from './ptrace.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
+import { resumeRseq } from './rseq.js';
 import { endGroup, forceSignal, notifyParentOfChange } from './send-signal.js';
 import { type SignalInfo, siginfoBytes, signalInfo } from './siginfo.js';
 import {
@@ -218,6 +219,8 @@ export function* deliverSignals(state: KernelState, thread: Thread): MaySleep<vo
     return;
   }
   const { info, action } = next;
+  // Before the frame: the handler's is what the section's abort address returns to.
+  yield* resumeRseq(state, thread);
   if (
     restarts &&
     (restarting === ERESTARTNOHAND ||

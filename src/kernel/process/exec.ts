@@ -25,6 +25,7 @@ import {
 import { AT } from './abi.js';
 import { TRAMPOLINE, trampolineAddress } from './deliver-signals.js';
 import type { ResourceLimits } from './limits.js';
+import { RSEQ_BYTES, RSEQ_FEATURE_BYTES } from './rseq.js';
 import { buildInitialStack } from './stack.js';
 
 /** What a stack has beyond its first contents, before it grows (setup_arg_pages). */
@@ -224,6 +225,8 @@ function auxiliaryVector(
     [AT.EGID, 0n],
     [AT.SECURE, 0n],
     [AT.HWCAP2, hwcap2],
+    [AT.RSEQ_FEATURE_SIZE, BigInt(RSEQ_FEATURE_BYTES)],
+    [AT.RSEQ_ALIGN, BigInt(RSEQ_BYTES)],
     // sizeof(struct sigframe) with the records this CPU has: fpsimd, esr, extra.
     [AT.MINSIGSTKSZ, 4720n],
   ];

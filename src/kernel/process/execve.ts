@@ -142,6 +142,7 @@ export function* execve(
   process.space = { as: loaded.mm, users: 1 };
   process.program = program;
   process.handledFault = undefined;
+  process.membarriers = 0;
   process.actions = process.actions.clone();
   process.actions.flushHandlers();
   process.files.execClose();
@@ -192,6 +193,7 @@ function reset(state: KernelState, thread: Thread, entry: bigint, sp: bigint): v
   thread.alternateStack = NO_ALTERNATE_STACK;
   thread.clearChildTid = 0n;
   thread.robustList = 0n;
+  thread.rseq = undefined;
   thread.faultEsr = 0n;
   thread.faultAddress = 0n;
   thread.syscall = undefined;

@@ -22,6 +22,7 @@ export * from './ptrace.js';
 export * from './ptrace-abi.js';
 export * from './ptrace-registers.js';
 export * from './ptrace-state.js';
+export * from './rseq.js';
 export * from './scheduling.js';
 export * from './send-signal.js';
 export * from './siginfo.js';

@@ -181,6 +181,7 @@ function newProcess(
   process.actions = (flags & CLONE.SIGHAND) !== 0 ? from.actions : from.actions.clone();
   process.dumpable = from.dumpable;
   process.noNewPrivileges = from.noNewPrivileges;
+  process.membarriers = from.membarriers;
   process.limits = from.limits.clone();
   if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);
@@ -199,6 +200,8 @@ function inherit(state: KernelState, parent: Thread, child: Thread, request: Clo
   child.credentials = parent.credentials;
   child.scheduling = childScheduling(parent.scheduling);
   child.ioPriority = parent.ioPriority;
+  // rseq_fork(): a copy of the memory has the same registration, a thread makes its own.
+  if ((flags & CLONE.VM) === 0 && parent.rseq !== undefined) child.rseq = { ...parent.rseq, cpu: undefined };
   child.blocked = parent.blocked;
   // sas_ss_reset() unless the stack is the parent's own copy or the parent waits.
   const sharesStack = (flags & (CLONE.VM | CLONE.VFORK)) === CLONE.VM;

@@ -9,6 +9,7 @@ import { type Credentials, ROOT_CREDENTIALS } from './credentials.js';
 import type { Process } from './process.js';
 import { NO_SYSCALL } from './ptrace-abi.js';
 import type { HardwareDebug, Tracing } from './ptrace-state.js';
+import type { RseqRegistration } from './rseq.js';
 import { DEFAULT_SCHEDULING, type Scheduling } from './scheduling.js';
 import { SignalQueue } from './signals.js';
 import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
@@ -79,6 +80,7 @@ export class Thread implements Waiter {
   /** Breakpoints and watchpoints that a tracer set. */
   hardwareDebug: HardwareDebug | undefined;
 
+  rseq: RseqRegistration | undefined;
   /** set_tid_address: cleared, and a futex woken, when the thread ends. */
   clearChildTid = 0n;
   robustList = 0n;

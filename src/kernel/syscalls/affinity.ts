@@ -1,7 +1,7 @@
 /**
- * System calls about CPUs: which ones a thread may run on, which it is on, and barriers between them.
+ * System calls about CPUs: which ones a thread may run on, and which it is on.
  *
- * Ref. kernel/sched/core.c (sched_setaffinity, sched_getaffinity), kernel/sched/membarrier.c, kernel/sys.c (getcpu).
+ * Ref. kernel/sched/core.c (sched_setaffinity, sched_getaffinity), kernel/sys.c (getcpu).
  */
 import { EFAULT, EINVAL, EPERM, ESRCH, sleepPoint } from '../contexts/index.js';
 import { CAP, capable, readUser, type Thread, writeU32, writeWords } from '../process/index.js';
@@ -11,51 +11,12 @@ import { int, type Syscall, type SyscallServices, uint } from './row.js';
 const MASK_BYTES = 8;
 const MIGRATE = sleepPoint('migrate_task');
 
-const COMMAND = {
-  GLOBAL: 1,
-  GLOBAL_EXPEDITED: 2,
-  REGISTER_GLOBAL_EXPEDITED: 4,
-  PRIVATE_EXPEDITED: 8,
-  REGISTER_PRIVATE_EXPEDITED: 16,
-  PRIVATE_EXPEDITED_SYNC_CORE: 32,
-  REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: 64,
-  GET_REGISTRATIONS: 512,
-} as const;
-const ALL_COMMANDS = Object.values(COMMAND).reduce((sum, bit) => sum | bit, 0);
-
 function find({ table }: SyscallServices, thread: Thread, pid: number): Thread | undefined {
   return pid === 0 ? thread : table.thread(pid);
 }
 
 /** cpu_possible_mask, all of which is online. */
 const possible = ({ contexts }: SyscallServices): number => (1 << contexts.cpus) - 1;
-
-/**
- * membarrier(2). CPUs move in turns and see each other's accesses in order, so that every point between two turns
- * is the barrier; what is left is who may ask.
- */
-function membarrier({ process }: Thread, command: number): number {
-  switch (command) {
-    case 0:
-      return ALL_COMMANDS;
-    case COMMAND.GLOBAL:
-    case COMMAND.GLOBAL_EXPEDITED:
-      return 0;
-    case COMMAND.REGISTER_GLOBAL_EXPEDITED:
-    case COMMAND.REGISTER_PRIVATE_EXPEDITED:
-    case COMMAND.REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
-      process.membarriers |= command;
-      return 0;
-    case COMMAND.PRIVATE_EXPEDITED:
-    case COMMAND.PRIVATE_EXPEDITED_SYNC_CORE:
-      // Each is registered by the command one bit further up.
-      return (process.membarriers & (command << 1)) === 0 ? -EPERM : 0;
-    case COMMAND.GET_REGISTRATIONS:
-      return process.membarriers;
-    default:
-      return -EINVAL;
-  }
-}
 
 export const affinitySyscalls: readonly Syscall[] = [
   {
@@ -100,12 +61,5 @@ export const affinitySyscalls: readonly Syscall[] = [
       if (cpu !== 0n && (yield* writeU32(mm, thread, cpu, answer)) !== 0) return -EFAULT;
       return node !== 0n && (yield* writeU32(mm, thread, node, 0)) !== 0 ? -EFAULT : 0;
     },
-  },
-  {
-    number: 283,
-    name: 'membarrier',
-    args: ['int', 'hex', 'int'],
-    run: (_services, thread, [command, flags]) =>
-      uint(flags) === 0 ? membarrier(thread, int(command)) : -EINVAL,
   },
 ];

@@ -1,6 +1,7 @@
 /** The system call table, and how a call is looked up and described. */
 
 import { affinitySyscalls } from './affinity.js';
+import { barrierSyscalls } from './barriers.js';
 import { credentialSyscalls } from './credentials.js';
 import { descriptorSyscalls } from './descriptors.js';
 import { epollSyscalls } from './epoll.js';
@@ -39,6 +40,7 @@ export { describeCall, describeResult, errnoName, readTexts } from './strace.js'
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
   [
+    ...barrierSyscalls,
     ...credentialSyscalls,
     ...descriptorSyscalls,
     ...epollSyscalls,

@@ -1,7 +1,7 @@
 /**
  * System calls about the system: uname, sysinfo, randomness, giving way.
  */
-import { EINVAL, ENOSYS, sleepPoint } from '../contexts/index.js';
+import { EINVAL, sleepPoint } from '../contexts/index.js';
 import { writeUser } from '../process/index.js';
 import { type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -75,6 +75,4 @@ export const systemSyscalls: readonly Syscall[] = [
       return error === 0 ? length : error;
     },
   },
-  // Restartable sequences: glibc takes the refusal for an older kernel.
-  { number: 293, name: 'rseq', args: ['pointer', 'unsigned', 'hex', 'hex'], run: () => -ENOSYS },
 ];
