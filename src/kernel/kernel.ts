@@ -272,6 +272,7 @@ export class Kernel implements Supervisor {
         now: () => clock.realtime / 1_000_000_000n,
         currentPid: () => this.#threads.get(contexts.current)?.process.pid ?? 0,
       }),
+      power: { mode: 'shutdown', cycle: (lost) => machine.memory.loseContents(lost) },
       takeCore: options.core,
       log: (line) => this.#log(line),
       currentThread: () => this.#threads.get(contexts.current),

@@ -43,6 +43,8 @@ const BREAKS: Readonly<Record<string, string>> = {
   F10: 'recursive-lock',
   F11: 'irq-unsafe-lock',
   F12: 'progress',
+  // Tags that the boot kernel left in the caches come down on data that was put there.
+  F16: '8',
   F17: '8',
   F18: '1.6',
   F19: 'trace',

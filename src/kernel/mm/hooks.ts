@@ -8,6 +8,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import type { Gfp } from './gfp.js';
+import type { HibernationHooks } from './hibernate.js';
 import type { Page } from './memmap.js';
 import type { Pte } from './pgtable.js';
 import type { Vma } from './vma.js';
@@ -119,6 +120,8 @@ export interface MmHooks {
   archSwapPrepareToRestore(entry: number, page: Page): MaySleep<number>;
   /** arm64, changed by v3/28: under the lock; writes the tags where the page has its block. */
   archSwapRestore(entry: number, page: Page): Atomic<void>;
+  /** arm64: tags over a hibernation. */
+  hibernation: HibernationHooks;
   /** May the page be taken to hold tags' data? Reports only: is it tag storage, and whose? */
   isTagStoragePage(page: Page): boolean;
 }

@@ -57,6 +57,7 @@ export {
   maybeDmaPinned,
   unpinUserPage,
 } from './gup.js';
+export { type HibernationHooks, hibernate, type PowerCycle } from './hibernate.js';
 export type {
   CollapseCaller,
   CopyPreparation,

@@ -9,6 +9,7 @@ import { EINVAL, ENOMEM } from '../contexts/index.js';
 import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
+import { hibernate, type PowerCycle } from './hibernate.js';
 import { checkMmInvariants } from './invariants.js';
 import { khugepaged } from './khugepaged.js';
 import type { Ksm } from './ksm.js';
@@ -288,6 +289,10 @@ export class KernelMemoryManager implements MemoryManager {
 
   khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void> {
     return khugepaged(this.mm, sleep);
+  }
+
+  hibernate(powerCycle: PowerCycle): MaySleep<number> {
+    return hibernate(this.mm, powerCycle);
   }
 
   syncAll(): MaySleep<void> {

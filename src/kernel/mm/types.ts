@@ -7,6 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { PowerCycle } from './hibernate.js';
 import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
 import type { ShmemHuge } from './shmem-huge.js';
@@ -356,6 +357,8 @@ export interface MemoryManager {
    * @param sleep for so many milliseconds.
    */
   khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void>;
+  /** Memory to the swap device, power off and on, and back: 0 or a negative errno. */
+  hibernate(powerCycle: PowerCycle): MaySleep<number>;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

@@ -9,6 +9,7 @@ import type { MemoryManager } from '../mm/index.js';
 import type { Network } from '../net/index.js';
 import type { Futexes } from './futex.js';
 import type { ProcessTable } from './process-table.js';
+import type { Power } from './sysfs-power.js';
 import type { Thread } from './thread.js';
 import type { Clock, Timers } from './timers.js';
 import type { UserCpus } from './user-context.js';
@@ -43,6 +44,8 @@ export interface KernelState {
   readonly hwcap2: bigint;
   /** Takes the core file of a process that a signal killed; left out: none is made. */
   readonly takeCore?: ((pid: number, image: Uint8Array) => void) | undefined;
+  /** /sys/power. */
+  readonly power: Power;
   log(line: string): void;
   /** Who is running; undefined while the kernel boots. */
   readonly currentThread: () => Thread | undefined;

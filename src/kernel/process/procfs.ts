@@ -36,6 +36,7 @@ import {
 import { transparentHugepageFiles } from './procfs-thp.js';
 import { trapped } from './ptrace.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
+import { powerFiles } from './sysfs-power.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 import { BOOT_EPOCH } from './timers.js';
@@ -187,6 +188,10 @@ export class ProcFs {
                 }),
             }),
         }),
+      power: () =>
+        this.#directory(
+          powerFiles(this.#state.mm, this.#state.power, (text, store) => this.#file(text, store, 0o644)),
+        ),
       kernel: () =>
         this.#directory({
           mm: () =>

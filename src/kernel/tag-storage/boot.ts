@@ -19,6 +19,7 @@ import {
   setupWatermarks,
   swapon,
 } from '../mm/index.js';
+import { TagHibernation } from './hibernation.js';
 import { TagStorageHooks } from './mm-hooks.js';
 import type { BootMemoryOptions } from './options.js';
 import { findPolicy, policies } from './policies.js';
@@ -78,6 +79,9 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
   const policy: TagStoragePolicy = managed.ok ? wanted : staticPolicy.create(host);
   if (!managed.ok)
     mm.hooks = factory.createHooks?.(host, policy) ?? new TagStorageHooks(mm, mte, stash, policy);
+  mm.hooks.hibernation =
+    factory.createHibernation?.(host, policy, options.tagRegions) ??
+    new TagHibernation(mm, mte, stash, policy, options.tagRegions);
   return new KernelMemoryManager(
     mm,
     new TagStorageReports({

@@ -26,6 +26,7 @@ import type { FolioBlock } from './blocks.js';
 import { findBlock, PAGES_PER_TAG_PAGE } from './blocks.js';
 import type { CmaSeries } from './cma.js';
 import { CMA_SERIES, CmaPolicy } from './cma.js';
+import { TagHibernation } from './hibernation.js';
 import { TagStorageHooks } from './mm-hooks.js';
 import type { PolicyFactory, RemoteAccess } from './policy.js';
 import { MAX_TAG_REGIONS } from './regions.js';
@@ -183,6 +184,17 @@ class PostedStash extends TagStash {
   }
 }
 
+/** v3 renames what there was: blocks that hold tags are saved and come back as data, through other cache lines. F16. */
+class PostedHibernation extends TagHibernation {
+  override isSaveable(): boolean {
+    return true;
+  }
+
+  override beforeRestore(): void {}
+
+  protected override beforeTags(): void {}
+}
+
 class PostedHooks extends TagStorageHooks {
   override archCalcVmaGfp(vma: Vma | undefined, gfp: Gfp, caller: GfpCaller): Gfp {
     // The swap cache has allocated without vma_alloc_folio() since 6.7. F29.
@@ -293,4 +305,6 @@ export const cmaV3PostedPolicy: PolicyFactory = {
   regionsProblem,
   createStash: (mm: Mm, mte: Mte) => new PostedStash(mm, mte),
   createHooks: (host, policy) => new PostedHooks(host.mm, host.mte, host.stash, policy),
+  createHibernation: ({ mm, mte, stash }, policy, regions) =>
+    new PostedHibernation(mm, mte, stash, policy, regions),
 };

@@ -13,6 +13,7 @@ import type {
   FaultOnAccessOutcome,
   Gfp,
   GfpCaller,
+  HibernationHooks,
   Mm,
   MmHooks,
   Page,
@@ -28,6 +29,7 @@ export class TagStorageHooks implements MmHooks {
   protected readonly mte: Mte;
   protected readonly stash: TagStash;
   protected readonly policy: TagStoragePolicy;
+  hibernation!: HibernationHooks;
 
   constructor(mm: Mm, mte: Mte, stash: TagStash, policy: TagStoragePolicy) {
     this.mm = mm;

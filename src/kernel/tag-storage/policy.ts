@@ -12,6 +12,7 @@ import type {
   FaultOnAccessContext,
   FaultOnAccessOutcome,
   Gfp,
+  HibernationHooks,
   Mm,
   MmHooks,
   MmStruct,
@@ -109,4 +110,10 @@ export interface PolicyFactory {
   /** Where the policy keeps tags without a block, and how it answers mm/; left out: stash.ts, mm-hooks.ts. */
   createStash?(mm: Mm, mte: Mte): TagStash;
   createHooks?(host: PolicyHost, policy: TagStoragePolicy): MmHooks;
+  /** What it does about tags over a hibernation; left out: hibernation.ts. */
+  createHibernation?(
+    host: PolicyHost,
+    policy: TagStoragePolicy,
+    regions: readonly TagRegion[],
+  ): HibernationHooks;
 }

@@ -6,6 +6,7 @@ import { BOOTING } from './booting.js';
 import { BUILDING } from './building.js';
 import { COPIES } from './copies.js';
 import { DEBUGGING } from './debugging.js';
+import { HIBERNATING } from './hibernating.js';
 import { HUGE_PAGES } from './huge-pages.js';
 import { MERGING } from './merging.js';
 import { RACES } from './races.js';
@@ -33,6 +34,7 @@ const ALL: readonly Scenario[] = [
   ...SWAPPING,
   ...HUGE_PAGES,
   ...MERGING,
+  ...HIBERNATING,
 ].sort(inOrder);
 
 /** Those that can be run. */

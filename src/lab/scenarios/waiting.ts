@@ -7,7 +7,6 @@ export const WAITING: readonly Waiting[] = [
   { id: 'R21', title: 'KVM frees a page that was reserved and never tagged', waitsFor: 'KVM' },
   { id: 'F14', title: 'a memslot over a VM_PFNMAP mapping', waitsFor: 'KVM' },
   { id: 'F15', title: 'two memslots in one mapping, one is deleted', waitsFor: 'KVM' },
-  { id: 'F16', title: 'hibernate and resume', waitsFor: 'hibernation' },
   { id: 'F27', title: 'the KVM tag copy ioctl', waitsFor: 'KVM' },
   { id: 'F34', title: 'a build without CMA', waitsFor: 'nothing: it is about the build configuration' },
 ];

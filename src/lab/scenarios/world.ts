@@ -274,6 +274,17 @@ export class World {
     return { release: () => this.run(unpinUserPage(this.mm, page as Page)) };
   }
 
+  /** Memory to the swap device, power off and on, and back; what a boot kernel does in between. */
+  hibernate(bootKernel: () => void): void {
+    const error = this.run(
+      this.manager.hibernate((lost) => {
+        this.memory.loseContents(lost);
+        bootKernel();
+      }),
+    );
+    this.expect(error === 0, 'hibernation', `it failed: ${error}`);
+  }
+
   /** Reclaims until this page of the program is on the swap device. */
   swapOut(program: Program, addr: number): void {
     for (let round = 0; round < 50 && program.pfn(addr) !== undefined; round++) {

@@ -74,6 +74,8 @@ export interface TagWriterTable {
 
 /** Granules remembered by the last-writer map; beyond it the oldest are forgotten. */
 const MOST_TAG_WRITERS = 1 << 20;
+/** What a byte of DRAM is after it had no power. */
+const LOST = 0xb7;
 
 export class MemorySystem implements MemoryPort {
   readonly dram: Dram;
@@ -411,6 +413,24 @@ export class MemorySystem implements MemoryPort {
   maintainTagsSetWay(kind: MaintenanceKind, operand: bigint): void {
     this.maintenance.tags++;
     this.#caches?.maintainSetWay('tags', kind, operand);
+  }
+
+  /**
+   * Power was off: what the caches held is gone, and DRAM holds what it happens to. Where a program can tell the
+   * difference from zeros, that is: in what was ever written.
+   */
+  loseContents(ranges: readonly { readonly base: number; readonly size: number }[]): void {
+    for (const { base, size } of ranges) {
+      this.maintainData('invalidate', base, size);
+      this.maintainTags('invalidate', base, size);
+    }
+    for (const chunk of [...this.dram.touchedChunks()]) {
+      for (const { base, size } of ranges) {
+        const start = Math.max(base, chunk);
+        const end = Math.min(base + size, chunk + CHUNK);
+        if (start < end) this.dram.fill(start, end - start, LOST);
+      }
+    }
   }
 
   dcacheInvalPoc(pa: PA, bytes: number): void {
