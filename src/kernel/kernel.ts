@@ -283,7 +283,15 @@ export class Kernel implements Supervisor {
     state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
     state.runQueue.spawn(
       contexts.newTask('khugepaged'),
-      mm.khugepaged((ms) => this.#khugepagedSleep(ms)),
+      mm.khugepaged((ms) =>
+        this.#sleepOrWake('khugepaged_wait', ms, (wake) => {
+          this.mm.thp.khugepaged.wake = wake;
+        }),
+      ),
+    );
+    state.runQueue.spawn(
+      contexts.newTask('kworker/u2:0-flush'),
+      mm.flusher((ms, woken) => this.#sleepOrWake('wb_workfn', ms, woken)),
     );
     const reporter = new TagFaultReporter(machine, mm, state.user);
     const { tagHistory } = machine.memory;
@@ -312,21 +320,21 @@ export class Kernel implements Supervisor {
     };
   }
 
-  /** khugepaged's sleep, likewise: it also ends when its settings change. */
-  *#khugepagedSleep(ms: number): MaySleep<void> {
+  /** A sleep, likewise, that also ends when what `woken` is given is called. */
+  *#sleepOrWake(name: string, ms: number, woken: (wake: (() => void) | undefined) => void): MaySleep<void> {
     const { clock, timers } = this.#booted;
-    const sleeper = new Sleeper('khugepaged_wait');
-    const { khugepaged } = this.mm.thp;
+    const sleeper = new Sleeper(name);
     let over = false;
-    khugepaged.wake = () => {
+    const wake = () => {
       over = true;
       sleeper.wake();
     };
+    woken(wake);
     const deadline = clock.monotonic + BigInt(Math.max(1, ms)) * 1_000_000n;
-    const timer = timers.add(deadline, khugepaged.wake, true);
+    const timer = timers.add(deadline, wake, true);
     while (!over) yield sleeper.point;
     timers.cancel(timer);
-    khugepaged.wake = undefined;
+    woken(undefined);
   }
 
   #hwcaps(mte: boolean): { hwcap: bigint; hwcap2: bigint } {

@@ -122,6 +122,37 @@ describe('mtemu.disk', () => {
     expect(stats.vmstat).toMatchObject({ nr_dirtied: 2, nr_written: 2, nr_dirty: 0, nr_writeback: 0 });
   });
 
+  it('what nobody syncs, the flusher writes after half a minute', async () => {
+    const program = `
+        .include "runtime.inc"
+        .global _start
+_start:
+        mov     x0, #-100
+        adr     x1, file
+        mov     x2, #0x42
+        mov     x3, #0644
+        call    56
+        adr     x1, file
+        mov     x2, #4
+        call    64
+        sub     sp, sp, #16
+        mov     x0, #SECONDS
+        stp     x0, xzr, [sp]
+        mov     x0, sp
+        mov     x1, #0
+        call    101                     // nanosleep
+        finish
+file:   .asciz  "/mnt/file"
+`;
+    const written = async (seconds: number) => {
+      const { status, stderr } = await run('mtemu.disk=16M', program.replace('SECONDS', String(seconds)));
+      expect(status).toBe(0);
+      return JSON.parse(stderr.trim().split('\n').at(-1)!).vmstat.nr_written;
+    };
+    expect(await written(29)).toBe(0);
+    expect(await written(31)).toBe(1);
+  });
+
   it('is not there unless asked for', async () => {
     const outcome = await run('');
     const ENOENT = 2;

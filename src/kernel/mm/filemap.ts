@@ -54,6 +54,8 @@ export class Inode implements MappableFile {
   readonly huge: ShmemHuge | undefined;
   /** Its pages that differ from the disk, by index. */
   readonly dirty = new Set<number>();
+  /** Rounds of the flusher that found it dirty. */
+  dirtyRounds = 0;
   /** AS_EIO: a page could not be written since somebody was told. */
   writeError = false;
   /** Descriptors and VMAs that refer to it. */

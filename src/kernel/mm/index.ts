@@ -119,5 +119,5 @@ export * from './types.js';
 export * from './vma.js';
 export { balancePgdat, kswapd, tryToFreePages } from './vmscan.js';
 export type { Metrics, VmEvents } from './vmstat.js';
-export { backgroundFlush, filemapWriteAndWait, syncAll, syncFile } from './writeback.js';
+export { backgroundFlush, filemapWriteAndWait, flusher, syncAll, syncFile } from './writeback.js';
 export { DMA32_LIMIT, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, type Zone } from './zone.js';

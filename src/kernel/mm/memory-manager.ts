@@ -61,7 +61,7 @@ import {
 import type { Vma } from './vma.js';
 import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
 import { kswapd } from './vmscan.js';
-import { syncAll, syncFile } from './writeback.js';
+import { flusher, syncAll, syncFile } from './writeback.js';
 
 /** What the tag storage floor adds to the picture. */
 export interface TagStorageView {
@@ -293,6 +293,14 @@ export class KernelMemoryManager implements MemoryManager {
 
   hibernate(powerCycle: PowerCycle): MaySleep<number> {
     return hibernate(this.mm, powerCycle);
+  }
+
+  flusher(sleep: Parameters<MemoryManager['flusher']>[0]): MaySleep<void> {
+    return flusher(this.mm, (milliseconds) =>
+      sleep(milliseconds, (wake) => {
+        this.mm.wakeFlusher = wake;
+      }),
+    );
   }
 
   syncAll(): MaySleep<void> {

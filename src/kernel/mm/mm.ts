@@ -71,6 +71,10 @@ export class Mm {
   nextInodeId = 1;
   /** Those with pages that differ from the disk. */
   readonly dirtyInodes = new Set<Inode>();
+  /** Where the flusher waits for a file to become dirty. */
+  readonly flusherWait: WaitQueue;
+  /** Ends the flusher's sleep; there while it sleeps. */
+  wakeFlusher: (() => void) | undefined;
   readonly slabs: SlabCache[] = [];
   /** Waiters for PG_locked and migration entries (the hashed page wait table, one bucket). */
   readonly pageWaitQueue: WaitQueue;
@@ -116,6 +120,7 @@ export class Mm {
     this.khugepaged = new KhugepagedScan(parts.contexts);
     this.thp = new ThpSettings(parts.layout, () => this.khugepaged.wait.wakeUp());
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
+    this.flusherWait = new WaitQueue(parts.contexts, 'wb_workfn');
     this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     this.ksm = new Ksm(this);
     for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;

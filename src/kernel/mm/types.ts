@@ -343,6 +343,10 @@ export interface MemoryManager {
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
   /** kswapd0, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
   kswapd(): MaySleep<void>;
+  /** The flusher of files on disk, likewise; `sleep` also ends when what it is given is called. */
+  flusher(
+    sleep: (milliseconds: number, woken: (wake: (() => void) | undefined) => void) => MaySleep<void>,
+  ): MaySleep<void>;
   /** ksmd, likewise; `pause` sleeps for so many milliseconds. */
   ksmd(pause: (milliseconds: number) => MaySleep<void>): MaySleep<void>;
   /** /sys/kernel/mm/ksm: what is shown, and what can be set by assignment. */

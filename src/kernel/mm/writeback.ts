@@ -63,7 +63,11 @@ export function folioMarkDirty(mm: Mm, page: Page): void {
   const inode = inodeOf(mm, page);
   if (inode?.disk === undefined) return;
   inode.dirty.add(mm.memmap.index[page]!);
-  mm.dirtyInodes.add(inode);
+  if (!mm.dirtyInodes.has(inode)) {
+    inode.dirtyRounds = 0;
+    mm.dirtyInodes.add(inode);
+    mm.flusherWait.wakeUp();
+  }
   mm.events.nr_dirty++;
   mm.events.nr_dirtied++;
 }
@@ -197,11 +201,41 @@ const over = (mm: Mm, ratio: number): boolean => mm.events.nr_dirty > (dirtyable
 
 /** balance_dirty_pages(): whoever makes pages dirty faster than the disk takes them writes some itself. */
 export function* balanceDirtyPages(mm: Mm, inode: Inode): MaySleep<void> {
-  if (inode.disk === undefined || !over(mm, DIRTY_RATIO)) return;
-  yield* filemapWriteAndWait(mm, inode);
+  if (inode.disk === undefined) return;
+  if (over(mm, DIRTY_BACKGROUND_RATIO)) mm.wakeFlusher?.();
+  if (over(mm, DIRTY_RATIO)) yield* filemapWriteAndWait(mm, inode);
 }
 
 /** wb_check_background_flush(): one round, where enough is dirty. */
 export function* backgroundFlush(mm: Mm): MaySleep<void> {
   if (over(mm, DIRTY_BACKGROUND_RATIO)) yield* syncAll(mm);
+}
+
+/** dirty_writeback_interval, in milliseconds. */
+const WRITEBACK_INTERVAL = 5000;
+/** dirty_expire_interval, in rounds of the above: 30 seconds. */
+const EXPIRE_ROUNDS = 6;
+
+/** wb_check_old_data_flush(): files that have been dirty for dirty_expire_interval. */
+function* oldDataFlush(mm: Mm): MaySleep<void> {
+  for (const inode of [...mm.dirtyInodes]) {
+    if (++inode.dirtyRounds < EXPIRE_ROUNDS) continue;
+    inode.dirtyRounds = 0;
+    yield* filemapWriteAndWait(mm, inode);
+  }
+}
+
+/**
+ * wb_workfn(): the flusher, for a scheduler to run beside the others. It sleeps for good while nothing is dirty;
+ * then looks every five seconds, or when a writer has made too much dirty.
+ *
+ * @param sleep for so many milliseconds, or until `mm.wakeFlusher` is called.
+ */
+export function* flusher(mm: Mm, sleep: (milliseconds: number) => MaySleep<void>): MaySleep<void> {
+  for (;;) {
+    yield* mm.flusherWait.waitEvent(() => mm.dirtyInodes.size > 0);
+    yield* sleep(WRITEBACK_INTERVAL);
+    yield* backgroundFlush(mm);
+    yield* oldDataFlush(mm);
+  }
 }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { VA } from '../../../src/base/index.js';
 import type { MaySleep } from '../../../src/kernel/contexts/index.js';
-import { EIO, Scheduler, searchSchedules } from '../../../src/kernel/contexts/index.js';
+import { EIO, RunQueue, Scheduler, Sleeper, searchSchedules } from '../../../src/kernel/contexts/index.js';
 import type { MappableFile, Page } from '../../../src/kernel/mm/index.js';
 import {
   allocPages,
@@ -160,6 +160,75 @@ describe('files on disk', () => {
     write(k, file, (tenth - 2) * PAGE, new Uint8Array(6 * PAGE).fill(2));
     k.run(backgroundFlush(k.mm));
     expect(counters(k).nr_dirty).toBe(0);
+    k.check();
+  });
+});
+
+describe('the flusher', () => {
+  /** The flusher beside a writer; time passes when the test says so. */
+  function withFlusher() {
+    const k = boot({ tagPages: 64, pageblockOrder: 5 });
+    const file = diskFile(k);
+    const queue = new RunQueue(k.contexts, 0);
+    const naps: number[] = [];
+    let wake = () => {};
+    const sleep = (milliseconds: number, woken: (wake: (() => void) | undefined) => void) =>
+      (function* (): MaySleep<void> {
+        const sleeper = new Sleeper('nap');
+        naps.push(milliseconds);
+        wake = () => sleeper.wake();
+        woken(wake);
+        yield sleeper.point;
+        woken(undefined);
+      })();
+    queue.spawn(k.contexts.newTask('flusher'), k.memory.flusher(sleep));
+    const settle = () => {
+      while (queue.step());
+    };
+    settle();
+    return {
+      k,
+      file,
+      naps,
+      settle,
+      tick() {
+        wake();
+        settle();
+      },
+    };
+  }
+
+  it('sleeps while nothing is dirty, and writes what has been for thirty seconds', () => {
+    const { k, file, naps, settle, tick } = withFlusher();
+    expect(naps).toEqual([]);
+    write(k, file, 0, pattern(2 * PAGE, 3));
+    settle();
+    expect(naps).toEqual([5000]);
+    for (let i = 1; i < 6; i++) tick();
+    expect(counters(k)).toMatchObject({ nr_dirty: 2, nr_written: 0 });
+    tick();
+    expect(counters(k)).toMatchObject({ nr_dirty: 0, nr_written: 2 });
+    expect(naps).toHaveLength(6);
+    // Dirty again, it has thirty seconds again.
+    write(k, file, 0, pattern(PAGE, 4));
+    settle();
+    for (let i = 1; i < 6; i++) tick();
+    expect(counters(k).nr_dirty).toBe(1);
+    tick();
+    expect(counters(k).nr_dirty).toBe(0);
+    k.check();
+  });
+
+  it('is woken by a writer beyond a tenth of what could be dirty', () => {
+    const { k, file, naps, settle } = withFlusher();
+    const free = k.mm.zones.reduce((n, zone) => n + zone.freePages, 0);
+    write(k, file, 0, new Uint8Array(PAGE).fill(1));
+    settle();
+    expect(counters(k).nr_dirty).toBe(1);
+    write(k, file, PAGE, new Uint8Array(Math.ceil(free / 9) * PAGE).fill(2));
+    settle();
+    expect(counters(k).nr_dirty).toBe(0);
+    expect(naps).toEqual([5000]);
     k.check();
   });
 });
