@@ -12,7 +12,7 @@ import { MAIR_EL1_SET } from './arch/pgtable/index.js';
 import { readBootLayout } from './boot-layout.js';
 import type { Contexts } from './contexts/index.js';
 import type { MemoryManager, PageSize, TagRegion } from './mm/index.js';
-import { bootMemory, diskPagesOf, swapPagesOf } from './tag-storage/index.js';
+import { bootMemory, diskPagesOf, movableCoreOf, swapPagesOf } from './tag-storage/index.js';
 import { tlbHooks } from './tlb.js';
 
 /** The immediate of the stub's SVC: what tells the hand-over from any other exception. */
@@ -90,7 +90,10 @@ export function bootKernel(options: BootOptions): Booted {
     pageSize,
     policy: options.policy ?? (discovery.regions.length > 0 ? 'cma' : 'static'),
     mte,
+    // Here the kernel allocates no tagged memory for itself; but it can be told to behave as one that does.
+    kasanHwTags: /(^| )kasan=on( |$)/.test(layout.bootargs),
     swapPages: swapPagesOf(layout.bootargs, pageSize),
+    movable: movableCoreOf(layout.bootargs),
     log,
   });
   logMemory(mm, log);

@@ -11,6 +11,7 @@ import type {
   FaultResult,
   KernelMemoryManager,
   Mm,
+  MovableCore,
   PageSize,
   PhysicalMapping,
   PhysRange,
@@ -31,6 +32,7 @@ export interface FixtureOptions {
   readonly mte?: boolean;
   readonly swapPages?: number;
   readonly kasanHwTags?: boolean;
+  readonly movable?: MovableCore;
   /** Full control instead of the one-region layout. */
   readonly banks?: readonly PhysRange[];
   readonly regions?: readonly TagRegion[];
@@ -95,6 +97,7 @@ export function boot(options: FixtureOptions = {}): Fixture {
     ...(options.pageblockOrder === undefined ? {} : { pageblockOrder: options.pageblockOrder }),
     ...(options.swapPages === undefined ? {} : { swapPages: options.swapPages }),
     ...(options.mte === undefined ? {} : { mte: options.mte }),
+    ...(options.movable === undefined ? {} : { movable: options.movable }),
     ...(options.kasanHwTags === undefined ? {} : { kasanHwTags: options.kasanHwTags }),
   });
   const run = <T>(work: MaySleep<T>): T => contexts.runToCompletion(work);

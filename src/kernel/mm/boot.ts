@@ -19,7 +19,7 @@ import { PG_reserved, ZONES_PGSHIFT } from './page-flags.js';
 import { PageTableLayout } from './pgtable.js';
 import type { MemoryPort } from './port.js';
 import type { PageSize, PhysRange, TlbHooks } from './types.js';
-import { DMA32_LIMIT, setupPerZoneWmarks, ZONE_DMA32, ZONE_NORMAL, Zone } from './zone.js';
+import { DMA32_LIMIT, setupPerZoneWmarks, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, Zone } from './zone.js';
 
 export interface InitMemoryOptions {
   readonly contexts: Contexts;
@@ -31,8 +31,61 @@ export interface InitMemoryOptions {
   readonly vaBits: number;
   readonly mte: boolean;
   readonly log: (line: string) => void;
+  /** `kernelcore=` and `movablecore=`: how much of memory is kept from ZONE_MOVABLE, which there is only then. */
+  readonly movable?: MovableCore;
   /** Smaller than pageblock_order for experiments with small machines; Linux's by default. */
   readonly pageblockOrder?: number;
+}
+
+/** Bytes, or a share of memory in percent. */
+export type CoreSize = { readonly bytes: number } | { readonly percent: number };
+
+export interface MovableCore {
+  readonly kernelcore?: CoreSize;
+  readonly movablecore?: CoreSize;
+}
+
+interface PfnRange {
+  readonly startPfn: number;
+  readonly endPfn: number;
+}
+
+/**
+ * find_zone_movable_pfns_for_nodes() of the one node: where ZONE_MOVABLE begins, which takes the end of the highest
+ * zone. The kernel keeps what `kernelcore` asks for and what `movablecore` leaves, the larger of the two; it has it
+ * from the bottom of memory.
+ *
+ * @returns Infinity where nothing is left for it, or nobody asked.
+ */
+function zoneMovableStart(
+  ranges: readonly PfnRange[],
+  { kernelcore, movablecore }: MovableCore,
+  limit: number,
+  pageSize: number,
+  align: number,
+): number {
+  if (kernelcore === undefined && movablecore === undefined) return Number.POSITIVE_INFINITY;
+  const total = ranges.reduce((sum, { startPfn, endPfn }) => sum + endPfn - startPfn, 0);
+  const pages = (size: CoreSize): number =>
+    Math.floor('bytes' in size ? size.bytes / pageSize : (total * size.percent) / 100);
+  let core = kernelcore === undefined ? 0 : pages(kernelcore);
+  if (movablecore !== undefined) {
+    const movable = Math.min(total, Math.ceil(pages(movablecore) / align) * align);
+    core = Math.max(core, total - movable);
+  }
+  if (core <= 0 || core >= total) return Number.POSITIVE_INFINITY;
+  const highest = Math.max(...ranges.map(({ endPfn }) => endPfn));
+  // find_usable_zone_for_movable().
+  const usableStart = highest > limit ? limit : 0;
+  let left = core;
+  for (const { startPfn, endPfn } of ranges) {
+    left -= Math.max(0, Math.min(endPfn, usableStart) - startPfn);
+    const from = Math.max(startPfn, usableStart);
+    if (from >= endPfn) continue;
+    if (left < endPfn - from) return Math.ceil((from + Math.max(0, left)) / align) * align;
+    left -= endPfn - from;
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 /** setup_arch(): memblock, zones and memmap; every page still reserved. `hooks` must be set next. */
@@ -51,9 +104,12 @@ export function initMemory(options: InitMemoryOptions): Mm {
 
   const limit = DMA32_LIMIT / pageSize;
   const zones: Zone[] = [];
+  const align = 2 ** Math.max(maxPageOrder, memmap.pageblockOrder);
+  const movableStart = zoneMovableStart(ranges, options.movable ?? {}, limit, pageSize, align);
   for (const [index, low, high] of [
-    [ZONE_DMA32, 0, limit],
-    [ZONE_NORMAL, limit, Number.MAX_SAFE_INTEGER],
+    [ZONE_DMA32, 0, Math.min(limit, movableStart)],
+    [ZONE_NORMAL, limit, movableStart],
+    [ZONE_MOVABLE, movableStart, Number.MAX_SAFE_INTEGER],
   ] as const) {
     const inside = ranges
       .map(({ startPfn, endPfn }) => ({ startPfn: Math.max(startPfn, low), endPfn: Math.min(endPfn, high) }))
@@ -69,7 +125,7 @@ export function initMemory(options: InitMemoryOptions): Mm {
     zone.presentPages = inside.reduce((sum, { startPfn, endPfn }) => sum + endPfn - startPfn, 0);
     zones.push(zone);
   }
-  memmapInit(memmap, limit);
+  memmapInit(memmap, limit, movableStart);
 
   const mm = new Mm({
     contexts: options.contexts,
@@ -88,11 +144,12 @@ export function initMemory(options: InitMemoryOptions): Mm {
 }
 
 /** memmap_init(): every page reserved, in its zone, in a movable pageblock. */
-function memmapInit(memmap: Memmap, dma32EndPfn: number): void {
+function memmapInit(memmap: Memmap, dma32EndPfn: number, movableStartPfn: number): void {
   const block = memmap.pageblockNrPages;
   memmap.refcount.fill(1);
   for (let page = 0; page < memmap.pages; page += block) {
-    const zone = memmap.pageToPfn(page as Page) < dma32EndPfn ? ZONE_DMA32 : ZONE_NORMAL;
+    const pfn = memmap.pageToPfn(page as Page);
+    const zone = pfn >= movableStartPfn ? ZONE_MOVABLE : pfn < dma32EndPfn ? ZONE_DMA32 : ZONE_NORMAL;
     memmap.flags.fill((PG_reserved | (zone << ZONES_PGSHIFT)) >>> 0, page, page + block);
     memmap.setPageblockMigratetype(page as Page, MIGRATE_MOVABLE);
   }

@@ -35,6 +35,7 @@ import type { Pte } from './pgtable.js';
 import { pteNone, ptePa, ptePresent, pteSpecial, pteWrite } from './pgtable.js';
 import { isAnonPage } from './rmap.js';
 import { VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE, type Vma } from './vma.js';
+import { ZONE_MOVABLE } from './zone.js';
 
 export const FOLL_WRITE = 1 << 0;
 /** Ignore the VMA's protection where it could be changed to allow the access (ptrace). */
@@ -93,7 +94,7 @@ function followPte(mm: Mm, pte: Pte, flags: number): Page | undefined {
  *
  * @param flags FOLL_*.
  * @returns the page (maybe the zero page, whose references do not count), -EFAULT, -ENOMEM, or -EBUSY
- *   for a long-term pin of a page that could not be moved out of CMA.
+ *   for a long-term pin of a page that could not be moved out of CMA or ZONE_MOVABLE.
  */
 export function* getUserPage(mm: Mm, as: MmStruct, addr: number, flags: number): MaySleep<Page | number> {
   const pageAddr = addr - (addr % mm.pageSize);
@@ -118,8 +119,10 @@ export function* getUserPage(mm: Mm, as: MmStruct, addr: number, flags: number):
     as.pageTableLock.unlock();
     if (page !== undefined) {
       as.mmapLock.upRead();
-      if ((flags & FOLL_LONGTERM) === 0 || page === mm.zeroPage || !isCma(mm, page)) return page;
-      const error = yield* moveOutOfCma(mm, page);
+      if ((flags & FOLL_LONGTERM) === 0 || page === mm.zeroPage || isLongtermPinnable(mm, page)) {
+        return page;
+      }
+      const error = yield* moveToPinnable(mm, page);
       if (error !== 0) return error;
       continue;
     }
@@ -139,13 +142,14 @@ export function* getUserPage(mm: Mm, as: MmStruct, addr: number, flags: number):
   return -EFAULT;
 }
 
-function isCma(mm: Mm, page: Page): boolean {
+/** folio_is_longterm_pinnable(): neither CMA nor ZONE_MOVABLE would have it back. */
+function isLongtermPinnable(mm: Mm, page: Page): boolean {
   const type = mm.memmap.pageblockMigratetype(page);
-  return type === MIGRATE_CMA || type === MIGRATE_ISOLATE;
+  return type !== MIGRATE_CMA && type !== MIGRATE_ISOLATE && mm.memmap.zoneOf(page) !== ZONE_MOVABLE;
 }
 
 /** check_and_migrate_movable_pages() of one pinned page; the pin is dropped in any case. */
-function* moveOutOfCma(mm: Mm, page: Page): MaySleep<number> {
+function* moveToPinnable(mm: Mm, page: Page): MaySleep<number> {
   yield* lruAddDrainAll(mm);
   const head = mm.memmap.head(page);
   const isolated = folioIsolateLru(mm, head);

@@ -1,9 +1,11 @@
 /** The memory manager, modelled on Linux 6.8's mm/. */
 export {
+  type CoreSize,
   freeReservedArea,
   type InitMemoryOptions,
   initMemory,
   initZeroPage,
+  type MovableCore,
   memInit,
   pfnRange,
   setupWatermarks,

@@ -160,9 +160,8 @@ function getPageFromFreelist(mm: Mm, gfp: Gfp, order: number, flags: number): Pa
   const migratetype = gfpMigratetype(gfp);
   let allocFlags = flags;
   // alloc_flags_nofragment(): with a lower zone to turn to, do not mix types in this one.
-  if (highest !== ZONE_DMA32 && mm.zones[0]!.index === ZONE_DMA32 && mm.zones.length > 1) {
-    allocFlags |= ALLOC_NOFRAGMENT;
-  }
+  const preferred = mm.zones.findLast((zone) => zone.index <= highest);
+  if (preferred?.index === ZONE_NORMAL && mm.zones[0]!.index === ZONE_DMA32) allocFlags |= ALLOC_NOFRAGMENT;
   for (;;) {
     for (let i = mm.zones.length - 1; i >= 0; i--) {
       const zone = mm.zones[i]!;

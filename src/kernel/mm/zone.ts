@@ -81,14 +81,22 @@ export class Zone {
   }
 }
 
+const SWAP_CLUSTER_MAX = 32;
+
 /** init_per_zone_wmark_min() and setup_per_zone_lowmem_reserve(), after managed pages are known. */
 export function setupPerZoneWmarks(zones: readonly Zone[], pageSize: number, cpus: number): void {
-  const managed = zones.reduce((sum, zone) => sum + zone.managedPages, 0);
+  // What only movable data may use holds no reserve for the kernel.
+  const managed = zones.reduce((sum, zone) => sum + (zone.index === ZONE_MOVABLE ? 0 : zone.managedPages), 0);
   const kib = (managed * pageSize) / 1024;
   const minFreeKib = Math.min(262144, Math.max(128, Math.floor(Math.sqrt(kib * 16))));
   const pagesMin = Math.floor((minFreeKib * 1024) / pageSize);
   for (const zone of zones) {
-    const min = managed === 0 ? 0 : Math.floor((pagesMin * zone.managedPages) / managed);
+    const min =
+      zone.index === ZONE_MOVABLE
+        ? Math.min(128, Math.max(SWAP_CLUSTER_MAX, Math.floor(zone.managedPages / 1024)))
+        : managed === 0
+          ? 0
+          : Math.floor((pagesMin * zone.managedPages) / managed);
     const step = Math.max(Math.floor(min / 4), Math.floor((zone.managedPages * 10) / 10000));
     zone.watermark[WMARK_MIN] = min;
     zone.watermark[WMARK_LOW] = min + step;

@@ -23,7 +23,6 @@ import {
   cmaRangeUsed,
   cmaRelease,
   cmaRemoveMem,
-  DMA32_LIMIT,
   PG_reserved,
   putPage,
 } from '../mm/index.js';
@@ -124,8 +123,13 @@ export class CmaPolicy implements TagStoragePolicy {
   /** mte_init_tag_storage() from B8 on: split at zone boundaries, register every part; all or nothing. */
   register(regions: readonly TagRegion[]): Status {
     const { mm } = this.#host;
-    const parts = this.#series.splitRegionsAt(regions, DMA32_LIMIT / mm.pageSize);
-    if (typeof parts === 'string') return refuse(parts);
+    let parts = regions;
+    // Where a region crosses from one zone into the next, it becomes two.
+    for (const { startPfn } of mm.zones.slice(1)) {
+      const split = this.#series.splitRegionsAt(parts, startPfn);
+      if (typeof split === 'string') return refuse(split);
+      parts = split;
+    }
     for (const region of parts) {
       const count = region.tagEndPfn - region.tagStartPfn + 1;
       const b = region.blockSizePages;

@@ -10,7 +10,7 @@ export {
   type TagBlock,
 } from './blocks.js';
 export { bootMemory } from './boot.js';
-export { type BootMemoryOptions, diskPagesOf, swapPagesOf } from './options.js';
+export { type BootMemoryOptions, diskPagesOf, movableCoreOf, swapPagesOf } from './options.js';
 export { policies } from './policies.js';
 export type { PolicyFactory, TagStoragePolicy } from './policy.js';
 export { MAX_TAG_REGIONS, regionsProblem, splitRegionsAt } from './regions.js';

@@ -5,9 +5,11 @@
 import { inputError, parseSize } from '../../base/index.js';
 import type { Contexts } from '../contexts/index.js';
 import type {
+  CoreSize,
   FailureInjector,
   MemoryPort,
   Mm,
+  MovableCore,
   PageSize,
   PhysRange,
   TagRegion,
@@ -36,6 +38,8 @@ export interface BootMemoryOptions {
   readonly pageblockOrder?: number;
   /** Pages of the swap device; none by default. */
   readonly swapPages?: number;
+  /** ZONE_MOVABLE; none by default. */
+  readonly movable?: MovableCore;
   /** CONFIG_NUMA; default true. */
   readonly numa?: boolean;
   /** Fault injection from the first allocation on. */
@@ -82,4 +86,32 @@ function devicePagesOf(bootargs: string, pageSize: number, name: 'swap' | 'disk'
     );
   }
   return pages;
+}
+
+/**
+ * `kernelcore=` and `movablecore=` on the kernel command line, as Linux reads them: bytes with a unit, or a share of
+ * memory with `%`. Where one is given several times, the last counts.
+ *
+ * @throws InputError where a value is neither.
+ */
+export function movableCoreOf(bootargs: string): MovableCore {
+  const kernelcore = coreSizeOf(bootargs, 'kernelcore');
+  const movablecore = coreSizeOf(bootargs, 'movablecore');
+  return {
+    ...(kernelcore === undefined ? {} : { kernelcore }),
+    ...(movablecore === undefined ? {} : { movablecore }),
+  };
+}
+
+function coreSizeOf(bootargs: string, name: string): CoreSize | undefined {
+  const words = bootargs.split(/\s+/).filter((word) => word.startsWith(`${name}=`));
+  const text = words.at(-1)?.slice(name.length + 1);
+  if (text === undefined) return undefined;
+  const percent = /^(\d{1,3})%$/.exec(text);
+  if (percent !== null && Number(percent[1]) <= 100) return { percent: Number(percent[1]) };
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return { bytes };
+  throw inputError('BOOT-CORE', `${name}=${text} on the kernel command line is no amount of memory`, {
+    help: `for example ${name}=64M, or ${name}=25%`,
+  });
 }
