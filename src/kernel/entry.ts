@@ -192,7 +192,7 @@ export class UserEntry {
     const { table } = this.#services;
     let victim = thread.process;
     for (const process of table.processes) {
-      if (process.end !== undefined) continue;
+      if (process.end !== undefined || process.oomScoreAdjustment === -1000) continue;
       // Somebody is on the way out already: that frees memory too.
       if (process.groupExit !== undefined && process !== thread.process) {
         yield OOM_WAIT;

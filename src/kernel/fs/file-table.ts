@@ -26,6 +26,11 @@ export class FileTable {
     return this.#descriptors[fd]?.file;
   }
 
+  /** One more than the highest number ever used. */
+  get size(): number {
+    return this.#descriptors.length;
+  }
+
   /** Open descriptors, in order. */
   get numbers(): number[] {
     return this.#descriptors.flatMap((descriptor, fd) => (descriptor === undefined ? [] : [fd]));

@@ -90,6 +90,17 @@ export abstract class OpenFile {
     return -ENOTTY;
   }
 
+  /** Where it is, for files that have positions. */
+  get offset(): number {
+    const position = this.seek(0, SEEK_CUR);
+    return position < 0 ? 0 : position;
+  }
+
+  /** Lines of /proc/PID/fdinfo beside those that all files have. */
+  get info(): string {
+    return '';
+  }
+
   /** The last user is gone. */
   release(): void {}
 }

@@ -173,6 +173,10 @@ export class EventCounter extends OpenFile {
     this.#semaphore = semaphore;
   }
 
+  override get info(): string {
+    return `eventfd-count: ${this.#count.toString(16).padStart(16)}\n`;
+  }
+
   *read(waiter: Waiter, count: number): MaySleep<Uint8Array | number> {
     if (count < 8) return -EINVAL;
     if (this.#count === 0n) {

@@ -28,8 +28,9 @@ export class MmStruct implements AddressSpace {
   filePages = 0;
   /** Entries that name swap slots (MM_SWAPENTS). */
   swapEntries = 0;
-  /** Mapped address space in pages (total_vm). */
-  totalVm = 0;
+  #totalVm = 0;
+  /** The most there was (hiwater_vm). */
+  peakPages = 0;
   /** Pages of tables in DRAM, the top one included (pgtables_bytes). */
   nrTables = 0;
   /** Where the last top-down search for room ended, and the largest hole it passed above it. */
@@ -67,6 +68,16 @@ export class MmStruct implements AddressSpace {
     this.mmapLock = new RwSemaphore(contexts, 'mmap_lock');
     this.pageTableLock = new SpinLock(contexts, 'page_table_lock');
     this.freeAreaCache = this.mmapBase;
+  }
+
+  /** Mapped address space in pages (total_vm). */
+  get totalVm(): number {
+    return this.#totalVm;
+  }
+
+  set totalVm(pages: number) {
+    this.#totalVm = pages;
+    if (pages > this.peakPages) this.peakPages = pages;
   }
 
   get pageSize(): number {

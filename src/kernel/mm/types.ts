@@ -240,6 +240,14 @@ export interface AddressSpace {
   /** Pages mapped (RSS) and mapped address space, in pages. */
   readonly residentPages: number;
   readonly totalPages: number;
+  /** The most there was mapped (hiwater_vm). */
+  readonly peakPages: number;
+  /** Of the resident ones; entries that name swap slots; pages of translation tables. */
+  readonly anonPages: number;
+  readonly filePages: number;
+  readonly swapEntries: number;
+  readonly nrTables: number;
+  readonly startBrk: number;
   /** RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of the process. */
   limits: MmLimits;
   /** PR_GET_MEMORY_MERGE. */

@@ -10,6 +10,7 @@ export {
 } from './address.js';
 export { DatagramSocket } from './datagram.js';
 export { Network, type NetworkClock } from './network.js';
+export { NET_FILES } from './procfs.js';
 export {
   type Credentials,
   dropFiles,

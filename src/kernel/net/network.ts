@@ -25,6 +25,8 @@ export interface NetworkClock {
 
 export class Network {
   readonly #clock: NetworkClock;
+  /** All there are, for /proc/net. */
+  readonly sockets = new Set<Socket>();
   readonly #abstract = new Map<string, Socket>();
   readonly #byInode = new WeakMap<Inode, Socket>();
   readonly #ports = new Map<string, Set<Socket>>();

@@ -111,6 +111,7 @@ export abstract class Socket extends OpenFile {
     this.protocol = kind.protocol;
     this.owner = owner;
     this.local = unboundAddress(kind.domain);
+    network.sockets.add(this);
   }
 
   get listening(): boolean {
@@ -206,6 +207,7 @@ export abstract class Socket extends OpenFile {
 
   override release(): void {
     this.released = true;
+    this.network.sockets.delete(this);
     this.dropQueue();
     this.changed.wake();
   }

@@ -80,6 +80,8 @@ export function firstProcess(
   if (pid === undefined) return -EAGAIN;
   const process = new Process(pid, program, { as: loaded.mm, users: 1 }, files, fs);
   process.limits = limits;
+  process.startTime = state.clock.monotonic;
+  process.exitSignal = SIGNAL.SIGCHLD;
   state.table.add(process);
   const thread = newThread(state, process, pid, commOf(program.path));
   thread.registers.pc = loaded.entry;
@@ -182,6 +184,8 @@ function newProcess(
   process.dumpable = from.dumpable;
   process.noNewPrivileges = from.noNewPrivileges;
   process.membarriers = from.membarriers;
+  process.startTime = state.clock.monotonic;
+  process.oomScoreAdjustment = from.oomScoreAdjustment;
   process.limits = from.limits.clone();
   if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);

@@ -61,6 +61,11 @@ export class ProcessTable {
     return this.#processes.values();
   }
 
+  /** The number given out last. */
+  get lastPid(): number {
+    return this.#last;
+  }
+
   get threadCount(): number {
     return this.#threads.size;
   }

@@ -125,6 +125,12 @@ export class Process {
   membarriers = 0;
 
   limits = new ResourceLimits();
+  /** Nanoseconds since boot. */
+  startTime = 0n;
+  /** /proc/PID/io: bytes and calls of read and write. */
+  readonly io = { rchar: 0, wchar: 0, syscr: 0, syscw: 0 };
+  /** /proc/PID/oom_score_adj. */
+  oomScoreAdjustment = 0;
   /** CPU time of all its threads, ended ones included. */
   readonly cpu = new CpuClock();
   minorFaults = 0;

@@ -21,6 +21,7 @@ import {
   type Store,
   Symlink,
 } from '../fs/index.js';
+import { NET_FILES } from '../net/index.js';
 import type { KernelState } from './kernel-state.js';
 import type { Process } from './process.js';
 import {
@@ -33,20 +34,38 @@ import {
   vmstatText,
   zoneinfoText,
 } from './procfs-memory.js';
+import {
+  descriptorInfo,
+  ID_MAP,
+  mountinfoText,
+  mountsText,
+  oomScore,
+  processIo,
+  processStat,
+  processStatm,
+  processStatus,
+} from './procfs-process.js';
+import {
+  cpuinfo,
+  DEVICES,
+  FILESYSTEMS,
+  interruptsText,
+  loadavg,
+  SYSCTLS,
+  systemStat,
+  uptime,
+} from './procfs-system.js';
 import { transparentHugepageFiles } from './procfs-thp.js';
-import { trapped } from './ptrace.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { powerFiles } from './sysfs-power.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
-import { BOOT_EPOCH } from './timers.js';
 import type { UserCpu } from './user-context.js';
 
 /** Who looks: /proc/self is theirs. */
 export type CurrentThread = () => Thread | undefined;
 
 const encoder = new TextEncoder();
-const hex = (value: bigint, digits = 0) => value.toString(16).padStart(digits, '0');
 
 type Content = string | Uint8Array;
 
@@ -107,45 +126,49 @@ export class ProcFs {
         buddyinfo: () => this.#file(() => buddyinfoText(state.mm)),
         pagetypeinfo: () => this.#file(() => pagetypeinfoText(state.mm), undefined, 0o400),
         stat: () => this.#file(() => systemStat(state)),
-        uptime: () =>
-          this.#file(() => `${(Number(state.clock.monotonic / 10_000_000n) / 100).toFixed(2)} 0.00\n`),
-        loadavg: () => this.#file(() => `0.00 0.00 0.00 1/${state.table.threadCount} 1\n`),
+        uptime: () => this.#file(() => uptime(state)),
+        loadavg: () => this.#file(() => loadavg(state)),
+        interrupts: () => this.#file(() => interruptsText(state)),
+        cmdline: () => this.#file(() => '\n'),
+        devices: () => this.#file(() => DEVICES),
+        partitions: () => this.#file(() => ''),
+        swaps: () => this.#file(() => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n'),
         version: () => this.#file(() => 'Linux version 6.8.0 (mtemu) #1 SMP PREEMPT mtemu\n'),
         locks: () => this.#file(() => state.files.locks.text()),
-        filesystems: () => this.#file(() => 'nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n'),
-        mounts: () =>
-          this.#file(() => 'rootfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\n'),
+        filesystems: () => this.#file(() => FILESYSTEMS),
+        mounts: () => new Symlink(this.#ino(), 'self/mounts'),
         sysvipc: () =>
           this.#directory({
             shm: () => this.#file(() => state.ipc.shm.text()),
             sem: () => this.#file(() => state.ipc.sem.text()),
             msg: () => this.#file(() => state.ipc.msg.text()),
           }),
-        sys: () => this.#proc_sys(),
+        sys: () => this.#sysctls(),
+        net: () => this.#net(),
       },
       pids,
     );
   }
 
-  #proc_sys(): Directory {
-    const fixed = (text: string) => () => this.#file(() => `${text}\n`);
-    return this.#directory({
-      kernel: () =>
-        this.#directory({
-          ostype: fixed('Linux'),
-          osrelease: fixed('6.8.0'),
-          hostname: fixed('mtemu'),
-          pid_max: fixed('32768'),
-          randomize_va_space: fixed('0'),
-          cap_last_cap: fixed('40'),
-        }),
-      vm: () =>
-        this.#directory({
-          max_map_count: fixed('65530'),
-          mmap_min_addr: fixed('65536'),
-          overcommit_memory: fixed('0'),
-        }),
-    });
+  /** A folder of /proc/sys: the sysctls below `path`. */
+  #sysctls(path = ''): Directory {
+    const names = new Map<string, () => Inode>();
+    for (const [name, value] of Object.entries(SYSCTLS)) {
+      if (!name.startsWith(path)) continue;
+      const [first = '', ...rest] = name.slice(path.length).split('/');
+      const folder = () => this.#sysctls(`${path}${first}/`);
+      names.set(first, rest.length > 0 ? folder : () => this.#file(() => `${value}\n`));
+    }
+    return this.#directory(Object.fromEntries(names));
+  }
+
+  #net(): Directory {
+    const { network } = this.#state;
+    return this.#directory(
+      Object.fromEntries(
+        Object.entries(NET_FILES).map(([name, text]) => [name, () => this.#file(() => text(network))]),
+      ),
+    );
   }
 
   #sys(): DirectorySource {
@@ -212,7 +235,7 @@ export class ProcFs {
   }
 
   #processDirectory(process: Process): Directory {
-    const common = this.#threadFiles(process, () => process.leader);
+    const common = this.#threadFiles(process, () => process.leader, true);
     return this.#directory({
       ...common,
       task: () =>
@@ -222,14 +245,18 @@ export class ProcFs {
             list: () => [...process.threads].map((thread) => String(thread.tid)),
             lookup: (name) => {
               const thread = [...process.threads].find((each) => String(each.tid) === name);
-              return thread && this.#directory(this.#threadFiles(process, () => thread));
+              return thread && this.#directory(this.#threadFiles(process, () => thread, false));
             },
           },
         ),
     });
   }
 
-  #threadFiles(process: Process, thread: () => Thread | undefined): Record<string, () => Inode | undefined> {
+  #threadFiles(
+    process: Process,
+    thread: () => Thread | undefined,
+    isProcess: boolean,
+  ): Record<string, () => Inode | undefined> {
     const state = this.#state;
     const alive = () => process.end === undefined;
     return {
@@ -237,11 +264,8 @@ export class ProcFs {
       smaps: () => this.#file(() => (alive() ? smapsText(state.mm, process.mm) : '')),
       smaps_rollup: () => this.#file(() => (alive() ? smapsRollupText(state.mm, process.mm) : '')),
       status: () => this.#file(() => processStatus(state, process, thread())),
-      stat: () => this.#file(() => processStat(state, process, thread())),
-      statm: () =>
-        this.#file(() =>
-          alive() ? `${process.mm.totalPages} ${process.mm.residentPages} 0 0 0 0 0\n` : '0\n',
-        ),
+      stat: () => this.#file(() => processStat(state, process, thread(), isProcess)),
+      statm: () => this.#file(() => processStatm(state, process)),
       cmdline: () => this.#file(() => process.program.args.map((arg) => `${arg}\0`).join('')),
       comm: () => this.#file(() => `${thread()?.comm ?? ''}\n`),
       auxv: () => this.#file(() => process.program.auxv, undefined, 0o400),
@@ -255,7 +279,47 @@ export class ProcFs {
       cwd: () => new Symlink(this.#ino(), () => state.files.pathOf(process.fs.cwd)),
       root: () => new Symlink(this.#ino(), '/'),
       fd: () => this.#descriptors(process),
+      fdinfo: () =>
+        this.#directory(
+          {},
+          {
+            list: () => process.files.numbers.map(String),
+            lookup: (name) => {
+              const text = descriptorInfo(process.files, Number(name));
+              return text === undefined ? undefined : this.#file(() => text, undefined, 0o400);
+            },
+          },
+        ),
+      io: () => this.#file(() => processIo(process), undefined, 0o400),
+      wchan: () => this.#file(() => '0'),
+      oom_score: () => this.#file(() => oomScore(state, process)),
+      oom_score_adj: () => this.#adjustment(process),
+      cgroup: () => this.#file(() => '0::/\n'),
+      mounts: () => this.#file(() => mountsText(state)),
+      mountinfo: () => this.#file(() => mountinfoText(state)),
+      net: () => this.#net(),
+      personality: () => this.#file(() => '00000000\n', undefined, 0o400),
+      timers: () => this.#file(() => ''),
+      setgroups: () => this.#file(() => 'allow\n'),
+      uid_map: () => this.#file(() => ID_MAP),
+      gid_map: () => this.#file(() => ID_MAP),
+      loginuid: () => this.#file(() => '4294967295'),
+      sessionid: () => this.#file(() => '4294967295'),
+      coredump_filter: () => this.#file(() => '00000033\n'),
     };
+  }
+
+  #adjustment(process: Process): SpecialFile {
+    return this.#file(
+      () => `${process.oomScoreAdjustment}\n`,
+      (text) => {
+        const value = Number(text.trim());
+        if (!/^-?[0-9]+$/.test(text.trim()) || value < -1000 || value > 1000) return -EINVAL;
+        process.oomScoreAdjustment = value;
+        return 0;
+      },
+      0o644,
+    );
   }
 
   #memory(process: Process): SpecialFile {
@@ -317,138 +381,4 @@ function source(
     list: () => [...Object.keys(entries), ...(more?.list() ?? [])],
     lookup: (name) => (Object.hasOwn(entries, name) ? entries[name]!() : more?.lookup(name)),
   };
-}
-
-function stateLetter(process: Process, thread: Thread | undefined): string {
-  if (process.end !== undefined) return 'Z (zombie)';
-  if (thread !== undefined && trapped(thread) !== undefined) return 't (tracing stop)';
-  return process.stopped === 0 ? 'R (running)' : 'T (stopped)';
-}
-
-function processStatus({ mm }: KernelState, process: Process, thread: Thread | undefined): string {
-  const kib = (pages: number) => `${String((pages * mm.pageSize) / 1024).padStart(8)} kB`;
-  const mask = (set: bigint) => hex(set, 16);
-  let ignored = 0n;
-  let caught = 0n;
-  for (let n = 1; n <= 64; n++) {
-    const { handler } = process.actions.get(n);
-    if (handler === 1n) ignored |= 1n << BigInt(n - 1);
-    else if (handler !== 0n) caught |= 1n << BigInt(n - 1);
-  }
-  const lines = [
-    `Name:\t${thread?.comm ?? process.name}`,
-    `Umask:\t${process.fs.umask.toString(8).padStart(4, '0')}`,
-    `State:\t${stateLetter(process, thread)}`,
-    `Tgid:\t${process.pid}`,
-    `Pid:\t${thread?.tid ?? process.pid}`,
-    `PPid:\t${process.parent?.pid ?? 0}`,
-    `TracerPid:\t${(thread ?? process.leader)?.tracing?.tracer.process.pid ?? 0}`,
-    'Uid:\t0\t0\t0\t0',
-    'Gid:\t0\t0\t0\t0',
-    `FDSize:\t${process.files.numbers.length}`,
-  ];
-  if (process.end === undefined) {
-    lines.push(`VmSize:\t${kib(process.mm.totalPages)}`, `VmRSS:\t${kib(process.mm.residentPages)}`);
-  }
-  lines.push(
-    `Threads:\t${process.threads.size}`,
-    `SigPnd:\t${mask(thread?.pending.set ?? 0n)}`,
-    `ShdPnd:\t${mask(process.pending.set)}`,
-    `SigBlk:\t${mask(thread?.blocked ?? 0n)}`,
-    `SigIgn:\t${mask(ignored)}`,
-    `SigCgt:\t${mask(caught)}`,
-  );
-  return `${lines.join('\n')}\n`;
-}
-
-/** Index of /proc/PID/stat's `processor`. */
-const STAT_PROCESSOR = 38;
-
-function processStat({ mm }: KernelState, process: Process, thread: Thread | undefined): string {
-  const alive = process.end === undefined;
-  const fields = [
-    thread?.tid ?? process.pid,
-    `(${thread?.comm ?? process.name})`,
-    stateLetter(process, thread)[0],
-    process.parent?.pid ?? 0,
-    process.pgid,
-    process.sid,
-    0,
-    -1,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    20,
-    0,
-    process.threads.size,
-    0,
-    0,
-    alive ? process.mm.totalPages * mm.pageSize : 0,
-    alive ? process.mm.residentPages : 0,
-  ];
-  const rest = new Array<number>(52 - fields.length).fill(0);
-  rest[STAT_PROCESSOR - fields.length] = thread?.task.cpu ?? 0;
-  return `${[...fields, ...rest].join(' ')}\n`;
-}
-
-/** show_stat(): in hundredths of a second; what a CPU did not execute it was idle, for the kernel takes no time. */
-function systemStat({ clock, runQueue, table, user }: KernelState): string {
-  const ticks = (steps: number) => clock.nanoseconds(steps) / 10_000_000n;
-  const now = clock.monotonic / 10_000_000n;
-  const times = user.all.map(({ cpu }) => {
-    const used = ticks(cpu.steps);
-    return { used, idle: now > used ? now - used : 0n };
-  });
-  const line = (name: string, used: bigint, idle: bigint) => `${name} ${used} 0 0 ${idle} 0 0 0 0 0 0`;
-  const sum = times.reduce((a, b) => ({ used: a.used + b.used, idle: a.idle + b.idle }));
-  return [
-    line('cpu ', sum.used, sum.idle),
-    ...times.map(({ used, idle }, n) => line(`cpu${n}`, used, idle)),
-    `ctxt ${runQueue.activity.reduce((total, { switches }) => total + switches, 0)}`,
-    `btime ${BOOT_EPOCH}`,
-    `processes ${table.threadCount}`,
-    `procs_running ${runQueue.ready}`,
-    'procs_blocked 0',
-    '',
-  ].join('\n');
-}
-
-/** Hwcap names in the order of their bits. */
-const HWCAP_NAMES =
-  'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4 asimddp sha512 sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg'.split(
-    ' ',
-  );
-const HWCAP2_NAMES =
-  'dcpodp sve2 sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm svef32mm svef64mm svebf16 i8mm bf16 dgh rng bti mte ecv afp rpres mte3'.split(
-    ' ',
-  );
-
-function cpuinfo({ hwcap, hwcap2, user }: KernelState): string {
-  const names = [
-    ...HWCAP_NAMES.filter((_, bit) => ((hwcap >> BigInt(bit)) & 1n) === 1n),
-    ...HWCAP2_NAMES.filter((_, bit) => ((hwcap2 >> BigInt(bit)) & 1n) === 1n),
-  ];
-  const one = ({ cpu }: UserCpu) => {
-    const midr = cpu.readRegister('midr_el1');
-    const field = (lsb: bigint, bits: bigint) => (midr >> lsb) & ((1n << bits) - 1n);
-    return [
-      `processor\t: ${cpu.index}`,
-      'BogoMIPS\t: 125.00',
-      `Features\t: ${names.join(' ')}`,
-      `CPU implementer\t: 0x${hex(field(24n, 8n), 2)}`,
-      'CPU architecture: 8',
-      `CPU variant\t: 0x${hex(field(20n, 4n))}`,
-      `CPU part\t: 0x${hex(field(4n, 12n), 3)}`,
-      `CPU revision\t: ${field(0n, 4n)}`,
-      '',
-      '',
-    ].join('\n');
-  };
-  return user.all.map(one).join('');
 }

@@ -147,10 +147,14 @@ function* moveAll(
   at: number | undefined,
   move: Move,
 ): MaySleep<number> {
+  const { io } = thread.process;
+  const isRead = move === readStretch;
+  if (isRead) io.syscr++;
+  else io.syscw++;
   // The file stays open while the call sleeps, whatever other threads close.
   file.users++;
+  let done = 0;
   try {
-    let done = 0;
     for (const stretch of stretches) {
       if (stretch.bytes === 0 && stretches.length > 1) continue;
       if (done > 0 && move === readStretch && (file.poll() & POLLIN) === 0) break;
@@ -161,6 +165,8 @@ function* moveAll(
     }
     return done;
   } finally {
+    if (isRead) io.rchar += done;
+    else io.wchar += done;
     letGo(file);
   }
 }
