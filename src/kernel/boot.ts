@@ -197,6 +197,7 @@ function setUpCpu(cpu: Cpu, pageSize: PageSize, mte: boolean, pac: boolean): voi
       (pac ? (1n << 31n) | (1n << 30n) | (1n << 27n) | (1n << 13n) : 0n) | // EnIA, EnIB, EnDA, EnDB
       (1n << 14n) | // DZE
       (1n << 15n) | // UCT
+      (1n << 18n) | // nTWE: EL0 may WFE; WFI is the kernel's to skip
       (1n << 26n) | // UCI
       (mte ? (1n << 42n) | (1n << 43n) : 0n), // ATA0, ATA
   );

@@ -154,6 +154,10 @@ export class UserEntry {
           this.#force(thread, { ...info, reason: this.#whyUndefined(thread.process, pc) }, esr, pc);
         }
         return;
+      case 'wait':
+        // wfi_handler().
+        this.#services.user.registersOf(thread).pc = pc + 4n;
+        return;
       case 'signal':
         this.#force(thread, what.info, esr, VA(what.info.address));
         return;

@@ -17,6 +17,8 @@ export type UserException =
   | { readonly kind: 'tag-check-fault'; readonly va: VA; readonly write: boolean }
   /** The instruction is UNDEFINED here or traps; Linux emulates some (MRS of ID registers). */
   | { readonly kind: 'undefined' }
+  /** WFI: user space waits for no interrupt, the instruction does nothing. */
+  | { readonly kind: 'wait' }
   /** A software step has been made. */
   | { readonly kind: 'step' }
   | { readonly kind: 'signal'; readonly info: SignalInfo };
@@ -34,6 +36,8 @@ export function decodeUserException(esr: bigint, far: VA, pc: VA, tagAccess: boo
     case ExceptionClass.InstructionAbort:
     case ExceptionClass.DataAbort:
       return decodeAbort(esr, far, exceptionClass === ExceptionClass.InstructionAbort, tagAccess);
+    case ExceptionClass.WFxTrap:
+      return { kind: 'wait' };
     case ExceptionClass.SoftwareBreakpoint:
       return { kind: 'signal', info: signalInfo('SIGTRAP', 'TRAP_BRKPT', pc) };
     case ExceptionClass.SoftwareStep:
