@@ -224,9 +224,11 @@ export class Futexes {
     waits: boolean,
     findThread: (tid: number) => Thread | undefined,
   ): MaySleep<'taken' | PiState | number> {
-    const waiter = this.#at(key)[0];
+    let waiter: FutexWaiter | undefined;
     let next: 'taken' | PiState | number = -EFAULT;
     const found = yield* updateU32(this.#mm, caller, address, (word) => {
+      // Asked together with the word: waiters may come and go while the word's page is brought in.
+      waiter = this.#at(key)[0];
       if (ownerOf(word) === taker.tid) {
         next = -EDEADLK;
         return undefined;

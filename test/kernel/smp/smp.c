@@ -72,7 +72,7 @@ static void *locks(void *arg) {
       long seen = a;
       register long c asm("x2") = a + 1, d asm("x3") = b + 2;
       long seen2 = b;
-      asm volatile("casp x0, x1, x2, x3, [%4]" : "+r"(a), "+r"(b) : "r"(c), "r"(d), "r"(pair) : "memory");
+      asm volatile(".arch_extension lse\n casp x0, x1, x2, x3, [%4]" : "+r"(a), "+r"(b) : "r"(c), "r"(d), "r"(pair) : "memory");
       if (a == seen && b == seen2) break;
     }
   }
