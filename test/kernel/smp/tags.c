@@ -16,9 +16,10 @@
 static long page;
 static pthread_barrier_t barrier;
 static char *shared;
-static int bad, full;
-// The least and the most ballast, in KiB: the first argument is what the machine has.
+static int bad, full, filling;
+// KiB of ordinary memory, and how often it is written: the arguments.
 static long ballast;
+static int passes;
 
 static void control(void) { prctl(55, 1 | (1 << 1) | (0xfffeL << 3), 0, 0, 0); }
 static char *tagged(char *p, int tag) { return (char *)((uintptr_t)p & ~(15UL << 56) | (uintptr_t)tag << 56); }
@@ -50,11 +51,11 @@ static void *neighbours(void *arg) {
   return NULL;
 }
 
-// Tagged memory comes and goes.
+// Tagged memory comes and goes, while ordinary memory fills the rest.
 static void *churn(void *arg) {
   long me = (long)arg, size = 24 * page;
   control();
-  for (int round = 0; round < 10; round++) {
+  for (int round = 0; round < 10 || __atomic_load_n(&filling, __ATOMIC_RELAXED); round++) {
     char *area = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_MTE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED) {
       __atomic_fetch_add(&full, 1, __ATOMIC_RELAXED);
@@ -75,16 +76,16 @@ static void *churn(void *arg) {
   return NULL;
 }
 
-// Ordinary memory that fills what there is, tag storage too.
+// Ordinary memory that fills what there is, tag storage too, and is written while its pages move out of the way.
 static void *fill(void *arg) {
   long me = (long)arg, size = ballast * 1024 / 2;
-  for (int round = 0; round < 2; round++) {
-    char *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    for (long at = 0; at < size; at += page) *(long *)(area + at) = at + me;
-    for (long at = 0; at < size; at += page)
-      if (*(long *)(area + at) != at + me) wrong();
-    munmap(area, size);
-  }
+  char *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  for (int pass = 0; pass < passes; pass++)
+    for (long at = 0; at < size; at += page) *(volatile long *)(area + at) += at + me;
+  for (long at = 0; at < size; at += page)
+    if (*(long *)(area + at) != passes * (at + me)) wrong();
+  munmap(area, size);
+  __atomic_fetch_sub(&filling, 1, __ATOMIC_RELAXED);
   return NULL;
 }
 
@@ -97,12 +98,14 @@ static void together(void *(*work)(void *), int count) {
 int main(int argc, char **argv) {
   page = sysconf(_SC_PAGESIZE);
   ballast = argc > 1 ? atol(argv[1]) : 1024;
+  passes = argc > 2 ? atoi(argv[2]) : 4;
   setvbuf(stdout, NULL, _IOLBF, 0);
   control();
   pthread_barrier_init(&barrier, NULL, THREADS);
   shared = mmap(NULL, 6 * page, PROT_READ | PROT_WRITE | PROT_MTE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   together(neighbours, THREADS);
   printf("neighbours %d\n", bad);
+  filling = 2;
   pthread_t fillers[2];
   for (long i = 0; i < 2; i++) pthread_create(&fillers[i], NULL, fill, (void *)i);
   together(churn, THREADS);
