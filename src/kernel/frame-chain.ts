@@ -6,10 +6,8 @@
  * begins to tag something, so addresses are plain numbers here: 48 bits fit.
  */
 import { PA } from '../base/index.js';
-import type { MemorySystem } from '../machine/index.js';
+import { type MemorySystem, MOST_FRAME_BYTES } from '../machine/index.js';
 
-/** Frames further apart than this are no chain. */
-const MOST_FRAME_BYTES = 2 ** 24;
 const HALF = 2 ** 32;
 
 /** The bits of a user address in a pointer: neither tag nor authentication code. */

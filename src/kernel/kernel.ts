@@ -296,9 +296,9 @@ export class Kernel implements Supervisor {
     const reporter = new TagFaultReporter(machine, mm, state.user);
     const { tagHistory } = machine.memory;
     if (tagHistory !== undefined) {
-      tagHistory.whoTags = (cpu) => {
+      tagHistory.callersOf = (cpu) => {
         const thread = state.currentThread();
-        return thread && reporter.whoTags(thread, cpu);
+        return thread === undefined ? [] : reporter.callersOf(thread, cpu);
       };
     }
     new ProcFs(state, state.currentThread);

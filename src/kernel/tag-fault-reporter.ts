@@ -4,7 +4,7 @@
  */
 import { disassemble, footprintOf } from '../../isa/index.js';
 import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
-import { type Machine, MOST_CALLERS, type Tagger, type TaggingCpu, TlbKind } from '../machine/index.js';
+import { type Machine, MOST_CALLERS, type TaggingCpu, TlbKind } from '../machine/index.js';
 import { frameChain, userBits } from './frame-chain.js';
 import type { MemoryManager } from './mm/index.js';
 import type { Process, Thread, UserCpus, UserRegisters } from './process/index.js';
@@ -158,8 +158,8 @@ export class TagFaultReporter {
     return this.#frames(process, pc, userBits(x[30]!), returns);
   }
 
-  /** What `TagHistory` asks for at each event, inside the instruction that tags. */
-  whoTags(thread: Thread, { index }: TaggingCpu): Tagger {
+  /** What `TagHistory` asks for where generated code did not see it, inside the instruction that tags. */
+  callersOf(thread: Thread, { index }: TaggingCpu): readonly number[] {
     const { memory, cpus } = this.#machine;
     const cpu = cpus[index]!;
     const { process } = thread;
@@ -170,8 +170,7 @@ export class TagFaultReporter {
       return this.#mm.virtToPhys(process.mm, VA(BigInt(address)))?.pa;
     };
     const start = { record: cpu.readX(29), sp: cpu.sp, most: MOST_CALLERS - 1, locate };
-    const callers = [userBits(cpu.readX(30)), ...frameChain(memory, start)];
-    return { space: process.mm.id, process: process.pid, thread: thread.tid, callers };
+    return [userBits(cpu.readX(30)), ...frameChain(memory, start)];
   }
 
   /** The events that tagged one granule, latest first. */

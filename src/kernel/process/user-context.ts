@@ -111,7 +111,8 @@ export class UserCpu {
       this.#owner = thread;
       thread.registersIn = this;
       this.#load(thread.registers);
-      cpu.memory.tagHistory?.endRun(cpu);
+      const { process, tid } = thread;
+      cpu.memory.tagHistory?.runs(cpu, { space: process.mm.id, process: process.pid, thread: tid });
     }
     if (this.#monitor !== 0n || thread.tracing !== undefined || thread.hardwareDebug !== undefined) {
       this.#enterDebug(thread);

@@ -36,10 +36,9 @@ export const CpuLayout = {
   /** u64: SP_EL3 while it is not SP. */
   SP_EL3: 296,
   /**
-   * What is being tagged, see TagHistory: u32 low half of the first address, the tag in bits 3:0; u32 of the
-   * first address after; u32 step of the last store.
+   * Who runs and what it is tagging: the words of `Tagging`, see tag-history.ts.
    */
-  TAG_RUN: 304,
+  TAGGING: 304,
   /** 256 system register cells of 8 bytes, in the order of the register table. */
   SYSTEM: 512,
   /** V0..V31, 16 bytes each. */
