@@ -126,6 +126,12 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
       expect(outcome.status).toBe(0);
     });
 
+    it('mte/check_hugetlb_options finds huge pages, and no tags for them', async () => {
+      const outcome = await run('mte/check_hugetlb_options');
+      expect(outcome.stdout).toContain('1..0 # SKIP PROT_MTE not supported with MAP_HUGETLB mappings\n');
+      expect(outcome.status).toBe(4);
+    });
+
     it('tags_test passes', async () => {
       expect((await run('tags/tags_test')).status).toBe(0);
     });

@@ -15,6 +15,7 @@ import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
 import { putHugeZeroPage } from './huge-fault.js';
 import { copyHugePmd, isAnonPmd, splitHugePmdLocked } from './huge-memory.js';
+import { hugetlbClose } from './hugetlb.js';
 import { khugepagedFork } from './khugepaged.js';
 import { ksmExit, ksmFork } from './ksm.js';
 import { ksmForkZeroPage } from './ksm-merge.js';
@@ -94,6 +95,7 @@ export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
     as.vmas.remove(vma);
     as.totalVm -= (vma.end - vma.start) / mm.pageSize;
     if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages -= (vma.end - vma.start) / mm.pageSize;
+    hugetlbClose(mm, vma);
     unlinkAnonVmas(mm, vma);
     yield* unlinkFile(mm, vma);
   }
@@ -121,6 +123,8 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
     const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.pgoff, vma.name);
     yield* anonVmaFork(mm, copy, vma);
     if (vma.file) yield* linkFile(copy, vma.file);
+    // What was promised to the parent is the parent's.
+    if (vma.hugetlb) copy.hugetlb = { left: 0, users: 1 };
     child.vmas.insert(copy);
     const pages = (vma.end - vma.start) / mm.pageSize;
     child.totalVm += pages;
@@ -190,11 +194,13 @@ function* copyBlock(mm: Mm, to: Vma, from: Vma, run: PteRun): MaySleep<boolean |
   yield* from.mm.pageTableLock.lockNested();
   const whole = coversBlock(mm, run) && pmdLeaf(readPte(mm, run.at));
   const copied = whole && (yield* copyHugePmd(mm, to, from, target, run.at, table));
-  if (!copied && pmdLeaf(readPte(mm, run.at))) yield* splitHugePmdLocked(mm, from.mm, run.at, run.addr);
+  // A page of the hugetlb pool is never split; a pinned one would have to be copied at once.
+  const splits = !copied && from.hugetlb === undefined && pmdLeaf(readPte(mm, run.at));
+  if (splits) yield* splitHugePmdLocked(mm, from.mm, run.at, run.addr);
   from.mm.pageTableLock.unlock();
   to.mm.pageTableLock.unlock();
   if (!copied) yield* freeTable(mm, table);
-  return copied;
+  return copied || from.hugetlb === undefined ? copied : undefined;
 }
 
 /** page_copy_prealloc(): 0 or -ENOMEM. */

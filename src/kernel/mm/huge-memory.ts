@@ -14,7 +14,7 @@ import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { getPage } from './page-alloc.js';
-import { PG_anon_exclusive } from './page-flags.js';
+import { PG_anon_exclusive, PG_hugetlb } from './page-flags.js';
 import type { PteRun } from './page-table.js';
 import {
   flushTlbRange,
@@ -171,6 +171,7 @@ export function* zapHugePmd(mm: Mm, as: MmStruct, run: PteRun): Atomic<Page | un
   const head = pmdPage(mm, pmd);
   if (head === undefined) return undefined;
   if (anon) as.anonPages -= folioNrPages(mm, head);
+  if (mm.memmap.test(head, PG_hugetlb)) as.hugetlbPages -= folioNrPages(mm, head);
   else as.filePages -= folioNrPages(mm, head);
   if (!anon && pteDirty(pmd)) folioMarkDirty(mm, head);
   folioRemoveRmapPmd(mm, head);
@@ -233,6 +234,7 @@ export function* copyHugePmd(
     folioAddRmapPmd(mm, head, false);
     mm.memmap.clear(head, PG_anon_exclusive);
     to.mm.anonPages += pages;
+    if (mm.memmap.test(head, PG_hugetlb)) to.mm.hugetlbPages += pages;
   }
   if (pteWrite(pmd)) {
     pmd = pteWrprotect(pmd);

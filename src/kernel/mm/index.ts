@@ -68,6 +68,7 @@ export type {
   GfpCaller,
   MmHooks,
 } from './hooks.js';
+export type { HugetlbPool } from './hugetlb.js';
 export { forEachPte } from './invariants.js';
 export { khugepaged, khugepagedDoScan } from './khugepaged.js';
 export type { KhugepagedScan } from './khugepaged-scan.js';

@@ -16,6 +16,7 @@ import {
   PG_buddy,
   PG_dirty,
   PG_head,
+  PG_hugetlb,
   PG_locked,
   PG_lru,
   PG_mte_tagged,
@@ -154,7 +155,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
         detail: `mm ${as.id}: ${blocks} huge entries, ${as.deposits.length} tables deposited for them`,
       });
     }
-    if (resident !== as.residentPages) {
+    if (resident !== as.residentPages + as.hugetlbPages) {
       out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.residentPages}, found ${resident}` });
     }
   }
@@ -344,6 +345,22 @@ function checkSwap(mm: Mm, out: Violation[]): void {
   }
 }
 
+/** The hugetlb pool: its pages are free in it, or mapped; promises can be kept. */
+function checkHugetlb(mm: Mm, out: Violation[]): void {
+  const { hugetlb: pool, memmap: map } = mm;
+  let found = 0;
+  for (let page = 0; page < map.pages; page++) if (map.test(page as Page, PG_hugetlb)) found++;
+  const inUse = pool.free.filter((page) => map.refcount[page] !== 0 || !map.test(page, PG_hugetlb));
+  if (found !== pool.total || inUse.length > 0 || pool.reserved > pool.free.length) {
+    out.push({
+      invariant: 'hugetlb',
+      detail:
+        `${pool.total} pages counted, ${found} found; ${pool.free.length} free, ${inUse.length} of them in use, ` +
+        `${pool.reserved} promised`,
+    });
+  }
+}
+
 /** Every violation of the memory manager's own rules. */
 export function checkMmInvariants(mm: Mm): Violation[] {
   const out: Violation[] = [];
@@ -353,5 +370,6 @@ export function checkMmInvariants(mm: Mm): Violation[] {
   checkWriteback(mm, out);
   checkSwap(mm, out);
   checkKsm(mm, forEachPte, out);
+  checkHugetlb(mm, out);
   return out;
 }

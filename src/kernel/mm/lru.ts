@@ -7,10 +7,11 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { racePoint } from '../contexts/index.js';
+import { freeHugeFolio } from './hugetlb.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { freeUnrefPage, getPage, putPageTestzero } from './page-alloc.js';
-import { PG_active, PG_isolated, PG_lru, PG_swapbacked, PG_unevictable } from './page-flags.js';
+import { PG_active, PG_hugetlb, PG_isolated, PG_lru, PG_swapbacked, PG_unevictable } from './page-flags.js';
 
 export const LRU_INACTIVE_ANON = 0;
 export const LRU_ACTIVE_ANON = 1;
@@ -109,6 +110,10 @@ export function lruCacheEnable(mm: Mm): void {
 export function* putPage(mm: Mm, page: Page): Atomic<void> {
   if (putPageTestzero(mm, page)) {
     const head = mm.memmap.head(page);
+    if (mm.memmap.test(head, PG_hugetlb)) {
+      yield* freeHugeFolio(mm, head);
+      return;
+    }
     if (mm.memmap.test(head, PG_lru)) lruvecDel(mm, head);
     yield* freeUnrefPage(mm, head, mm.memmap.folioOrder(head));
   }

@@ -2,7 +2,7 @@
  * madvise (mm/madvise.c): contents that are not needed, and mappings that shall have huge pages or merged ones,
  * or shall not.
  */
-import type { MaySleep } from '../contexts/index.js';
+import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM } from '../contexts/index.js';
 import { khugepagedEnterVma, madviseCollapse } from './khugepaged.js';
 import { ksmMadvise } from './ksm-control.js';
@@ -61,6 +61,10 @@ function* advise(
   end: number,
   advice: number,
 ): MaySleep<number> {
+  if (vma.hugetlb !== undefined) {
+    if (advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE || advice === MADV_COLLAPSE) return -EINVAL;
+    if (advice === MADV_DONTNEED) return yield* dontneedHugetlb(mm, as, start, end);
+  }
   if (advice === MADV_DONTNEED) yield* zapRange(mm, as, start, end);
   if (advice === MADV_COLLAPSE) return yield* madviseCollapse(mm, as, vma, start, end);
   if (!changesVmas(advice)) return 0;
@@ -72,6 +76,15 @@ function* advise(
   const part = as.vmas.lookup(start)!;
   part.flags = flags;
   khugepagedEnterVma(mm, vmaMerge(mm, part));
+  return 0;
+}
+
+/** Only whole pages go: of a length that ends inside one, that one stays. */
+function* dontneedHugetlb(mm: Mm, as: MmStruct, start: number, end: number): Atomic<number> {
+  const { pmdSize } = mm.layout;
+  if (start % pmdSize !== 0) return -EINVAL;
+  const stop = Math.floor(end / pmdSize) * pmdSize;
+  if (stop > start) yield* zapRange(mm, as, start, stop);
   return 0;
 }
 

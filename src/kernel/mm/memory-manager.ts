@@ -10,6 +10,7 @@ import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
 import { hibernate, type PowerCycle } from './hibernate.js';
+import { type HugetlbPool, setMaxHugePages } from './hugetlb.js';
 import { checkMmInvariants } from './invariants.js';
 import { khugepaged } from './khugepaged.js';
 import type { Ksm } from './ksm.js';
@@ -301,6 +302,14 @@ export class KernelMemoryManager implements MemoryManager {
         this.mm.wakeFlusher = wake;
       }),
     );
+  }
+
+  get hugetlb(): Readonly<HugetlbPool> {
+    return this.mm.hugetlb;
+  }
+
+  setMaxHugePages(count: number): MaySleep<void> {
+    return setMaxHugePages(this.mm, count);
   }
 
   syncAll(): MaySleep<void> {

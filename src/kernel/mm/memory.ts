@@ -27,6 +27,7 @@ import {
   hugePmdSetAccessed,
 } from './huge-fault.js';
 import { blockStart, deferSplit } from './huge-memory.js';
+import { hugetlbFault } from './hugetlb.js';
 import { isKsmPage } from './ksm.js';
 import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
@@ -93,6 +94,7 @@ export function* vmaAllocFolio(mm: Mm, gfp: Gfp, vma: Vma): MaySleep<Page | unde
 /** handle_mm_fault(): VM_FAULT_* flags; the fault lock is held, unless VM_FAULT_RETRY says it was dropped. */
 export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   mm.events.pgfault++;
+  if (vmf.vma.hugetlb !== undefined) return yield* hugetlbFault(mm, vmf);
   const huge = yield* handleHugePmd(mm, vmf);
   if ((huge & VM_FAULT_FALLBACK) === 0) return huge;
   const at = pteOffset(mm, vmf.vma.mm, vmf.addr);

@@ -24,6 +24,8 @@ export class MmStruct implements AddressSpace {
   brk = 0;
   /** Anonymous pages mapped (MM_ANONPAGES). */
   anonPages = 0;
+  /** Of those, pages of the hugetlb pool, which count for nobody's resident set. */
+  hugetlbPages = 0;
   /** Pages of files mapped (MM_FILEPAGES and MM_SHMEMPAGES). */
   filePages = 0;
   /** Entries that name swap slots (MM_SWAPENTS). */
@@ -94,7 +96,7 @@ export class MmStruct implements AddressSpace {
   }
 
   get residentPages(): number {
-    return this.anonPages + this.filePages;
+    return this.anonPages - this.hugetlbPages + this.filePages;
   }
 
   get totalPages(): number {

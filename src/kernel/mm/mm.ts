@@ -12,6 +12,7 @@ import { AsidAllocator } from './asid.js';
 import type { CmaArea } from './cma.js';
 import type { Inode } from './filemap.js';
 import type { MmHooks } from './hooks.js';
+import { HugetlbPool } from './hugetlb.js';
 import { KhugepagedScan } from './khugepaged-scan.js';
 import { Ksm } from './ksm.js';
 import type { LruCache } from './lru.js';
@@ -93,6 +94,7 @@ export class Mm {
   /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
   readonly deferredSplit = new Set<Page>();
   readonly ksm: Ksm;
+  readonly hugetlb = new HugetlbPool();
   totalCmaPages = 0;
   /** Committed_AS, in pages. */
   committedPages = 0;

@@ -11,6 +11,7 @@ import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
 import { deferSplit, splitHugePmd, splitHugePmdAcross, zapHugePmd } from './huge-memory.js';
+import { cutsHugePage, hugetlbClose, hugetlbProblem, hugetlbReserve } from './hugetlb.js';
 import { khugepagedEnterVma } from './khugepaged.js';
 import { vmaKsmCompatible } from './ksm.js';
 import { ksmMightUnmapZeroPage } from './ksm-merge.js';
@@ -45,6 +46,7 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
+  MAP_HUGETLB,
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -58,8 +60,10 @@ import {
   VM_ACCOUNT,
   VM_ARM64_BTI,
   VM_DATA_DEFAULT_FLAGS,
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
@@ -106,7 +110,8 @@ export function vmEnoughMemory(mm: Mm, pages: number): boolean {
 }
 
 /** accountable_mapping(). */
-const accountable = (flags: number): boolean => (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+const accountable = (flags: number): boolean =>
+  (flags & (VM_NORESERVE | VM_SHARED | VM_HUGETLB | VM_WRITE)) === VM_WRITE;
 
 /**
  * get_unmapped_area(), top down.
@@ -184,6 +189,8 @@ function canMerge(mm: Mm, low: Vma, high: Vma): boolean {
     low.flags === high.flags &&
     low.name === high.name &&
     low.file === high.file &&
+    low.hugetlb === undefined &&
+    high.hugetlb === undefined &&
     low.pgoff + (low.end - low.start) / mm.pageSize === high.pgoff &&
     mergeableAnonVma(low, high)
   );
@@ -234,6 +241,10 @@ export function splitVma(mm: Mm, vma: Vma, addr: number): Vma {
     upper.file = vma.file;
     upper.file.references++;
     upper.file.mappings.add(upper);
+  }
+  if (vma.hugetlb) {
+    upper.hugetlb = vma.hugetlb;
+    upper.hugetlb.users++;
   }
   vma.end = addr;
   vma.mm.vmas.insert(upper);
@@ -324,6 +335,7 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
     return -EINVAL;
   }
   if (!as.vmas.intersects(start, end)) return 0;
+  if (as.vmas.overlapping(start, end).some((vma) => cutsHugePage(mm, vma, start, end))) return -EINVAL;
   const error = yield* splitAtEdges(mm, as, start, end);
   if (error !== 0) return error;
   const doomed = as.vmas.overlapping(start, end);
@@ -340,6 +352,7 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
   for (const vma of doomed) yield* zapRange(mm, as, vma.start, vma.end);
   yield* freePgtables(mm, as, start, end, floor, ceiling);
   for (const vma of doomed) {
+    hugetlbClose(mm, vma);
     unlinkAnonVmas(mm, vma);
     yield* unlinkFile(mm, vma);
   }
@@ -358,7 +371,9 @@ function mmapFlags(mm: Mm, request: MapRequest): number {
   if (!file && (flags & MAP_ANONYMOUS) === 0) return -ENODEV;
   let vmFlags = calcVmProtBits(mm, prot) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
   // Only RAM has tags: memory that is read again from elsewhere would come back without.
-  if (!file || file.isShmem) vmFlags |= VM_MTE_ALLOWED;
+  const hugetlb = (flags & MAP_HUGETLB) !== 0;
+  if (!hugetlb && (!file || file.isShmem)) vmFlags |= VM_MTE_ALLOWED;
+  if (hugetlb) vmFlags |= VM_HUGETLB | VM_DONTEXPAND;
   // MAP_SHARED_VALIDATE is both bits.
   if ((flags & MAP_SHARED) !== 0) {
     vmFlags |= VM_SHARED | VM_MAYSHARE;
@@ -391,18 +406,24 @@ export interface MapRequest {
 export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<number> {
   const { addr, length, flags, offset } = request;
   if (!(length > 0) || offset % mm.pageSize !== 0 || offset < 0) return -EINVAL;
-  const size = pageAlign(mm, length);
+  const huge = (flags & MAP_HUGETLB) !== 0;
+  const unit = huge ? mm.layout.pmdSize : mm.pageSize;
+  const size = Math.ceil(length / unit) * unit;
   if (!(size <= as.layout.taskSize)) return -ENOMEM;
+  const problem = huge ? hugetlbProblem(mm, flags, request.file !== undefined) : 0;
+  if (problem !== 0) return problem;
   let vmFlags = mmapFlags(mm, request);
   if (vmFlags < 0) return vmFlags;
   let start = addr;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
-    if (!pageAligned(mm, addr)) return -EINVAL;
+    if (addr % unit !== 0) return -EINVAL;
     if (addr > as.layout.taskSize - size) return -ENOMEM;
     if ((flags & MAP_FIXED_NOREPLACE) !== 0 && as.vmas.intersects(addr, addr + size)) return -EEXIST;
   } else {
-    start = getUnmappedArea(mm, as, addr, size);
+    // hugetlb_get_unmapped_area(): of a place that has room for a whole page more, where one begins.
+    start = getUnmappedArea(mm, as, addr, size + unit - mm.pageSize);
     if (start < 0) return start;
+    start = Math.ceil(start / unit) * unit;
   }
   if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
   if (!mayExpandVm(mm, as, vmFlags, (size - mappedBytes(as, start, start + size)) / mm.pageSize))
@@ -411,6 +432,8 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
     const error = yield* doMunmap(mm, as, start, size);
     if (error !== 0) return error;
   }
+  const reservation = huge ? hugetlbReserve(mm, size / unit, flags) : undefined;
+  if (huge && reservation === undefined) return -ENOMEM;
   if (accountable(vmFlags) && !request.file) {
     if (!vmEnoughMemory(mm, size / mm.pageSize)) return -ENOMEM;
     vmFlags |= VM_ACCOUNT;
@@ -418,15 +441,16 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
   // shmem_zero_setup(): shared anonymous memory is a nameless file that only its mappings refer to.
   const nameless = !request.file && (vmFlags & VM_MAYSHARE) !== 0;
   const file = nameless ? newInode(mm, { name: 'dev/zero', size }) : request.file;
-  yield* insertMapping(
+  const vma = yield* insertMapping(
     mm,
     as,
     start,
     size,
     vmFlags,
-    request.name,
+    huge ? '/anon_hugepage (deleted)' : request.name,
     file && { file, pgoff: offset / mm.pageSize },
   );
+  vma.hugetlb ??= reservation;
   if (nameless && file) yield* putInode(mm, file);
   return start;
 }

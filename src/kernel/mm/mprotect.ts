@@ -9,6 +9,7 @@ import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EACCES, EINVAL, ENOMEM } from '../contexts/index.js';
 import { changeHugePmd, splitHugePmd } from './huge-memory.js';
+import { cutsHugePage } from './hugetlb.js';
 import { isKsmPage } from './ksm.js';
 import { mayExpandVm } from './limits.js';
 import { canChangePteWritable } from './memory.js';
@@ -102,6 +103,8 @@ function* changeProtection(mm: Mm, vma: Vma, start: number, end: number): Atomic
  */
 export function* changeProtNuma(mm: Mm, vma: Vma, start: number, end: number): Atomic<number> {
   const as = vma.mm;
+  // task_numa_work() passes those by.
+  if (vma.hugetlb !== undefined) return 0;
   let updates = 0;
   let addr = start;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
@@ -181,6 +184,7 @@ export function* doMprotect(
     if ((flags & ~(flags >> 4) & VM_ACCESS_FLAGS) !== 0) return -EACCES;
     if (!archValidateFlags(flags)) return -EINVAL;
     const stop = Math.min(vma.end, end);
+    if (cutsHugePage(mm, vma, addr, stop)) return -EINVAL;
     if (flags !== vma.flags) {
       const error = yield* splitAtEdges(mm, as, addr, stop);
       if (error !== 0) return error;

@@ -53,6 +53,8 @@ export function* doMremap(
   if (!(newSize > 0) || newSize > as.layout.taskSize) return -EINVAL;
   let vma = as.vmas.lookup(addr);
   if (!vma) return -EFAULT;
+  // Moving and shrinking those is not implemented.
+  if (vma.hugetlb !== undefined) return -EINVAL;
   if ((flags & MREMAP_FIXED) !== 0) {
     if (!pageAligned(mm, newAddr) || newAddr > as.layout.taskSize - newSize) return -EINVAL;
     if (addr + oldSize > newAddr && newAddr + newSize > addr) return -EINVAL;

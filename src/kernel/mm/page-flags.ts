@@ -38,6 +38,9 @@ export const PG_swapcache = 1 << 22;
 /** Being written to the disk its file is on. */
 export const PG_writeback = 1 << 23;
 
+/** Of the hugetlb pool, wherever it is. */
+export const PG_hugetlb = 1 << 24;
+
 /** Cleared when a page is freed (PAGE_FLAGS_CHECK_AT_PREP). */
 export const PAGE_FLAGS_CHECK_AT_PREP = 0x3fffffff & ~PG_reserved;
 

@@ -80,6 +80,12 @@ export function meminfo(mm: Mm): Record<string, number> {
     AnonHugePages: kib(mm.events.nr_anon_transparent_hugepages * mm.layout.entriesPerTable),
     ShmemHugePages: kib(mm.events.nr_shmem_hugepages * mm.layout.entriesPerTable),
     ShmemPmdMapped: kib(mm.events.nr_shmem_pmdmapped * mm.layout.entriesPerTable),
+    HugePages_Total: mm.hugetlb.total,
+    HugePages_Free: mm.hugetlb.free.length,
+    HugePages_Rsvd: mm.hugetlb.reserved,
+    HugePages_Surp: mm.hugetlb.surplus,
+    Hugepagesize: mm.layout.pmdSize / 1024,
+    Hugetlb: (mm.hugetlb.total * mm.layout.pmdSize) / 1024,
     CmaTotal: kib(mm.totalCmaPages),
     CmaFree: kib(sum((zone) => zone.freeCmaPages)),
   });

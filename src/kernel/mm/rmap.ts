@@ -21,7 +21,7 @@ import { isKsmPage, stableNodeOf } from './ksm.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
-import { PG_anon_exclusive, PG_swapbacked } from './page-flags.js';
+import { PG_anon_exclusive, PG_hugetlb, PG_swapbacked } from './page-flags.js';
 import {
   flushTlbPage,
   flushTlbRange,
@@ -94,6 +94,8 @@ export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
 
 /** The counters of folios that PMDs map: one more or less with so many pages that nothing else maps. */
 function countPmdMapped(mm: Mm, head: Page, by: 1 | -1, pages: number): void {
+  // Set aside, they are in none of them.
+  if (mm.memmap.test(head, PG_hugetlb)) return;
   if (isAnonPage(mm, head)) {
     mm.events.nr_anon_pages += by * pages;
     mm.events.nr_anon_transparent_hugepages += by;

@@ -42,6 +42,8 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
     referenced: 0,
     anonymous: 0,
     ksm: 0,
+    privateHugetlb: 0,
+    sharedHugetlb: 0,
     anonHugePages: 0,
     shmemPmdMapped: 0,
     swap: 0,
@@ -64,6 +66,10 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
       // The zero page is nobody's memory.
       if (page === undefined) continue;
       const mappings = Math.max(1, pageMapcount(mm, page));
+      if (vma.hugetlb !== undefined) {
+        out[mappings > 1 ? 'sharedHugetlb' : 'privateHugetlb'] += pageSize;
+        continue;
+      }
       const dirty = pteDirty(pte) || map.test(page, PG_dirty);
       const share = pageSize / mappings;
       out.rss += pageSize;

@@ -8,7 +8,7 @@
 import type { PageTableLayout } from './pgtable.js';
 import { shmemIsHuge } from './shmem-huge.js';
 import type { Vma } from './vma.js';
-import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vma.js';
+import { VM_HUGEPAGE, VM_HUGETLB, VM_NOHUGEPAGE } from './vma.js';
 
 export const THP_ENABLED = ['always', 'madvise', 'never'] as const;
 export const THP_DEFRAG = ['always', 'defer', 'defer+madvise', 'madvise', 'never'] as const;
@@ -92,7 +92,7 @@ export class ThpSettings {
 
 /** Anonymous memory that may have huge pages, its alignment aside. */
 export function hugepageVmaCheck(settings: ThpSettings, vma: Vma): boolean {
-  if (vma.file !== undefined || (vma.flags & VM_NOHUGEPAGE) !== 0) return false;
+  if (vma.file !== undefined || (vma.flags & (VM_NOHUGEPAGE | VM_HUGETLB)) !== 0) return false;
   if (settings.enabled === 'always') return true;
   return settings.enabled === 'madvise' && (vma.flags & VM_HUGEPAGE) !== 0;
 }
@@ -119,7 +119,7 @@ const lastPlace = (vma: Vma, pmdSize: number): number => Math.floor(vma.end / pm
  */
 export function thpVmaAllowable(settings: ThpSettings, vma: Vma, enforceSysfs: boolean): boolean {
   const { pmdSize } = vma.mm.layout;
-  if ((vma.flags & VM_NOHUGEPAGE) !== 0) return false;
+  if ((vma.flags & (VM_NOHUGEPAGE | VM_HUGETLB)) !== 0) return false;
   if (!transhugeVmaSuitable(vma, lastPlace(vma, pmdSize), pmdSize)) return false;
   if (vma.file?.isShmem === true) return shmemIsHuge(settings, vma.file, vma.pgoff, vma, !enforceSysfs);
   // Text of read-only files would be next (CONFIG_READ_ONLY_THP_FOR_FS): not in this kernel.

@@ -8,6 +8,7 @@
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import type { PowerCycle } from './hibernate.js';
+import type { HugetlbPool } from './hugetlb.js';
 import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
 import type { ShmemHuge } from './shmem-huge.js';
@@ -81,6 +82,9 @@ export const MAP_GROWSDOWN = 0x100;
 export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
 export const MAP_STACK = 0x20000;
+export const MAP_HUGETLB = 0x40000;
+/** Above it, the logarithm of the page's size; 0 for the default. */
+export const MAP_HUGE_SHIFT = 26;
 export const MAP_FIXED_NOREPLACE = 0x100000;
 
 export const MADV_NORMAL = 0;
@@ -188,6 +192,8 @@ export interface SmapCounts {
   readonly referenced: number;
   readonly anonymous: number;
   readonly ksm: number;
+  readonly privateHugetlb: number;
+  readonly sharedHugetlb: number;
   readonly anonHugePages: number;
   readonly shmemPmdMapped: number;
   readonly swap: number;
@@ -417,6 +423,9 @@ export interface MemoryManager {
   readonly pageblockOrder: number;
   /** /sys/kernel/mm/transparent_hugepage. */
   readonly thp: ThpSettings;
+  /** /proc/sys/vm/nr_hugepages and /sys/kernel/mm/hugepages. */
+  readonly hugetlb: Readonly<HugetlbPool>;
+  setMaxHugePages(count: number): MaySleep<void>;
   /** hpage_pmd_size, in bytes. */
   readonly hugePageSize: number;
 

@@ -9,6 +9,7 @@
 
 import type { AnonVma } from './anon-vma.js';
 import type { Inode } from './filemap.js';
+import type { HugetlbReservation } from './hugetlb.js';
 import type { MmStruct } from './mm-struct.js';
 import type { Pgprot } from './pgtable.js';
 import { vmGetPageProt } from './pgtable.js';
@@ -22,6 +23,7 @@ export const VM_MAYWRITE = 0x20;
 export const VM_MAYEXEC = 0x40;
 export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
+export const VM_DONTEXPAND = 0x40000;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
 export const VM_HUGETLB = 0x400000;
@@ -67,6 +69,8 @@ export class Vma {
   anonVma: AnonVma | undefined = undefined;
   /** Every anon_vma this VMA is a member of: its own, and those of its ancestors. */
   readonly anonVmaChain = new Set<AnonVma>();
+  /** With VM_HUGETLB: what the pool promised it. */
+  hugetlb: HugetlbReservation | undefined = undefined;
   /** vm_file: undefined for anonymous memory that is not shared. */
   file: Inode | undefined = undefined;
   name: string;

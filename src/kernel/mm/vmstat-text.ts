@@ -41,6 +41,7 @@ export const MEMINFO_ORDER: readonly string[] = `
   KReclaimable Slab SReclaimable SUnreclaim KernelStack PageTables SecPageTables NFS_Unstable Bounce
   WritebackTmp CommitLimit Committed_AS VmallocTotal VmallocUsed VmallocChunk Percpu AnonHugePages
   ShmemHugePages ShmemPmdMapped FileHugePages FilePmdMapped CmaTotal CmaFree
+  HugePages_Total HugePages_Free HugePages_Rsvd HugePages_Surp Hugepagesize Hugetlb
 `
   .trim()
   .split(/\s+/);

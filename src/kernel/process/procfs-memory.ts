@@ -8,9 +8,11 @@ import type { AddressSpace, MemoryManager, SmapCounts, VmaInfo, ZoneInfo } from 
 import {
   VM_ACCOUNT,
   VM_ARM64_BTI,
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_GROWSDOWN,
   VM_HUGEPAGE,
+  VM_HUGETLB,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
@@ -26,7 +28,11 @@ import {
 
 export function meminfoText(mm: MemoryManager): string {
   return Object.entries(mm.meminfo())
-    .map(([name, kib]) => `${`${name}:`.padEnd(16)}${String(Math.floor(kib)).padStart(8)} kB\n`)
+    .map(([name, value]) => {
+      // Numbers of huge pages are the only ones that are no sizes.
+      const unit = name.startsWith('HugePages_') ? '' : ' kB';
+      return `${`${name}:`.padEnd(16)}${String(Math.floor(value)).padStart(8)}${unit}\n`;
+    })
     .join('');
 }
 
@@ -143,8 +149,10 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_MAYEXEC, 'me'],
   [VM_MAYSHARE, 'ms'],
   [VM_GROWSDOWN, 'gd'],
+  [VM_DONTEXPAND, 'de'],
   [VM_ACCOUNT, 'ac'],
   [VM_NORESERVE, 'nr'],
+  [VM_HUGETLB, 'ht'],
   [VM_ARM64_BTI, 'bt'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
@@ -174,8 +182,8 @@ function countsText(counts: SmapCounts, rollup: boolean): string {
     kib('AnonHugePages', counts.anonHugePages),
     kib('ShmemPmdMapped', counts.shmemPmdMapped),
     kib('FilePmdMapped', 0),
-    kib('Shared_Hugetlb', 0),
-    `Private_Hugetlb: ${'0'.padStart(7)} kB\n`,
+    kib('Shared_Hugetlb', counts.sharedHugetlb),
+    `Private_Hugetlb: ${String(Math.floor(counts.privateHugetlb / 1024)).padStart(7)} kB\n`,
     kib('Swap', counts.swap),
     kib('SwapPss', counts.swapPss),
     kib('Locked', 0),
@@ -187,11 +195,12 @@ export function smapsText(mm: MemoryManager, as: AddressSpace): string {
     .smaps(as)
     .map(({ vma, counts }) => {
       const flags = VM_FLAG_NAMES.filter(([bit]) => (vma.flags & bit) !== 0).map(([, name]) => `${name} `);
+      const pageSize = (vma.flags & VM_HUGETLB) !== 0 ? mm.hugePageSize : mm.pageSize;
       return [
         mapsLine(vma),
         kib('Size', Number(vma.end - vma.start)),
-        kib('KernelPageSize', mm.pageSize),
-        kib('MMUPageSize', mm.pageSize),
+        kib('KernelPageSize', pageSize),
+        kib('MMUPageSize', pageSize),
         countsText(counts, false),
         `THPeligible:    ${(vma.thpEligible ? '1' : '0').padStart(8)}\n`,
         `VmFlags: ${flags.join('')}\n`,

@@ -56,6 +56,7 @@ import {
   uptime,
 } from './procfs-system.js';
 import { transparentHugepageFiles } from './procfs-thp.js';
+import { hugepagesFiles, nrHugepages } from './sysfs-hugepages.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { powerFiles } from './sysfs-power.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
@@ -159,6 +160,11 @@ export class ProcFs {
       const folder = () => this.#sysctls(`${path}${first}/`);
       names.set(first, rest.length > 0 ? folder : () => this.#file(() => `${value}\n`));
     }
+    if (path === 'vm/') {
+      names.set('nr_hugepages', () =>
+        nrHugepages(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
+      );
+    }
     return this.#directory(Object.fromEntries(names));
   }
 
@@ -220,6 +226,13 @@ export class ProcFs {
           mm: () =>
             this.#directory({
               transparent_hugepage: () => this.#transparentHugepage(),
+              hugepages: () =>
+                this.#directory({
+                  [`hugepages-${this.#state.mm.hugePageSize / 1024}kB`]: () =>
+                    this.#directory(
+                      hugepagesFiles(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
+                    ),
+                }),
               ksm: () =>
                 this.#directory(ksmFiles(this.#state.mm, (text, store) => this.#file(text, store, 0o644))),
             }),

@@ -7,7 +7,7 @@
 import { VA } from '../../base/index.js';
 import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, type MaySleep } from '../contexts/index.js';
 import { DeviceFile, type OpenFile, RegularFile } from '../fs/index.js';
-import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
+import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
 import { type Thread, writeUser } from '../process/index.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
@@ -103,7 +103,7 @@ export const memorySyscalls: readonly Syscall[] = [
       const size = length(bytes);
       if (size === undefined) return -ENOMEM;
       if (file !== undefined) {
-        if (size === 0) return -EINVAL;
+        if (size === 0 || (int(flags) & MAP_HUGETLB) !== 0) return -EINVAL;
         const request = { address, size, prot: int(prot), flags: int(flags), offset };
         return yield* mapFile(services, thread, file, request);
       }
