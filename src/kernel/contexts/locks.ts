@@ -251,6 +251,14 @@ export class RwSemaphore implements HeldLock {
     task.held.push(this);
   }
 
+  /** down_write_trylock(). */
+  tryDownWrite(): boolean {
+    if (this.#writer !== undefined || this.#readers > 0) return false;
+    this.#writer = this.#contexts.current;
+    this.#contexts.current.held.push(this);
+    return true;
+  }
+
   upWrite(): void {
     const task = this.#contexts.current;
     if (this.#writer !== task) {

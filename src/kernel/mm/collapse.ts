@@ -72,6 +72,7 @@ export type ScanResult =
   | 'SCAN_ADDRESS_RANGE'
   | 'SCAN_DEL_PAGE_LRU'
   | 'SCAN_ALLOC_HUGE_PAGE_FAIL'
+  | 'SCAN_PAGE_FILLED'
   | 'SCAN_TRUNCATED';
 
 /** struct collapse_control: a program that asks is not held to khugepaged's limits. */
@@ -99,6 +100,7 @@ export function collapseErrno(result: ScanResult): number {
     case 'SCAN_PAGE_LOCK':
     case 'SCAN_PAGE_LRU':
     case 'SCAN_DEL_PAGE_LRU':
+    case 'SCAN_PAGE_FILLED':
       return -EAGAIN;
     default:
       return -EINVAL;

@@ -10,9 +10,12 @@ import type { MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM, sleepPoint } from '../contexts/index.js';
 import type { CollapseControl, Collapsed, ScanResult } from './collapse.js';
 import { collapseErrno, hpageCollapseScanPmd, hugepageVmaRevalidate } from './collapse.js';
+import { collapsePteMappedThp, hpageCollapseScanFile } from './collapse-file.js';
+import { putInode } from './filemap.js';
 import { lruAddDrainAll } from './lru.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
+import { linearPageIndex } from './rmap.js';
 import { thpVmaAllowable } from './thp-settings.js';
 import type { Vma } from './vma.js';
 
@@ -43,11 +46,25 @@ export function khugepagedFork(mm: Mm, child: MmStruct, parent: MmStruct): void 
 function* collapseBlock(
   mm: Mm,
   as: MmStruct,
-  _vma: Vma,
+  vma: Vma,
   addr: number,
   cc: CollapseControl,
 ): MaySleep<Collapsed> {
-  return yield* hpageCollapseScanPmd(mm, as, addr, cc);
+  const { file } = vma;
+  if (file === undefined) return yield* hpageCollapseScanPmd(mm, as, addr, cc);
+  const start = linearPageIndex(mm, vma, addr);
+  file.references++;
+  as.mmapLock.upRead();
+  let result = yield* hpageCollapseScanFile(mm, file, start, cc);
+  yield* putInode(mm, file);
+  if (result === 'SCAN_PTE_MAPPED_HUGEPAGE') {
+    // For writing, as a table is freed in which faults may be.
+    yield* as.mmapLock.downWrite();
+    if (!as.dead) result = yield* collapsePteMappedThp(mm, as, addr, !cc.isKhugepaged);
+    as.mmapLock.upWrite();
+    if (cc.isKhugepaged && result === 'SCAN_PMD_MAPPED') result = 'SCAN_SUCCEED';
+  }
+  return { result, mmapLocked: false };
 }
 
 const roundUp = (addr: number, size: number): number => Math.ceil(addr / size) * size;

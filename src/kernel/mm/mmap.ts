@@ -40,6 +40,7 @@ import {
   swapEntryOf,
 } from './pgtable.js';
 import { folioRemoveRmap, isAnonPage, isMigrationEntryAnon } from './rmap.js';
+import { shmemMayBeHuge } from './shmem-huge.js';
 import { freeSwapAndCache, freeSwapCache } from './swap.js';
 import {
   MAP_ANONYMOUS,
@@ -363,6 +364,26 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
   return 0;
 }
 
+/**
+ * get_unmapped_area() of whatever is mapped: for files of RAM that get huge pages, an address that agrees with the
+ * place in the file (shmem_get_unmapped_area()).
+ */
+function unmappedAreaFor(mm: Mm, as: MmStruct, request: MapRequest, size: number): number {
+  const { addr, file, flags, offset } = request;
+  const found = getUnmappedArea(mm, as, addr, size);
+  const { pmdSize } = mm.layout;
+  const nameless = file === undefined && (flags & MAP_SHARED) !== 0;
+  if (found < 0 || size < pmdSize || (addr !== 0 && found === addr)) return found;
+  if (!nameless && file?.isShmem !== true) return found;
+  if (!shmemMayBeHuge(mm.thp, file)) return found;
+  const within = offset % pmdSize;
+  if ((within !== 0 && within + size < 2 * pmdSize) || found % pmdSize === within) return found;
+  const roomy = getUnmappedArea(mm, as, 0, size + pmdSize - mm.pageSize);
+  if (roomy < 0) return found;
+  const at = roomy - (roomy % pmdSize) + within;
+  return at < roomy ? at + pmdSize : at;
+}
+
 /** The flags a mapping of this request gets, or a negative errno. */
 function mmapFlags(mm: Mm, request: MapRequest): number {
   const { prot, flags, file } = request;
@@ -421,7 +442,10 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
     if ((flags & MAP_FIXED_NOREPLACE) !== 0 && as.vmas.intersects(addr, addr + size)) return -EEXIST;
   } else {
     // hugetlb_get_unmapped_area(): of a place that has room for a whole page more, where one begins.
-    start = getUnmappedArea(mm, as, addr, size + unit - mm.pageSize);
+    start =
+      unit === mm.pageSize
+        ? unmappedAreaFor(mm, as, request, size)
+        : getUnmappedArea(mm, as, addr, size + unit - mm.pageSize);
     if (start < 0) return start;
     start = Math.ceil(start / unit) * unit;
   }

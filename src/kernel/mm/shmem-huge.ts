@@ -54,6 +54,12 @@ export function shmemIsHuge(
   }
 }
 
+/** Whether addresses for mappings of such a file (none: of shared anonymous memory) should suit huge pages. */
+export function shmemMayBeHuge({ shmemEnabled }: ThpSettings, inode: Inode | undefined): boolean {
+  if (shmemEnabled === 'deny') return false;
+  return shmemEnabled === 'force' || (inode?.huge ?? shmemEnabled) !== 'never';
+}
+
 /** Is any page of the block there already, in memory or on the swap device? */
 function hasPagesIn(inode: Inode, start: number, pages: number): boolean {
   for (let i = 0; i < pages; i++) {

@@ -11,7 +11,9 @@ import {
   folioIsolateLru,
   folioPutbackLru,
   GFP_HIGHUSER_MOVABLE,
+  khugepagedDoScan,
   lruAddDrainAll,
+  MADV_COLLAPSE,
   MADV_DONTNEED,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
@@ -363,5 +365,188 @@ describe('tag storage and huge pages of files', () => {
     expect(s.k.mm.memmap.test(head(s, s.user, at + 500 * PAGE), PG_tag_storage_reserved)).toBe(true);
     s.k.check();
     s.done();
+  });
+});
+
+describe.each([
+  ['untagged, tag storage lent', RW, false, 'cma'],
+  ['tagged, tag storage static', MTE, true, 'static'],
+] as const)('collapse of a file: %s', (_name, prot, tagged, policy) => {
+  const start = (options: FixtureOptions = {}) => {
+    const s = new Stage('never', { policy, ...options });
+    s.fill();
+    const at = s.map(s.user, prot, MAP_SHARED);
+    for (let i = 0; i < HUGE; i += 16) {
+      if (tagged) s.user.storeTag(at + i * PAGE + 64, 1 + ((i / 16) % 15));
+      else s.user.load(at + i * PAGE, 1);
+    }
+    return { s, at };
+  };
+  const verify = (s: Stage, user: User, at: number, first = 0) => {
+    for (let i = first; i < HUGE; i += 8) {
+      const there = i % 16 === 0;
+      expect(user.load(at + i * PAGE + 64, 4)).toEqual(Uint8Array.from(there ? word(i) : [0, 0, 0, 0]));
+      if (tagged) expect(user.loadTag(at + i * PAGE + 64)).toBe(there ? 1 + ((i / 16) % 15) : 0);
+    }
+    s.k.check();
+  };
+
+  it('MADV_COLLAPSE maps it whole, at once where it was asked, for the others at their next fault', () => {
+    const { s, at } = start();
+    const other = s.k.user();
+    const there = s.map(other, RW, MAP_SHARED);
+    for (let i = 0; i < HUGE; i += 32) other.load(there + i * PAGE, 1);
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    s.k.check();
+    expect(s.k.memory.vmstat()).toMatchObject({
+      thp_collapse_alloc: 1,
+      nr_shmem_hugepages: 1,
+      nr_shmem_pmdmapped: 1,
+    });
+    expect(s.k.memory.smaps(s.user.as)[0]!.counts.shmemPmdMapped).toBe(BLOCK);
+    verify(s, s.user, at);
+    expect(other.faults(there + 100 * PAGE, false)).toBe(1);
+    expect(other.faults(there + 200 * PAGE, true)).toBe(0);
+    for (let i = 0; i < HUGE; i += 16) {
+      expect(other.load(there + i * PAGE + 64, 4)).toEqual(Uint8Array.from(word(i)));
+    }
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    s.verify();
+    s.done(other);
+  });
+
+  it('of a huge page that is mapped page by page only the mapping changes', () => {
+    const { s, at } = start();
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    expect(s.user.mprotect(at + 64 * PAGE, 16, prot & ~PROT_WRITE)).toBe(0);
+    verify(s, s.user, at);
+    expect(s.user.mprotect(at + 64 * PAGE, 16, prot)).toBe(0);
+    expect(s.k.memory.vmstat()['nr_shmem_pmdmapped']).toBe(0);
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    expect(s.k.memory.vmstat()).toMatchObject({ thp_collapse_alloc: 1, nr_shmem_pmdmapped: 1 });
+    verify(s, s.user, at);
+    s.done();
+  });
+
+  it('private copies keep their table; the file is collapsed all the same', () => {
+    const { s, at } = start();
+    const own = s.map(s.user, prot, MAP_PRIVATE);
+    verify(s, s.user, own);
+    s.user.store(own + 64, Uint8Array.of(99));
+    expect(s.user.madvise(own, HUGE, MADV_COLLAPSE)).toBe(-22);
+    expect(s.k.memory.vmstat()['nr_shmem_hugepages']).toBe(1);
+    expect(s.user.load(own + 64, 1)).toEqual(Uint8Array.of(99));
+    verify(s, s.user, own, 16);
+    verify(s, s.user, at);
+    s.done();
+  });
+
+  it('brings in what is on the swap device', () => {
+    const { s, at } = start({ swapPages: 1024 });
+    for (let i = 0; i < 60 && s.k.mm.events.pswpout < 20; i++) {
+      s.k.run(tryToFreePages(s.k.mm, GFP_HIGHUSER_MOVABLE, 2));
+    }
+    expect(s.k.mm.events.pswpout).toBeGreaterThanOrEqual(20);
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(0);
+    verify(s, s.user, at);
+    s.done();
+    expect(s.k.memory.meminfo()['SwapFree']).toBe(4096);
+  });
+
+  it('khugepaged does it for mappings that ask, within its limits', () => {
+    const s = new Stage(undefined, { policy });
+    s.fill();
+    s.k.mm.thp.shmemEnabled = 'advise';
+    const at = s.map(s.user, prot, MAP_SHARED);
+    for (let i = 0; tagged && i < HUGE; i += 16) {
+      s.user.storeTag(at + i * PAGE + 64, 1 + ((i / 16) % 15));
+    }
+    expect(s.user.madvise(at, HUGE, MADV_HUGEPAGE)).toBe(0);
+    s.k.mm.thp.khugepaged.maxPtesNone = 479;
+    s.k.run(khugepagedDoScan(s.k.mm));
+    expect(s.k.mm.events).toMatchObject({ thp_scan_exceed_none_pte: 1, nr_shmem_hugepages: 0 });
+    s.k.mm.thp.khugepaged.maxPtesNone = 480;
+    s.k.run(khugepagedDoScan(s.k.mm));
+    s.k.check();
+    expect(s.k.mm.events).toMatchObject({ nr_shmem_hugepages: 1, nr_shmem_pmdmapped: 0 });
+    verify(s, s.user, at);
+    expect(s.k.mm.events.nr_shmem_pmdmapped).toBe(1);
+    s.done();
+  });
+
+  it('whatever fails on the way, file and mappings are as they were', () => {
+    for (const kind of ['thp_collapse_alloc', 'page_alloc', 'collapse_isolate', 'swap_read', 'slab']) {
+      for (let n = 1; n <= 40; n = n < 6 ? n + 1 : n + 11) {
+        const { s, at } = start({ swapPages: 600 });
+        s.k.run(tryToFreePages(s.k.mm, GFP_HIGHUSER_MOVABLE, 2));
+        s.k.run(lruAddDrainAll(s.k.mm));
+        let left = n;
+        s.k.mm.shouldFail = (what) => what === kind && --left === 0;
+        const result = s.user.madvise(at, HUGE, MADV_COLLAPSE);
+        s.k.mm.shouldFail = () => false;
+        s.k.check();
+        if (left > 0) expect(result).toBe(0);
+        verify(s, s.user, at);
+        s.verify();
+        s.done();
+        if (left > 0) break;
+      }
+    }
+  });
+});
+
+describe('tag storage and collapse of files', () => {
+  it('through an untagged mapping: tags that others stored travel, and wait for their blocks', () => {
+    const s = new Stage('never');
+    s.fill();
+    const at = s.map(s.user, MTE, MAP_SHARED);
+    for (let i = 0; i < HUGE; i += 16) s.user.storeTag(at + i * PAGE + 64, 1 + ((i / 16) % 15));
+    const other = s.k.user();
+    const there = s.map(other, RW, MAP_SHARED);
+    expect(s.user.madvise(at, HUGE, MADV_COLLAPSE)).toBe(-22);
+    expect(s.k.mm.events.thp_collapse_alloc).toBe(0);
+    other.load(there, 1);
+    expect(other.madvise(there, HUGE, MADV_COLLAPSE)).toBe(0);
+    s.k.check();
+    expect(s.k.mm.events.nr_shmem_hugepages).toBe(1);
+    for (let i = 0; i < HUGE; i += 16) {
+      expect(s.user.load(at + i * PAGE + 64, 4)).toEqual(Uint8Array.from(word(i)));
+      expect(s.user.loadTag(at + i * PAGE + 64)).toBe(1 + ((i / 16) % 15));
+    }
+    expect(s.user.loadTag(at + 3 * PAGE)).toBe(0);
+    s.k.check();
+    s.done(other);
+  });
+});
+
+describe('addresses of mappings', () => {
+  it('agree with the place in the file where its pages may be huge', () => {
+    for (const [huge, offset] of [
+      ['always', 0],
+      ['within_size', 3],
+      ['advise', HUGE - 1],
+      ['never', 0],
+    ] as const) {
+      const s = new Stage(huge, { size: 4 * BLOCK });
+      const mmap = (pages: number, addr = 0) =>
+        s.k.run(
+          s.k.memory.mmap(s.user.as, {
+            addr: VA(BigInt(addr)),
+            length: pages * PAGE,
+            prot: RW,
+            flags: MAP_SHARED,
+            file: s.file,
+            offset: offset * PAGE,
+          }),
+        );
+      const small = mmap(7);
+      const large = mmap(2 * HUGE);
+      expect(large % BLOCK === (offset * PAGE) % BLOCK).toBe(huge !== 'never');
+      expect(small % BLOCK).not.toBe((offset * PAGE) % BLOCK);
+      // A hint is kept to where it can be.
+      expect(mmap(2 * HUGE, large - 4 * BLOCK - 5 * PAGE)).toBe(large - 4 * BLOCK - 5 * PAGE);
+      s.k.check();
+      s.done();
+    }
   });
 });
