@@ -3,17 +3,21 @@
  * against each of them; bytes, tags and invariants at the end. A failure prints the schedule that replays it.
  */
 import { describe, expect, it } from 'vitest';
-import { VA } from '../../src/base/index.js';
+import { PA, VA } from '../../src/base/index.js';
 import type { MaySleep, Strategy } from '../../src/kernel/contexts/index.js';
 import { Scheduler, searchSchedules, sleepPoint } from '../../src/kernel/contexts/index.js';
-import type { FileOptions, MappableFile, Page } from '../../src/kernel/mm/index.js';
+import type { FileOptions, MappableFile, MmStruct, Page } from '../../src/kernel/mm/index.js';
 import {
   allocLike,
+  FOLL_PIN,
+  FOLL_WRITE,
   folioIsolateLru,
   folioPutbackLru,
   GFP_HIGHUSER_MOVABLE,
+  getUserPage,
   lruAddDrainAll,
   MADV_COLLAPSE,
+  MADV_DONTNEED,
   MAP_SHARED,
   migratePages,
   PROT_MTE,
@@ -21,6 +25,7 @@ import {
   PROT_WRITE,
   splitFolioUnlocked,
   tryToFreePages,
+  unpinUserPage,
 } from '../../src/kernel/mm/index.js';
 import type { Fixture, User } from './kernel-fixture.js';
 import { boot } from './kernel-fixture.js';
@@ -43,6 +48,13 @@ interface Stage {
   readonly other: User;
   readonly there: number;
   readonly tagged: boolean;
+  /** Which run of the search it is: short tasks begin so much later, to meet long ones everywhere. */
+  readonly run: number;
+}
+
+function* later(s: Stage, work: MaySleep<unknown>): MaySleep<void> {
+  for (let i = 0; i < s.run % 40; i++) yield RESCHED;
+  yield* work;
 }
 
 const byteOf = (i: number): number => i / STEP + 1;
@@ -68,6 +80,20 @@ function* store(s: Stage, user: User, addr: number, value: number, tag?: number)
     yield RESCHED;
   }
   throw new Error(`no progress at 0x${addr.toString(16)}`);
+}
+
+/** Faults all over the block, each with the entry before it gone; the page may be gone, too. */
+function* loads({ k }: Stage, user: User, at: number): MaySleep<void> {
+  for (let i = 0; i < 6; i++) {
+    yield* k.memory.madvise(user.as, VA(BigInt(at)), BLOCK, MADV_DONTNEED);
+    yield* k.memory.handleMmFault(user.as, VA(BigInt(at + i * STEP * PAGE)), {
+      write: false,
+      exec: false,
+      user: true,
+      tagAccess: false,
+    });
+    yield RESCHED;
+  }
 }
 
 const collapse = (s: Stage, user: User, at: number): MaySleep<number> =>
@@ -111,6 +137,7 @@ function search(
   verify: (stage: Stage) => void,
   runs = 25,
 ): void {
+  let run = 0;
   const failure = searchSchedules(
     (strategy: Strategy) => {
       // Tagged memory is collapsed where no tag storage is lent.
@@ -121,7 +148,7 @@ function search(
       const [user, other] = [k.user(), k.user()];
       const at = map(k, user, file, tagged ? RW | PROT_MTE : RW);
       const there = map(k, other, file, RW);
-      const stage: Stage = { k, file, free, user, at, other, there, tagged };
+      const stage: Stage = { k, file, free, user, at, other, there, tagged, run: run++ };
       for (let i = 0; touched && i < HUGE; i += STEP) {
         user.store(at + i * PAGE + 32, Uint8Array.of(byteOf(i)));
         if (tagged) user.storeTag(at + i * PAGE + 32, byteOf(i));
@@ -232,16 +259,70 @@ describe.each([
         collapse(s, s.user, s.at),
         collapse(s, s.other, s.there),
         store(s, s.other, s.there + STEP * PAGE + 32, 200),
-        s.k.memory.writeFile(s.file, 3 * PAGE, Uint8Array.of(201)),
+        later(
+          s,
+          (function* () {
+            for (let i = 3; i < HUGE; i += STEP) {
+              yield* s.k.memory.writeFile(s.file, i * PAGE, Uint8Array.of(201));
+              yield RESCHED;
+            }
+          })(),
+        ),
       ],
       (s) => {
         expectBlock(s, [STEP]);
         expect(s.user.load(s.at + STEP * PAGE + 32, 1)).toEqual(Uint8Array.of(200));
-        expect(s.user.load(s.at + 3 * PAGE, 1)).toEqual(Uint8Array.of(201));
+        for (let i = 3; i < HUGE; i += STEP) {
+          expect(s.user.load(s.at + i * PAGE, 1)).toEqual(Uint8Array.of(201));
+        }
         whole += s.k.mm.events.nr_shmem_hugepages;
       },
     );
     expect(whole).toBeGreaterThan(0);
+  });
+
+  it('collapse and a pin: whoever has one keeps the page that is mapped', () => {
+    const pins = new WeakMap<Fixture, Page>();
+    search(
+      tagged,
+      'never',
+      true,
+      (s) => [
+        collapse(s, s.user, s.at),
+        later(
+          s,
+          (function* () {
+            const addr = s.there + STEP * PAGE;
+            const page = yield* getUserPage(s.k.mm, s.other.as as MmStruct, addr, FOLL_PIN | FOLL_WRITE);
+            if (page < 0) throw new Error(`pin: ${page}`);
+            pins.set(s.k, page as Page);
+          })(),
+        ),
+      ],
+      (s) => {
+        const page = pins.get(s.k)!;
+        s.k.port.writeBytes(PA(s.k.mm.pageToPa(page) + 32), Uint8Array.of(123));
+        expect(s.user.load(s.at + STEP * PAGE + 32, 1)).toEqual(Uint8Array.of(123));
+        expectBlock(s, [STEP]);
+        s.k.run(unpinUserPage(s.k.mm, page));
+      },
+      80,
+    );
+  });
+
+  it('everything is truncated while it is being mapped', () => {
+    search(
+      tagged,
+      'always',
+      true,
+      (s) => [
+        later(s, s.k.memory.truncateFile(s.file, 0)),
+        loads(s, s.user, s.at),
+        loads(s, s.other, s.there),
+      ],
+      (s) => expect(s.k.mm.events.nr_shmem).toBe(0),
+      80,
+    );
   });
 
   it('collapse, truncation, migration and fork', () => {

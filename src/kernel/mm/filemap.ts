@@ -139,7 +139,8 @@ export function* unlinkFile(mm: Mm, vma: Vma): MaySleep<void> {
  * shmem_get_folio() and filemap's read path: the page of that index, made or read where it is missing.
  *
  * @param vma the mapping it is for: decides whether it is allocated tagged. None for write() and the like.
- * @returns the page, locked and with a reference, or -ENOMEM (-EIO where the swap device or the disk fails).
+ * @returns the page, locked and with a reference, or -ENOMEM (-EIO where the swap device or the disk fails,
+ *   -EINVAL where a mapping lies beyond the end of the file by now).
  */
 export function* filemapGetFolio(
   mm: Mm,
@@ -166,7 +167,7 @@ export function* filemapGetFolio(
     if (shmemIsHuge(mm.thp, inode, index, vma, false)) {
       const huge = yield* shmemAllocHuge(mm, inode, index, vma);
       if (huge === 'again') continue;
-      if (huge !== undefined) return huge;
+      if (huge !== undefined) return yield* stillInside(mm, inode, index, vma, huge);
     }
     const gfp = GFP_HIGHUSER_MOVABLE | __GFP_ZERO;
     const fresh = yield* allocPages(mm, gfp | (vma ? mm.hooks.archCalcVmaGfp(vma, gfp, 'shmem') : 0), 0);
@@ -193,8 +194,24 @@ export function* filemapGetFolio(
       }
     }
     yield* folioAddLru(mm, fresh);
-    return fresh;
+    return yield* stillInside(mm, inode, index, vma, fresh);
   }
+}
+
+/** A page of a file of RAM that was just made for a mapping: the file may have been truncated since that was looked at. */
+function* stillInside(
+  mm: Mm,
+  inode: Inode,
+  index: number,
+  vma: Vma | undefined,
+  page: Page,
+): MaySleep<Page | number> {
+  if (vma === undefined || !inode.isShmem || index * mm.pageSize < inode.size) return page;
+  const folio = mm.memmap.head(page);
+  yield* removeFromPageCache(mm, inode, folio);
+  folioUnlock(mm, folio);
+  yield* putPage(mm, folio);
+  return -EINVAL;
 }
 
 /** filemap_add_folio(): the cache's references, one for each page, are new. `index` is the first page's. */
