@@ -37,6 +37,7 @@ import {
   loopWorkloads,
   printLoops,
 } from './bench-loops.js';
+import { measurePrograms, printPrograms } from './bench-programs.js';
 import { measureTools, type ToolMeasurement } from './bench-tools.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions, wholeNumber } from './options.js';
@@ -49,12 +50,14 @@ const OPTIONS = {
   help: { type: 'boolean' },
 } as const satisfies OptionSpecs;
 
-const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--only kernel] [--json]
+const HELP = `Usage: mtemu bench [--engine E] [--rounds N] [--only kernel|programs] [--json]
 
 Measures instructions, page faults, system calls, processes and signals a second, and prints the ratio of
 times to qemu-aarch64 -cpu max where it is installed (below 1 is faster than qemu); loops over plain and
 tagged memory, and whether they meet the targets (MTEMU_QEMU_USER names further qemu-aarch64 to compare with;
-qemu-system-aarch64 with mte=on runs them where MTEMU_LINUX_KERNEL and MTEMU_ARM64_BUSYBOX say what to boot); then what starting costs, and memory; then the
+qemu-system-aarch64 with mte=on runs them where MTEMU_LINUX_KERNEL and MTEMU_ARM64_BUSYBOX say what to boot);
+whole programs of glibc and busybox (MTEMU_ARM64_BUSYBOX names a static one for arm64; those alone:
+--only programs); then what starting costs, and memory; then the
 assembler and the device tree compiler beside GNU as and dtc (MTEMU_REAL_DTBS=DIR: the largest real
 trees in it, too); and what the memory manager's operations cost on machines of 1 to 16 GiB (that alone:
 --only kernel).
@@ -173,7 +176,8 @@ export const benchCommand: Command = {
     const { values } = parseOptions('bench', OPTIONS, args);
     const engine = choice('bench', values, 'engine', ENGINE_NAMES) ?? 'auto';
     const rounds = wholeNumber('bench', values, 'rounds', 1) ?? 3;
-    if (choice('bench', values, 'only', ['kernel']) !== undefined) {
+    const only = choice('bench', values, 'only', ['kernel', 'programs']);
+    if (only === 'kernel') {
       const kernel = measureKernel();
       if (values['json'] === true) io.stdout(`${JSON.stringify({ kernel })}\n`);
       else printKernel(kernel, io);
@@ -182,6 +186,12 @@ export const benchCommand: Command = {
     const rival = findRival();
     const folder = mkdtempSync(join(tmpdir(), 'mtemu-bench-'));
     try {
+      if (only === 'programs') {
+        const programs = measurePrograms(rival?.command, folder, rounds);
+        if (values['json'] === true) io.stdout(`${JSON.stringify({ rival: rival?.version, programs })}\n`);
+        else printPrograms(programs, io);
+        return 0;
+      }
       const results = WORKLOADS.map((w) => measure(w, engine, rounds, rival, folder));
       for (const workload of compiledWorkloads(folder)) {
         results.push(measureProgram(compiledRun(workload), workload.bytes, engine, rounds, rival, folder));
@@ -208,16 +218,18 @@ export const benchCommand: Command = {
         users: users.map(nameOf),
         system: onLinux?.name,
       };
+      const programs = measurePrograms(rival?.command, folder, rounds);
       const hosts = measureHost(folder);
       const tools = measureTools(folder);
       const kernel = measureKernel();
       if (values['json'] === true) {
         io.stdout(
-          `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops, rivals), hosts, tools })}\n`,
+          `${JSON.stringify({ engine, rival: rival?.version, results, loops, targets: loopVerdicts(loops, rivals), programs, hosts, tools })}\n`,
         );
       } else {
         print(results, engine, rival, io);
         printLoops(loops, rivals, io);
+        printPrograms(programs, io);
         printHost(hosts, io);
         printTools(tools, io);
         printKernel(kernel, io);

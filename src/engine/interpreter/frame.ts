@@ -143,7 +143,7 @@ export const LOOP_LOCALS: readonly ValueType[] = [
   ...new Array<ValueType>(2).fill(ValueType.i32),
 ];
 /** Temporaries of the loop: this many i32, then as many i64. */
-export const LOOP_TEMPORARIES = 16;
+export const LOOP_TEMPORARIES = 20;
 const FIRST_I32 = 18;
 const FIRST_I64 = FIRST_I32 + LOOP_TEMPORARIES;
 

@@ -141,9 +141,10 @@ function pairsOf(handlers: readonly HandlerCode[]): HandlerCode[] {
   const pairs = new Map<string, HandlerCode>();
   for (const [a, b] of PAIRS) {
     const [first, second] = [numbers.get(a), numbers.get(b)];
-    if (first === undefined || second === undefined) continue;
-    const inline = [first, second].map((number) => handlers[number - FIRST_FORM]!.inline);
-    if (inline[0] === undefined || inline[1] === undefined) continue;
+    const inline = [first, second].map((number) => handlers[(number ?? 0) - FIRST_FORM]?.inline);
+    if (first === undefined || second === undefined || inline[0] === undefined || inline[1] === undefined) {
+      throw new Error(`the pair ${a} and ${b}: not two forms of the switch`);
+    }
     const key = pairKey(first, second);
     const own = handlers[first - FIRST_FORM]!.function;
     pairs.set(key, { keys: [key], inline: [inline[0], stepInPair(), inline[1]], function: own });

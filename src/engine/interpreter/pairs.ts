@@ -3,7 +3,7 @@
  * saves a dispatch.
  *
  * Keys of forms (see forms.ts), as seen most in traces of loops over memory, sorting, hashing, searching and
- * tagging. A pair whose first or second form does not exist, or is not in the switch, is left out.
+ * tagging. Both are forms of the switch, or the build fails.
  */
 const COMPARE = [
   'SUBS_addsub_imm|1||',
