@@ -57,15 +57,15 @@ function expectHeld(settings: ScriptSettings, commands: readonly Command[]): Scr
 }
 
 const CASES: readonly (readonly [ScriptSettings['pageSize'], number, number])[] = [
-  [4096, 1, 14],
-  [4096, 2, 12],
-  [4096, 3, 10],
-  [4096, 4, 8],
-  [4096, 6, 8],
-  [4096, 8, 8],
-  [16384, 1, 4],
+  [4096, 1, 8],
+  [4096, 2, 7],
+  [4096, 3, 6],
+  [4096, 4, 5],
+  [4096, 6, 5],
+  [4096, 8, 5],
+  [16384, 1, 2],
   [16384, 2, 2],
-  [16384, 3, 4],
+  [16384, 3, 2],
   [16384, 4, 2],
   [16384, 6, 2],
   [16384, 8, 2],

@@ -22,6 +22,7 @@ import { ksmForkZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmaAllocFolio, vmNormalPage } from './memory.js';
+import { munlockVma } from './mlock.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { zapRange } from './mmap.js';
@@ -65,7 +66,7 @@ import {
   isMigrationEntryAnon,
 } from './rmap.js';
 import { swapDuplicate } from './swap.js';
-import { VM_ACCOUNT, VM_SHARED, VM_WRITE, Vma } from './vma.js';
+import { VM_ACCOUNT, VM_LOCKED_MASK, VM_SHARED, VM_WRITE, Vma } from './vma.js';
 
 /** mm_alloc(): undefined where the top table or an ASID cannot be had. */
 export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
@@ -90,6 +91,7 @@ export function* exitMmap(mm: Mm, as: MmStruct): MaySleep<void> {
   yield* as.mmapLock.downWrite();
   yield* lruAddDrain(mm);
   const all = [...as.vmas.all];
+  for (const vma of all) yield* munlockVma(mm, vma);
   for (const vma of all) yield* zapRange(mm, as, vma.start, vma.end);
   for (const vma of all) {
     as.vmas.remove(vma);
@@ -120,7 +122,7 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   khugepagedFork(mm, child, parent);
   let error = 0;
   for (const vma of parent.vmas.all) {
-    const copy = new Vma(child, vma.start, vma.end, vma.flags, vma.pgoff, vma.name);
+    const copy = new Vma(child, vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.name);
     yield* anonVmaFork(mm, copy, vma);
     if (vma.file) yield* linkFile(copy, vma.file);
     // What was promised to the parent is the parent's.

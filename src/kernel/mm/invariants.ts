@@ -19,11 +19,13 @@ import {
   PG_hugetlb,
   PG_locked,
   PG_lru,
+  PG_mlocked,
   PG_mte_tagged,
   PG_pcp,
   PG_reserved,
   PG_swapcache,
   PG_table,
+  PG_unevictable,
   PG_writeback,
 } from './page-flags.js';
 import { ptePartOfPmd } from './page-table.js';
@@ -41,6 +43,7 @@ import {
 } from './pgtable.js';
 import { isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import type { Violation } from './types.js';
+import { VM_LOCKED } from './vma.js';
 
 /**
  * Calls `visit` for every page that a non-empty entry of an address space maps or stands for, in order of
@@ -124,6 +127,8 @@ function checkBuddy(mm: Mm, out: Violation[]): void {
 function checkReferences(mm: Mm, out: Violation[]): void {
   const { memmap: map } = mm;
   const mapped = new Int32Array(map.pages);
+  /** Pages that a VM_LOCKED mapping maps. */
+  const locked = new Uint8Array(map.pages);
   /** Of heads: PMDs that map the folio. */
   const entire = new Int32Array(map.pages);
   let tables = 0;
@@ -140,6 +145,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       else if (map.head(page) === page) entire[page]!++;
       resident++;
       const vma = as.vmas.lookup(addr);
+      if (vma !== undefined && (vma.flags & VM_LOCKED) !== 0) locked[map.head(page)] = 1;
       if (!vma)
         out.push({ invariant: 'vma', detail: `entry at 0x${addr.toString(16)} of mm ${as.id} has no VMA` });
       if (pteWrite(pte) && isAnonPage(mm, page) && pageMapcount(mm, page) > 1) {
@@ -159,6 +165,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       out.push({ invariant: 'counters', detail: `mm ${as.id}: rss ${as.residentPages}, found ${resident}` });
     }
   }
+  checkMlocked(mm, locked, out);
   let tablePages = 0;
   for (let page = 0; page < map.pages; page++) {
     const flags = map.flags[page]!;
@@ -188,6 +195,29 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       invariant: 'counters',
       detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.events.nr_page_table_pages} counted`,
     });
+  }
+}
+
+/** Locked pages: counted, mapped by who locked them, and out of reclaim's sight. */
+function checkMlocked(mm: Mm, locked: Uint8Array, out: Violation[]): void {
+  const { memmap: map } = mm;
+  let pages = 0;
+  for (let page = 0; page < map.pages; page++) {
+    const flags = map.flags[page]!;
+    if ((flags & PG_mlocked) !== 0) {
+      pages += folioNrPages(mm, page as Page);
+      // Of a page that several map, the last who locked it may be gone (a collapse, a merge): until it is seen again.
+      if (locked[page] === 0 && map.mapcount[page] === 0 && !isLarge(mm, page as Page)) {
+        out.push({ invariant: 'mlock', detail: `${pfnText(mm, page)} is mlocked, and nobody has locked it` });
+      }
+    }
+    const stays = (flags & PG_mlocked) !== 0;
+    if ((flags & PG_lru) !== 0 && ((flags & PG_unevictable) !== 0) !== stays) {
+      out.push({ invariant: 'mlock', detail: `${pfnText(mm, page)} is on the wrong LRU list` });
+    }
+  }
+  if (pages !== mm.events.nr_mlock) {
+    out.push({ invariant: 'counters', detail: `${pages} pages are mlocked, ${mm.events.nr_mlock} counted` });
   }
 }
 

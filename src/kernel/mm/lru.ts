@@ -11,7 +11,15 @@ import { freeHugeFolio } from './hugetlb.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { freeUnrefPage, getPage, putPageTestzero } from './page-alloc.js';
-import { PG_active, PG_hugetlb, PG_isolated, PG_lru, PG_swapbacked, PG_unevictable } from './page-flags.js';
+import {
+  PG_active,
+  PG_hugetlb,
+  PG_isolated,
+  PG_lru,
+  PG_mlocked,
+  PG_swapbacked,
+  PG_unevictable,
+} from './page-flags.js';
 
 export const LRU_INACTIVE_ANON = 0;
 export const LRU_ACTIVE_ANON = 1;
@@ -49,8 +57,17 @@ function lruListOf(mm: Mm, page: Page): number {
   return active ? LRU_ACTIVE_FILE : LRU_INACTIVE_FILE;
 }
 
-/** lruvec_add_folio(). */
+/** lru_add_fn(): a folio that must stay goes where reclaim does not look; lruvec_add_folio(). */
 export function lruvecAdd(mm: Mm, page: Page): void {
+  if (mm.memmap.test(page, PG_mlocked)) {
+    if (!mm.memmap.test(page, PG_unevictable))
+      mm.events.unevictable_pgs_culled += 1 << mm.memmap.folioOrder(page);
+    mm.memmap.clear(page, PG_active);
+    mm.memmap.set(page, PG_unevictable);
+  } else if (mm.memmap.test(page, PG_unevictable)) {
+    mm.events.unevictable_pgs_rescued += 1 << mm.memmap.folioOrder(page);
+    mm.memmap.clear(page, PG_unevictable);
+  }
   const list = lruListOf(mm, page);
   mm.memmap.set(page, PG_lru);
   mm.memmap.listAdd(page, mm.lru.lists[list]!);
@@ -63,6 +80,30 @@ export function lruvecDel(mm: Mm, page: Page): void {
   mm.memmap.clear(page, PG_lru);
   mm.memmap.listDel(page);
   mm.lru.sizes[list]! -= 1 << mm.memmap.folioOrder(page);
+}
+
+/** Changes PG_mlocked of a folio, and with it the list that it is on. */
+function setMlocked(mm: Mm, head: Page, locked: boolean): void {
+  const onList = mm.memmap.test(head, PG_lru);
+  if (onList) lruvecDel(mm, head);
+  if (locked) mm.memmap.set(head, PG_mlocked);
+  else mm.memmap.clear(head, PG_mlocked);
+  mm.events.nr_mlock += (locked ? 1 : -1) << mm.memmap.folioOrder(head);
+  if (onList) lruvecAdd(mm, head);
+}
+
+/** mlock_folio(). */
+export function mlockFolio(mm: Mm, head: Page): void {
+  if (mm.memmap.test(head, PG_mlocked)) return;
+  setMlocked(mm, head, true);
+  mm.events.unevictable_pgs_mlocked += 1 << mm.memmap.folioOrder(head);
+}
+
+/** munlock_folio(), by a program; or 'cleared', because nobody maps the folio any more. */
+export function munlockFolio(mm: Mm, head: Page, why: 'munlocked' | 'cleared'): void {
+  if (!mm.memmap.test(head, PG_mlocked)) return;
+  setMlocked(mm, head, false);
+  mm.events[`unevictable_pgs_${why}`] += 1 << mm.memmap.folioOrder(head);
 }
 
 /** folio_add_lru(): through this CPU's batch. */

@@ -22,7 +22,7 @@ import {
   MADV_WILLNEED,
 } from './types.js';
 import type { Vma } from './vma.js';
-import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vma.js';
+import { VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './vma.js';
 
 const KNOWN = [
   MADV_NORMAL,
@@ -61,6 +61,8 @@ function* advise(
   end: number,
   advice: number,
 ): MaySleep<number> {
+  // can_madv_lru_vma().
+  if (advice === MADV_DONTNEED && (vma.flags & VM_LOCKED) !== 0) return -EINVAL;
   if (vma.hugetlb !== undefined) {
     if (advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE || advice === MADV_COLLAPSE) return -EINVAL;
     if (advice === MADV_DONTNEED) return yield* dontneedHugetlb(mm, as, start, end);

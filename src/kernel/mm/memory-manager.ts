@@ -5,7 +5,7 @@
 import type { VA } from '../../base/index.js';
 import { VA as toVA, untagged } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
-import { EINVAL, ENOMEM } from '../contexts/index.js';
+import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../contexts/index.js';
 import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
@@ -22,6 +22,15 @@ import {
   setMemoryMerge,
 } from './ksm-control.js';
 import { changesVmas, doMadvise } from './madvise.js';
+import {
+  applyMlockallFlags,
+  applyVmaLockFlags,
+  doMlock,
+  lockedVm,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
+} from './mlock.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
@@ -60,7 +69,16 @@ import {
   walk,
 } from './uaccess.js';
 import type { Vma } from './vma.js';
-import { VM_EXEC, VM_MAYSHARE, VM_MTE, VM_READ, VM_SHARED, VM_WRITE } from './vma.js';
+import {
+  VM_EXEC,
+  VM_LOCKED,
+  VM_LOCKED_MASK,
+  VM_MAYSHARE,
+  VM_MTE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from './vma.js';
 import { kswapd } from './vmscan.js';
 import { flusher, syncAll, syncFile } from './writeback.js';
 
@@ -122,21 +140,82 @@ export class KernelMemoryManager implements MemoryManager {
       ...(request.file === undefined ? {} : { file: inode(request.file) }),
       offset: request.offset ?? 0,
       readOnlyFile: request.readOnlyFile ?? false,
+      lockLimit: request.lockLimit ?? Number.POSITIVE_INFINITY,
     });
+    const locked = result >= 0 && isLockedNow(space.vmas.lookup(result)?.flags ?? 0);
     space.mmapLock.upWrite();
-    if (result >= 0 && (flags & MAP_POPULATE) !== 0) yield* this.#populate(space, result, length);
+    if (result >= 0 && (locked || (flags & MAP_POPULATE) !== 0)) yield* this.#populate(space, result, length);
     return result;
   }
 
-  /** mm_populate(): best effort; a failure is found again at the access. */
-  *#populate(as: MmStruct, start: number, length: number): MaySleep<void> {
+  /** mm_populate(): 0; or what mlock() says where a page cannot be had, -ENOMEM or -EAGAIN where memory is short. */
+  *#populate(as: MmStruct, start: number, length: number): MaySleep<number> {
     for (let addr = start; addr < start + length; addr += this.mm.pageSize) {
       const vma = as.vmas.lookup(addr);
-      if (!vma?.accessible) return;
+      if (!vma?.accessible) return -ENOMEM;
       const access = (vma.flags & VM_WRITE) !== 0 ? POPULATE_WRITE : POPULATE_READ;
       const result = yield* doPageFault(this.mm, as, toVA(BigInt(addr)), access);
-      if (result.kind !== 'handled') return;
+      if (result.kind !== 'handled') return result.kind === 'oom' ? -EAGAIN : -ENOMEM;
     }
+    return 0;
+  }
+
+  *mlock(as: AddressSpace, addr: VA, length: number, onFault: boolean, limit: number): MaySleep<number> {
+    const { mm } = this;
+    const space = own(as);
+    if (limit === 0) return -EPERM;
+    const from = Number(untagged(addr));
+    const start = from - (from % mm.pageSize);
+    yield* space.mmapLock.downWrite();
+    const flags = onFault ? VM_LOCKED_MASK : VM_LOCKED;
+    const error = yield* doMlock(mm, space, from, length, flags, limit);
+    space.mmapLock.upWrite();
+    if (error !== 0 || onFault) return error;
+    return yield* this.#populate(space, start, pageAlign(mm, length + from - start));
+  }
+
+  *munlock(as: AddressSpace, addr: VA, length: number): MaySleep<number> {
+    const { mm } = this;
+    const space = own(as);
+    const from = Number(untagged(addr));
+    const start = from - (from % mm.pageSize);
+    yield* space.mmapLock.downWrite();
+    const error = yield* applyVmaLockFlags(mm, space, start, pageAlign(mm, length + from - start), 0);
+    space.mmapLock.upWrite();
+    return error;
+  }
+
+  *mlockall(as: AddressSpace, flags: number, limit: number): MaySleep<number> {
+    const { mm } = this;
+    const space = own(as);
+    const known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+    if (flags === 0 || (flags & ~known) !== 0 || flags === MCL_ONFAULT) return -EINVAL;
+    if (limit === 0) return -EPERM;
+    yield* space.mmapLock.downWrite();
+    const current = (flags & MCL_CURRENT) !== 0;
+    if (current && space.totalVm * mm.pageSize > limit) {
+      space.mmapLock.upWrite();
+      return -ENOMEM;
+    }
+    const onFault = (flags & MCL_ONFAULT) !== 0;
+    yield* applyMlockallFlags(mm, space, flags, onFault ? VM_LOCKED_MASK : VM_LOCKED);
+    const ranges = current && !onFault ? space.vmas.all.map(({ start, end }) => [start, end] as const) : [];
+    space.mmapLock.upWrite();
+    // What cannot be read is passed over.
+    for (const [start, end] of ranges) yield* this.#populate(space, start, end - start);
+    return 0;
+  }
+
+  *munlockall(as: AddressSpace): MaySleep<number> {
+    const space = own(as);
+    yield* space.mmapLock.downWrite();
+    yield* applyMlockallFlags(this.mm, space, 0, 0);
+    space.mmapLock.upWrite();
+    return 0;
+  }
+
+  lockedPages(as: AddressSpace): number {
+    return lockedVm(this.mm, own(as));
   }
 
   *munmap(as: AddressSpace, addr: VA, length: number): MaySleep<number> {
@@ -186,15 +265,23 @@ export class KernelMemoryManager implements MemoryManager {
     if (start === undefined) return -EINVAL;
     yield* space.mmapLock.downWrite();
     const result = yield* doMremap(this.mm, space, start, oldLength, newLength, flags, Number(newAddr));
+    const locked = result >= 0 && isLockedNow(space.vmas.lookup(result)?.flags ?? 0);
     space.mmapLock.upWrite();
+    if (locked && newLength > oldLength) {
+      yield* this.#populate(space, result + pageAlign(this.mm, oldLength), newLength - oldLength);
+    }
     return result;
   }
 
   *brk(as: AddressSpace, addr: VA): MaySleep<number> {
     const space = own(as);
     yield* space.mmapLock.downWrite();
+    const before = pageAlign(this.mm, space.brk);
     const result = yield* doBrk(this.mm, space, Number(addr));
+    const grown = pageAlign(this.mm, result) - before;
+    const locked = grown > 0 && isLockedNow(space.vmas.lookup(before)?.flags ?? 0);
     space.mmapLock.upWrite();
+    if (locked) yield* this.#populate(space, before, grown);
     return result;
   }
 
@@ -419,6 +506,9 @@ export class KernelMemoryManager implements MemoryManager {
     return [...checkMmInvariants(this.mm), ...this.#tagStorage.checkInvariants()];
   }
 }
+
+/** Populated as it is made: locked, and not only on fault. */
+const isLockedNow = (flags: number): boolean => (flags & VM_LOCKED_MASK) === VM_LOCKED;
 
 /** Address spaces are made here only. */
 function own(as: AddressSpace): MmStruct {

@@ -10,8 +10,10 @@ import {
   FAULT_FLAG_TRIED,
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
+  VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
+  VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
 } from './fault-flags.js';
 import { doFault } from './file-fault.js';
@@ -33,6 +35,7 @@ import { ksmMightUnmapZeroPage } from './ksm-merge.js';
 import { folioAddLru, lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
+import { mlockMapped, munlockCopied } from './mlock.js';
 import type { Mm } from './mm.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
@@ -69,7 +72,7 @@ import { folioFreeSwap, freeSwapCache } from './swap.js';
 import { doSwapIn } from './swap-fault.js';
 import { hugepageVmaCheck, transhugeVmaSuitable } from './thp-settings.js';
 import type { Vma } from './vma.js';
-import { VM_SHARED, VM_WRITE } from './vma.js';
+import { VM_LOCKED, VM_SHARED, VM_WRITE } from './vma.js';
 import { folioMarkDirty } from './writeback.js';
 
 /** struct vm_fault. */
@@ -93,6 +96,15 @@ export function* vmaAllocFolio(mm: Mm, gfp: Gfp, vma: Vma): MaySleep<Page | unde
 
 /** handle_mm_fault(): VM_FAULT_* flags; the fault lock is held, unless VM_FAULT_RETRY says it was dropped. */
 export function* handleMmFault(mm: Mm, vmf: VmFault): MaySleep<number> {
+  const result = yield* handleFault(mm, vmf);
+  // Without a retry the lock is still held, and the mapping there.
+  if ((vmf.vma.flags & VM_LOCKED) !== 0 && (result & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {
+    mlockMapped(mm, vmf.vma, vmf.addr);
+  }
+  return result;
+}
+
+function* handleFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   mm.events.pgfault++;
   if (vmf.vma.hugetlb !== undefined) return yield* hugetlbFault(mm, vmf);
   const huge = yield* handleHugePmd(mm, vmf);
@@ -312,6 +324,7 @@ function* wpPageCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, old: Page | undefi
   }
   as.pageTableLock.unlock();
   if (old !== undefined) {
+    yield* munlockCopied(mm, vma, old);
     yield* freeSwapCache(mm, old);
     // The mapping's reference and ours.
     yield* putPage(mm, old);

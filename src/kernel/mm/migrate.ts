@@ -8,12 +8,12 @@
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
 import { type Inode, inodeOf } from './filemap.js';
-import { folioMapcount, folioNrPages } from './folio.js';
+import { folioMapcount, folioNrPages, isLarge } from './folio.js';
 import { folioLock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { __GFP_COMP, __GFP_DIRECT_RECLAIM, __GFP_NOWARN } from './gfp.js';
 import { folioMigrateKsm, isKsmPage } from './ksm.js';
-import { folioAddLru, folioIsolateLru, folioPutbackLru, lruAddDrain, putPage } from './lru.js';
+import { folioAddLru, folioIsolateLru, folioPutbackLru, lruAddDrain, mlockFolio, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { copyUserHighpage } from './memory.js';
 import type { Mm } from './mm.js';
@@ -23,11 +23,9 @@ import {
   PG_dirty,
   PG_isolated,
   PG_locked,
-  PG_mlocked,
   PG_referenced,
   PG_swapbacked,
   PG_swapcache,
-  PG_unevictable,
   PG_uptodate,
 } from './page-flags.js';
 import { readPte, setHugePmd, setPtes } from './page-table.js';
@@ -55,7 +53,7 @@ import {
   tryToMigrate,
 } from './rmap.js';
 import { splitFolio } from './split-folio.js';
-import type { Vma } from './vma.js';
+import { VM_LOCKED, type Vma } from './vma.js';
 import { folioWaitWriteback } from './writeback.js';
 
 /** NR_MAX_MIGRATE_PAGES_RETRY. */
@@ -68,8 +66,7 @@ const COND_RESCHED = sleepPoint('cond_resched');
 export type NewFolio = (source: Page) => MaySleep<Page | undefined>;
 
 /** Flags that describe the contents, and so move with them. */
-const MIGRATED_FLAGS =
-  PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked | PG_unevictable | PG_mlocked;
+const MIGRATED_FLAGS = PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked;
 
 /** migration_entry_wait(): until the page's migration has ended, one way or the other. */
 export function* migrationEntryWait(mm: Mm, entry: Pte): MaySleep<void> {
@@ -98,6 +95,7 @@ function* removeMigrationPte(mm: Mm, vma: Vma, addr: number, oldPfn: number, to:
     if (isMigrationEntryDirty(entry)) pte = pteMkdirty(pte);
     if (isWritableMigrationEntry(entry)) pte = pteMkwrite(pte);
     const exclusive = isWritableMigrationEntry(entry) || isReadExclusiveMigrationEntry(entry);
+    if ((vma.flags & VM_LOCKED) !== 0 && (huge || !isLarge(mm, to))) mlockFolio(mm, to);
     if (huge) {
       folioAddRmapPmd(mm, page, exclusive);
       yield* setHugePmd(mm, at, pmdMkhuge(pte));

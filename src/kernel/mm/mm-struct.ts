@@ -40,6 +40,8 @@ export class MmStruct implements AddressSpace {
   cachedHoleSize = 0;
   /** pmd_huge_pte: tables kept ready, one for each huge entry, so that none has to be allocated to split it. */
   readonly deposits: Page[] = [];
+  /** def_flags: VM_* of every mapping to come (MCL_FUTURE). */
+  defFlags = 0;
   /** What its process may have. */
   limits: MmLimits = UNLIMITED;
   /** MMF_HUGE_ZERO_PAGE: it holds a reference to the huge zero page. */

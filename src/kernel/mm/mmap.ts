@@ -6,7 +6,7 @@
  */
 import { PA } from '../../base/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
-import { EACCES, EEXIST, EINVAL, ENODEV, ENOMEM } from '../contexts/index.js';
+import { EACCES, EAGAIN, EEXIST, EINVAL, ENODEV, ENOMEM, EPERM } from '../contexts/index.js';
 import { anonVmaClone, unlinkAnonVmas } from './anon-vma.js';
 import type { Inode } from './filemap.js';
 import { linkFile, newInode, putInode, unlinkFile } from './filemap.js';
@@ -19,6 +19,7 @@ import { mayExpandVm } from './limits.js';
 import { lruAddDrain, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
+import { lockedVm, munlockVma } from './mlock.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import {
@@ -48,6 +49,7 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
   MAP_HUGETLB,
+  MAP_LOCKED,
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -65,6 +67,7 @@ import {
   VM_EXEC,
   VM_GROWSDOWN,
   VM_HUGETLB,
+  VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
@@ -340,6 +343,7 @@ export function* doMunmap(mm: Mm, as: MmStruct, start: number, length: number): 
   const error = yield* splitAtEdges(mm, as, start, end);
   if (error !== 0) return error;
   const doomed = as.vmas.overlapping(start, end);
+  for (const vma of doomed) yield* munlockVma(mm, vma);
   for (const vma of doomed) {
     as.vmas.remove(vma);
     as.totalVm -= (vma.end - vma.start) / mm.pageSize;
@@ -421,6 +425,8 @@ export interface MapRequest {
   readonly offset: number;
   /** The descriptor is open for reading only. */
   readonly readOnlyFile: boolean;
+  /** Bytes that may be locked in all; Infinity where the caller may lock what it likes. */
+  readonly lockLimit: number;
 }
 
 /** do_mmap() with mmap_lock held for writing: the address, or a negative errno. */
@@ -435,6 +441,15 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
   if (problem !== 0) return problem;
   let vmFlags = mmapFlags(mm, request);
   if (vmFlags < 0) return vmFlags;
+  // Huge pages of the pool are locked as they are.
+  if (!huge) vmFlags |= as.defFlags;
+  if ((flags & MAP_LOCKED) !== 0) {
+    if (request.lockLimit === 0) return -EPERM;
+    if (!huge) vmFlags |= VM_LOCKED;
+  }
+  // mlock_future_ok().
+  if ((vmFlags & VM_LOCKED) !== 0 && lockedVm(mm, as) * mm.pageSize + size > request.lockLimit)
+    return -EAGAIN;
   let start = addr;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
     if (addr % unit !== 0) return -EINVAL;
@@ -529,7 +544,14 @@ export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
   const pages = (newEnd - oldEnd) / mm.pageSize;
   if (!mayExpandVm(mm, as, VM_DATA_DEFAULT_FLAGS, pages)) return as.brk;
   if (as.vmas.size >= MAX_MAP_COUNT || !vmEnoughMemory(mm, pages)) return as.brk;
-  yield* insertMapping(mm, as, oldEnd, newEnd - oldEnd, VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT, '[heap]');
+  yield* insertMapping(
+    mm,
+    as,
+    oldEnd,
+    newEnd - oldEnd,
+    VM_DATA_DEFAULT_FLAGS | VM_ACCOUNT | as.defFlags,
+    '[heap]',
+  );
   as.brk = brk;
   return brk;
 }

@@ -63,6 +63,7 @@ export function meminfo(mm: Mm): Record<string, number> {
     'Active(file)': kib(lru[LRU_ACTIVE_FILE]!),
     'Inactive(file)': kib(lru[LRU_INACTIVE_FILE]!),
     Unevictable: kib(lru[LRU_UNEVICTABLE]!),
+    Mlocked: kib(mm.events.nr_mlock),
     SUnreclaim: kib(mm.events.nr_slab_unreclaimable),
     Dirty: kib(mm.events.nr_dirty),
     Writeback: kib(mm.events.nr_writeback),

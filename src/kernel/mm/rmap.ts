@@ -18,7 +18,7 @@ import {
 } from './folio.js';
 import { maybeDmaPinned } from './gup.js';
 import { isKsmPage, stableNodeOf } from './ksm.js';
-import { putPage } from './lru.js';
+import { mlockFolio, munlockFolio, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
 import { PG_anon_exclusive, PG_hugetlb, PG_swapbacked } from './page-flags.js';
@@ -51,7 +51,7 @@ import {
   SWP_MIGRATION_WRITE,
 } from './pgtable.js';
 import { swapDuplicate } from './swap.js';
-import type { Vma } from './vma.js';
+import { VM_LOCKED, type Vma } from './vma.js';
 import { folioMarkDirty } from './writeback.js';
 
 /** folio_add_new_anon_rmap(): first mapping of a fresh folio, exclusive to this address space; a large one's by a PMD. */
@@ -115,6 +115,7 @@ export function folioAddRmapPmd(mm: Mm, head: Page, exclusive: boolean): void {
 /** folio_remove_rmap_pmd(). */
 export function folioRemoveRmapPmd(mm: Mm, head: Page): void {
   if (addEntireMapping(mm, head, -1) > 0) return;
+  munlockFolio(mm, head, 'cleared');
   countPmdMapped(mm, head, -1, folioNrPages(mm, head) - pagesMappedByPte(mm, head));
 }
 
@@ -131,6 +132,7 @@ export function folioMapSwapped(mm: Mm, page: Page, vma: Vma, addr: number, excl
 /** folio_remove_rmap_pte(). */
 export function folioRemoveRmap(mm: Mm, page: Page): void {
   if (addPteMapping(mm, page, -1) > 0) return;
+  if (!isLarge(mm, mm.memmap.head(page))) munlockFolio(mm, page, 'cleared');
   if (isAnonPage(mm, page)) mm.events.nr_anon_pages--;
   else mm.events.nr_mapped--;
 }
@@ -318,6 +320,13 @@ function* referencedOne(mm: Mm, folio: Page, vma: Vma, addr: number, seen: () =>
   yield* as.pageTableLock.lock();
   for (const entry of mappedEntries(mm, folio, vma, addr)) {
     const pte = readPte(mm, entry.at);
+    if ((vma.flags & VM_LOCKED) !== 0) {
+      // Restores what a migration or a merge has lost; used enough to be left alone for now.
+      if (!isLarge(mm, folio) || entry.huge) mlockFolio(mm, folio);
+      seen();
+      seen();
+      continue;
+    }
     // ptep_clear_flush_young(); an entry the hardware does not use keeps what it says.
     if (!pteYoung(pte) || !pteValid(pte)) continue;
     seen();
@@ -345,7 +354,7 @@ function* tryToUnmapOne(mm: Mm, folio: Page, vma: Vma, start: number): Atomic<bo
   yield* as.pageTableLock.lock();
   for (const { at, addr, page, huge } of mappedEntries(mm, folio, vma, start)) {
     // A pin reads and writes the page itself: it must stay where its owner sees it.
-    if (huge || maybeDmaPinned(mm, folio)) break;
+    if (huge || maybeDmaPinned(mm, folio) || (vma.flags & VM_LOCKED) !== 0) break;
     const pte = yield* ptepClearFlush(mm, as, addr, at);
     if (pteDirty(pte)) folioMarkDirty(mm, page);
     if (isAnonPage(mm, page)) {

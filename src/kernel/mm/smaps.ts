@@ -23,7 +23,7 @@ import {
 } from './pgtable.js';
 import { isAnonPage } from './rmap.js';
 import type { SmapCounts } from './types.js';
-import type { Vma } from './vma.js';
+import { VM_LOCKED, type Vma } from './vma.js';
 
 /** Counts of one VMA, in bytes. */
 export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
@@ -48,6 +48,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
     shmemPmdMapped: 0,
     swap: 0,
     swapPss: 0,
+    locked: 0,
   };
   let addr = vma.start;
   for (let run = nextPteRun(mm, vma.mm, addr, vma.end); run; run = nextPteRun(mm, vma.mm, addr, vma.end)) {
@@ -74,6 +75,7 @@ export function smapsOf(mm: Mm, vma: Vma): SmapCounts {
       const share = pageSize / mappings;
       out.rss += pageSize;
       out.pss += share;
+      if ((vma.flags & VM_LOCKED) !== 0) out.locked += share;
       if (dirty) out.pssDirty += share;
       if (isAnonPage(mm, page)) {
         out.anonymous += pageSize;

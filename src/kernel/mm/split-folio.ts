@@ -23,10 +23,8 @@ import {
   PG_isolated,
   PG_locked,
   PG_lru,
-  PG_mlocked,
   PG_referenced,
   PG_swapbacked,
-  PG_unevictable,
   PG_uptodate,
 } from './page-flags.js';
 import { pmdOffset, readPte } from './page-table.js';
@@ -35,8 +33,7 @@ import { isAnonPage, rmapWalk, tryToMigrate, tryToUnmap } from './rmap.js';
 import type { Vma } from './vma.js';
 
 /** Flags of the folio that every page of it has afterwards. */
-const SPLIT_FLAGS =
-  PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked | PG_unevictable | PG_mlocked;
+const SPLIT_FLAGS = PG_referenced | PG_uptodate | PG_dirty | PG_active | PG_swapbacked;
 
 const UNMAPPED = racePoint('split_huge_page unmapped');
 

@@ -79,6 +79,7 @@ export const MAP_PRIVATE = 0x02;
 export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_GROWSDOWN = 0x100;
+export const MAP_LOCKED = 0x2000;
 export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
 export const MAP_STACK = 0x20000;
@@ -152,6 +153,8 @@ export interface MmapRequest {
   readonly offset?: number;
   /** The descriptor is open for reading only: a shared mapping can never be made writable. */
   readonly readOnlyFile?: boolean;
+  /** RLIMIT_MEMLOCK in bytes, where the caller is held to it. */
+  readonly lockLimit?: number;
   /** For reports and /proc/PID/maps: `[stack]`, `[heap]`, a file's name. */
   readonly name?: string;
 }
@@ -198,6 +201,8 @@ export interface SmapCounts {
   readonly shmemPmdMapped: number;
   readonly swap: number;
   readonly swapPss: number;
+  /** Pss of a locked mapping. */
+  readonly locked: number;
 }
 
 /** One zone, as /proc/zoneinfo, buddyinfo and pagetypeinfo have it; pages. */
@@ -328,6 +333,14 @@ export interface MemoryManager {
   munmap(as: AddressSpace, addr: VA, length: number): MaySleep<number>;
   mprotect(as: AddressSpace, addr: VA, length: number, prot: number): MaySleep<number>;
   madvise(as: AddressSpace, addr: VA, length: number, advice: number): MaySleep<number>;
+  /** mlock, mlock2 and munlock; `limit` is RLIMIT_MEMLOCK in bytes, Infinity for who is not held to it. */
+  mlock(as: AddressSpace, addr: VA, length: number, onFault: boolean, limit: number): MaySleep<number>;
+  munlock(as: AddressSpace, addr: VA, length: number): MaySleep<number>;
+  /** mlockall with MCL_* flags, and munlockall. */
+  mlockall(as: AddressSpace, flags: number, limit: number): MaySleep<number>;
+  munlockall(as: AddressSpace): MaySleep<number>;
+  /** locked_vm, in pages. */
+  lockedPages(as: AddressSpace): number;
   mremap(
     as: AddressSpace,
     addr: VA,

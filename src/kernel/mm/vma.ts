@@ -23,7 +23,12 @@ export const VM_MAYWRITE = 0x20;
 export const VM_MAYEXEC = 0x40;
 export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
+/** mlock(). */
+export const VM_LOCKED = 0x2000;
 export const VM_DONTEXPAND = 0x40000;
+/** MLOCK_ONFAULT: locked as they come. */
+export const VM_LOCKONFAULT = 0x80000;
+export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
 export const VM_HUGETLB = 0x400000;

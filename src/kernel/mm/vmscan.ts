@@ -28,7 +28,15 @@ import {
 import type { Page } from './memmap.js';
 import { MIGRATE_CMA, MIGRATE_MOVABLE } from './migratetype.js';
 import type { Mm } from './mm.js';
-import { PG_active, PG_dirty, PG_isolated, PG_referenced, PG_swapcache, PG_writeback } from './page-flags.js';
+import {
+  PG_active,
+  PG_dirty,
+  PG_isolated,
+  PG_mlocked,
+  PG_referenced,
+  PG_swapcache,
+  PG_writeback,
+} from './page-flags.js';
 import { folioReferenced, isAnonPage, tryToUnmap } from './rmap.js';
 import { moveToSwap } from './shmem-swap.js';
 import { deferredSplitScan, splitFolio } from './split-folio.js';
@@ -110,7 +118,7 @@ function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolea
 
 function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
   const { memmap: map } = mm;
-  if (map.test(page, PG_writeback)) return false;
+  if (map.test(page, PG_writeback) || map.test(page, PG_mlocked)) return false;
   // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
   if (maybeDmaPinned(mm, page)) return false;
   // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.

@@ -27,6 +27,12 @@ export class VmEvents {
   numa_pte_updates = 0;
   numa_huge_pte_updates = 0;
   numa_hint_faults = 0;
+  nr_mlock = 0;
+  unevictable_pgs_culled = 0;
+  unevictable_pgs_rescued = 0;
+  unevictable_pgs_mlocked = 0;
+  unevictable_pgs_munlocked = 0;
+  unevictable_pgs_cleared = 0;
   nr_anon_pages = 0;
   nr_mapped = 0;
   nr_file_pages = 0;

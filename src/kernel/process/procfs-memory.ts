@@ -13,6 +13,8 @@ import {
   VM_GROWSDOWN,
   VM_HUGEPAGE,
   VM_HUGETLB,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
@@ -149,7 +151,9 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_MAYEXEC, 'me'],
   [VM_MAYSHARE, 'ms'],
   [VM_GROWSDOWN, 'gd'],
+  [VM_LOCKED, 'lo'],
   [VM_DONTEXPAND, 'de'],
+  [VM_LOCKONFAULT, 'lf'],
   [VM_ACCOUNT, 'ac'],
   [VM_NORESERVE, 'nr'],
   [VM_HUGETLB, 'ht'],
@@ -186,7 +190,7 @@ function countsText(counts: SmapCounts, rollup: boolean): string {
     `Private_Hugetlb: ${String(Math.floor(counts.privateHugetlb / 1024)).padStart(7)} kB\n`,
     kib('Swap', counts.swap),
     kib('SwapPss', counts.swapPss),
-    kib('Locked', 0),
+    kib('Locked', counts.locked),
   ].join('');
 }
 

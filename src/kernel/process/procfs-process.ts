@@ -53,7 +53,7 @@ function memoryLines({ mm }: KernelState, process: Process): string[] {
   return [
     pages('VmPeak', space.peakPages),
     pages('VmSize', space.totalPages),
-    pages('VmLck', 0),
+    pages('VmLck', mm.lockedPages(space)),
     pages('VmPin', 0),
     line('VmHWM', process.maxRss * 1024),
     pages('VmRSS', space.residentPages),

@@ -8,7 +8,7 @@ import { VA } from '../../base/index.js';
 import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, type MaySleep } from '../contexts/index.js';
 import { DeviceFile, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
-import { type Thread, writeUser } from '../process/index.js';
+import { CAP, capable, RLIMIT, type Thread, writeUser } from '../process/index.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 /** MAP_SHARED_VALIDATE is MAP_SHARED with flags checked. */
@@ -16,6 +16,12 @@ const MAP_TYPE = 0xf;
 const MAP_SHARED_VALIDATE = 3;
 /** One past the last byte of any file that can be mapped. */
 const MAX_OFFSET = 1n << 52n;
+
+const MLOCK_ONFAULT = 1;
+
+/** Bytes that the thread's process may lock: can_do_mlock() and rlimit(RLIMIT_MEMLOCK). */
+const lockLimit = ({ credentials, process }: Thread): number =>
+  capable(credentials, CAP.IPC_LOCK) ? Number.POSITIVE_INFINITY : process.limits.soft(RLIMIT.MEMLOCK);
 
 /** A length that a double holds exactly; longer ones cannot be mapped anyway. */
 function length(value: bigint): number | undefined {
@@ -53,12 +59,18 @@ function* mapFile(
       offset: Number(request.offset),
       readOnlyFile: !file.writable,
       name: file.path,
+      lockLimit: lockLimit(thread),
     });
   }
   // /dev/zero is anonymous memory under another name, but takes no tags.
   if (!(file instanceof DeviceFile) || file.path !== '/dev/zero') return -ENODEV;
   if ((prot & PROT_MTE) !== 0) return -EINVAL;
-  return yield* mm.mmap(thread.process.mm, { ...where, flags: flags | MAP_ANONYMOUS, name: file.path });
+  return yield* mm.mmap(thread.process.mm, {
+    ...where,
+    flags: flags | MAP_ANONYMOUS,
+    name: file.path,
+    lockLimit: lockLimit(thread),
+  });
 }
 
 export const memorySyscalls: readonly Syscall[] = [
@@ -112,6 +124,7 @@ export const memorySyscalls: readonly Syscall[] = [
         length: size,
         prot: int(prot),
         flags: int(flags),
+        lockLimit: lockLimit(thread),
       });
     },
   },
@@ -133,23 +146,49 @@ export const memorySyscalls: readonly Syscall[] = [
       return size === undefined ? -ENOMEM : yield* mm.msync(process.mm, VA(address), size, int(flags));
     },
   },
-  // Accepted without effect: pages are not faulted in beforehand, nor kept from reclaim.
-  ...(
-    [
-      [228, 'mlock'],
-      [229, 'munlock'],
-    ] as const
-  ).map(
-    ([number, name]): Syscall => ({
-      number,
-      name,
-      args: ['pointer', 'unsigned'],
-      run: ({ mm }, { process }, [address, bytes]) =>
-        bytes === 0n || mm.findVma(process.mm, VA(address)) !== undefined ? 0 : -ENOMEM,
-    }),
-  ),
-  { number: 230, name: 'mlockall', args: ['int'], run: () => 0 },
-  { number: 231, name: 'munlockall', args: [], run: () => 0 },
+  {
+    number: 228,
+    name: 'mlock',
+    args: ['pointer', 'unsigned'],
+    *run({ mm }, thread, [address, bytes]) {
+      const size = length(bytes);
+      if (size === undefined) return -ENOMEM;
+      return yield* mm.mlock(thread.process.mm, VA(address), size, false, lockLimit(thread));
+    },
+  },
+  {
+    number: 229,
+    name: 'munlock',
+    args: ['pointer', 'unsigned'],
+    *run({ mm }, { process }, [address, bytes]) {
+      const size = length(bytes);
+      return size === undefined ? -ENOMEM : yield* mm.munlock(process.mm, VA(address), size);
+    },
+  },
+  {
+    number: 230,
+    name: 'mlockall',
+    args: ['int'],
+    run: ({ mm }, thread, [flags]) => mm.mlockall(thread.process.mm, int(flags), lockLimit(thread)),
+  },
+  {
+    number: 231,
+    name: 'munlockall',
+    args: [],
+    run: ({ mm }, { process }) => mm.munlockall(process.mm),
+  },
+  {
+    number: 284,
+    name: 'mlock2',
+    args: ['pointer', 'unsigned', 'int'],
+    *run({ mm }, thread, [address, bytes, flags]) {
+      if ((int(flags) & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
+      const size = length(bytes);
+      if (size === undefined) return -ENOMEM;
+      const onFault = int(flags) === MLOCK_ONFAULT;
+      return yield* mm.mlock(thread.process.mm, VA(address), size, onFault, lockLimit(thread));
+    },
+  },
   {
     number: 232,
     name: 'mincore',

@@ -20,6 +20,9 @@ export const LAYOUT_OPS = [
   'exit',
   'mremap',
   'mergeable',
+  'mlock',
+  'mlockOnFault',
+  'munlock',
 ] as const;
 
 /** Loads and stores: each is one moment, so they may happen whenever they like. */

@@ -11,6 +11,7 @@ import {
   allocPages,
   balancePgdat,
   EAGAIN,
+  EINVAL,
   ENOMEM,
   FOLL_LONGTERM,
   FOLL_PIN,
@@ -36,6 +37,7 @@ import {
   tryToCompactPages,
   tryToFreePages,
   unpinUserPage,
+  VM_LOCKED,
 } from '../../kernel/index.js';
 import { Broken, type World } from '../scenarios/index.js';
 import type { Op, Step } from './commands.js';
@@ -119,6 +121,9 @@ export class Model {
       compact: () => this.#compact(),
       pressure: () => this.#pressure(),
       mremap: () => this.#mremap(p, b),
+      mlock: () => this.#mlock(p, b, 1 + (c % 8), false),
+      mlockOnFault: () => this.#mlock(p, b, 1 + (c % 8), true),
+      munlock: () => this.#munlock(p, b, 1 + (c % 8)),
       mergeable: () => this.#mergeable(p, b, c),
       ksm: () => this.#ksm(c),
     };
@@ -189,10 +194,12 @@ export class Model {
     if (!at) return;
     const { manager, pageSize } = this.k;
     const result = yield* manager.madvise(p.user.as, va(at[0]), pages * pageSize, MADV_DONTNEED);
-    // A hole in the range is -ENOMEM, at the end.
-    this.#expect(result === 0 || result === -ENOMEM, 'madvise', () => `MADV_DONTNEED: ${result}`);
+    // A hole in the range is -ENOMEM, at the end; what is locked is -EINVAL, and there it stops.
+    const known = result === 0 || result === -ENOMEM || result === -EINVAL;
+    this.#expect(known, 'madvise', () => `MADV_DONTNEED: ${result}`);
     for (let i = 0; i < pages; i++) {
       const page = p.pages.get(at[0] + i * pageSize);
+      if (page !== undefined && this.#isLocked(p, at[0] + i * pageSize)) break;
       if (page === undefined || page.shared) continue;
       page.content.data.fill(0);
       page.content.tags.fill(0);
@@ -232,6 +239,38 @@ export class Model {
     const advice = c % 5 === 0 ? MADV_UNMERGEABLE : MADV_MERGEABLE;
     const result = yield* manager.madvise(p.user.as, va(at[0]), pages * pageSize, advice);
     this.#expect(result === 0 || result === -ENOMEM, 'madvise', () => `advice ${advice}: ${result}`);
+  }
+
+  #isLocked(p: Process, addr: number): boolean {
+    const vma = this.k.manager.findVma(p.user.as, va(addr));
+    return ((vma?.flags ?? 0) & VM_LOCKED) !== 0;
+  }
+
+  /** What is there stays there; with `onFault` what comes. */
+  *#mlock(p: Process, b: number, pages: number, onFault: boolean): MaySleep<void> {
+    const at = this.#pageAt(p, b);
+    if (!at) return;
+    const { manager, pageSize } = this.k;
+    const length = pages * pageSize;
+    const result = yield* manager.mlock(p.user.as, va(at[0]), length, onFault, Number.POSITIVE_INFINITY);
+    const known = result === 0 || result === -ENOMEM || result === -EAGAIN;
+    this.#expect(known, 'mlock', () => `mlock: ${result}`);
+    if (result !== 0 || onFault) return;
+    for (let i = 0; i < pages; i++) p.pages.get(at[0] + i * pageSize)!.locked = true;
+  }
+
+  *#munlock(p: Process, b: number, pages: number): MaySleep<void> {
+    const at = this.#pageAt(p, b);
+    if (!at) return;
+    const { manager, pageSize } = this.k;
+    const result = yield* manager.munlock(p.user.as, va(at[0]), pages * pageSize);
+    this.#expect(result === 0 || result === -ENOMEM, 'munlock', () => `munlock: ${result}`);
+    // A hole ends it.
+    for (let i = 0; i < pages; i++) {
+      const page = p.pages.get(at[0] + i * pageSize);
+      if (page === undefined) break;
+      page.locked = false;
+    }
   }
 
   *#fork(p: Process): MaySleep<void> {

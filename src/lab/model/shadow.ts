@@ -26,6 +26,8 @@ export interface ShadowPage {
   /** Of a shared mapping: one object for all who map it. */
   readonly content: Content;
   readonly shared: boolean;
+  /** mlock() said that it is there, and so it stays. */
+  locked: boolean;
 }
 
 export interface Process {
@@ -39,6 +41,7 @@ export function freshPage(pageSize: number, prot: number, mte: boolean, shared =
     prot,
     mte,
     shared,
+    locked: false,
     content: { data: new Uint8Array(pageSize), tags: new Uint8Array(pageSize / 32) },
   };
 }
@@ -49,7 +52,7 @@ export function forkedPages(pages: ReadonlyMap<number, ShadowPage>): Map<number,
     [...pages].map(([addr, page]) => {
       const { data, tags } = page.content;
       const content = page.shared ? page.content : { data: data.slice(), tags: tags.slice() };
-      return [addr, { ...page, content }];
+      return [addr, { ...page, content, locked: false }];
     }),
   );
 }
@@ -109,7 +112,10 @@ export function compareProcess(k: World, { user, pages }: Process): void {
     const shadow = pages.get(addr);
     if (!shadow) throw new Broken('vma', `${hex(addr)} is mapped, and should not be`);
     seen.add(addr);
-    if (isSwapEntry(pte)) return;
+    if (isSwapEntry(pte)) {
+      if (shadow.locked) throw new Broken('mlock', `${hex(addr)} is locked, and was swapped out`);
+      return;
+    }
     const page = mm.paToPage(ptePa(pte))!;
     const pa = mm.pageToPa(page);
     const tagged =
