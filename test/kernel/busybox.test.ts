@@ -48,6 +48,11 @@ describe.skipIf(BUSYBOX === undefined || qemu === undefined)(
         expect(theirs.stdout.length).toBeGreaterThan(3);
         const status = theirs.status ?? 128 + 10;
         expect(ours.status).toBe(status);
+        const parallel = await run('--cpus', '4', '--seed', '5');
+        expect({ stdout: parallel.stdout, status: parallel.status }).toEqual({
+          stdout: theirs.stdout,
+          status,
+        });
         const pressed = await run('--memory', '64M', '--tag-storage', 'cma', '--seed', '3');
         expect(pressed.stdout).toBe(theirs.stdout);
       },

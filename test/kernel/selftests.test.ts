@@ -132,6 +132,18 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
       expect(outcome.status).toBe(4);
     });
 
+    it.each(['mte/check_child_memory', 'mte/check_ksm_options', 'mte/check_user_mem', 'abi/ptrace'])(
+      '%s passes on four CPUs',
+      async (name) => {
+        const outcome = await run(name, '--cpus', '4', '--seed', '3');
+        expect(outcome.stdout.split('\n').filter((line) => line.startsWith('ok ')).length).toBe(
+          COUNTED[name],
+        );
+        expect(outcome.status).toBe(0);
+      },
+      60_000,
+    );
+
     it('tags_test passes', async () => {
       expect((await run('tags/tags_test')).status).toBe(0);
     });
