@@ -256,6 +256,7 @@ export class Kernel implements Supervisor {
       futexes: new Futexes(mm),
       timers,
       files: new FileSystem({
+        contexts,
         mm,
         quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
         random: new Random(options.seed ?? 0, '/dev/random'),

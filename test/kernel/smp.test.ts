@@ -33,7 +33,7 @@ function statistics(stderr: string): Statistics {
 describe.skipIf(!gcc)('several CPUs [need aarch64-linux-gnu-gcc]', () => {
   beforeAll(() => {
     const folder = mkdtempSync(join(tmpdir(), 'mtemu-smp-'));
-    for (const name of ['smp', 'tags', 'files']) {
+    for (const name of ['smp', 'tags', 'files', 'processes']) {
       const out = join(folder, name);
       const built = spawnSync(
         GCC,
@@ -64,7 +64,22 @@ describe.skipIf(!gcc)('several CPUs [need aarch64-linux-gnu-gcc]', () => {
     120_000,
   );
 
-  it.each(['--cpus 4', '--cpus 3 --seed 5 --engine interpret'])(
+  it.each(['--cpus 4 --seed 1', '--cpus 3 --engine interpret', '--cpus 2 --memory 64M --seed 2'])(
+    'page cache, mremap, fork, exec, wait, stops and tracing: %s',
+    async (options) => {
+      const { status, stdout, stderr } = await run(options, 'processes');
+      expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expected('processes'), stderr: '' });
+    },
+    120_000,
+  );
+
+  it.each([
+    '--cpus 4',
+    '--cpus 3 --seed 5 --engine interpret',
+    // Pages of the cache come slowly, so that writes sleep in their middle.
+    '--cpus 5 --seed 10 --memory 64M --tag-storage cma',
+    '--cpus 6 --seed 18 --memory 64M --tag-storage cma',
+  ])(
     'file positions, pipes, packets, directories: %s',
     async (options) => {
       const { status, stdout, stderr } = await run(options, 'files');

@@ -190,6 +190,16 @@ export class Mutex implements HeldLock {
     this.#owner = undefined;
     this.#waiters.wakeUp();
   }
+
+  /** Runs `work` with the lock held. */
+  *hold<T>(work: () => MaySleep<T>): MaySleep<T> {
+    yield* this.lock();
+    try {
+      return yield* work();
+    } finally {
+      this.unlock();
+    }
+  }
 }
 
 /** struct rw_semaphore, such as mmap_lock. Writers do not starve: a waiting writer keeps new readers out. */

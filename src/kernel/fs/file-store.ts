@@ -5,7 +5,7 @@
  * What a file system may hold is bounded, as tmpfs is by half the memory and a disk by its size. A file whose last user went
  * away where nothing may sleep is given back later (delayed_fput).
  */
-import type { MaySleep } from '../contexts/index.js';
+import { type Contexts, type MaySleep, Mutex } from '../contexts/index.js';
 import type { FileOptions, MappableFile, MemoryManager } from '../mm/index.js';
 
 /** st_dev: what is in memory, and the disk. */
@@ -13,6 +13,7 @@ const MEMORY_DEVICE = 1;
 const DISK_DEVICE = 0x800;
 
 export class FileStore {
+  readonly #contexts: Contexts;
   readonly #mm: MemoryManager;
   readonly #discarded: MappableFile[] = [];
   /** Bytes still to be had. */
@@ -23,7 +24,8 @@ export class FileStore {
   /** Its files outlive their pages in memory. */
   readonly onDisk: boolean;
 
-  constructor(mm: MemoryManager, bytes: number, onDisk = false) {
+  constructor(contexts: Contexts, mm: MemoryManager, bytes: number, onDisk = false) {
+    this.#contexts = contexts;
     this.#mm = mm;
     this.left = bytes;
     this.capacity = bytes;
@@ -33,6 +35,16 @@ export class FileStore {
   /** st_dev of what is in it. */
   get device(): number {
     return this.onDisk ? DISK_DEVICE : MEMORY_DEVICE;
+  }
+
+  /** i_rwsem of a file that is written. */
+  newLock(): Mutex {
+    return new Mutex(this.#contexts, 'i_rwsem');
+  }
+
+  /** f_pos_lock of an open file. */
+  newPositionLock(): Mutex {
+    return new Mutex(this.#contexts, 'f_pos_lock');
   }
 
   newFile(options: FileOptions): MappableFile {

@@ -7,6 +7,7 @@
  */
 import type { Random } from '../../base/index.js';
 import {
+  type Contexts,
   EBUSY,
   EEXIST,
   EINVAL,
@@ -61,6 +62,7 @@ export interface Found {
 }
 
 export interface FileSystemOptions {
+  readonly contexts: Contexts;
   readonly mm: MemoryManager;
   /** Bytes that files in memory may take. */
   readonly quota: number;
@@ -83,7 +85,7 @@ export class FileSystem {
   #nextInode = 1;
 
   constructor(options: FileSystemOptions) {
-    this.store = new FileStore(options.mm, options.quota);
+    this.store = new FileStore(options.contexts, options.mm, options.quota);
     this.#random = options.random;
     this.#now = options.now;
     const { host } = options;
@@ -100,7 +102,7 @@ export class FileSystem {
     for (const name of ['dev', 'proc', 'sys', 'tmp']) this.makeDirectoryAt(name);
     const { diskBytes = 0 } = options;
     if (diskBytes > 0) {
-      this.disk = new FileStore(options.mm, diskBytes, true);
+      this.disk = new FileStore(options.contexts, options.mm, diskBytes, true);
       this.root.add('mnt', new Directory(this.nextInode(), 0o1777, this.root, undefined, false, this.disk));
     }
     this.#makeDevices();

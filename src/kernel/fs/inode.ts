@@ -4,7 +4,7 @@
  * A directory or file may stand for one of the host that is read when it is first needed; from then on
  * it is the guest's own, and nothing is ever written back.
  */
-import { EFBIG, EINVAL, ENOSPC, type MaySleep } from '../contexts/index.js';
+import { EFBIG, EINVAL, ENOSPC, type MaySleep, type Mutex } from '../contexts/index.js';
 import type { MappableFile } from '../mm/index.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
 import type { FileStore } from './file-store.js';
@@ -62,6 +62,8 @@ export interface HostContent {
 
 export class RegularFile extends Inode {
   readonly #store: FileStore;
+  /** i_rwsem: one writes or truncates at a time. */
+  readonly lock: Mutex;
   #file: MappableFile;
   /** Still the host's: pages are read from there and nothing is written. */
   #fromHost: boolean;
@@ -71,6 +73,7 @@ export class RegularFile extends Inode {
   constructor(ino: number, permissions: number, store: FileStore, name: string, host?: HostContent) {
     super(ino, S_IFREG | permissions);
     this.#store = store;
+    this.lock = store.newLock();
     this.#fromHost = host !== undefined;
     let loaded: Uint8Array | undefined;
     this.#file = store.newFile(
@@ -132,7 +135,7 @@ export class RegularFile extends Inode {
     return this.#store.read(this.#file, offset, count);
   }
 
-  /** Bytes written, or -EFBIG or -ENOSPC. */
+  /** Bytes written, or -EFBIG or -ENOSPC; `lock` is held. */
   *write(offset: number, data: Uint8Array): MaySleep<number> {
     if (offset + data.length > MAX_FILE_SIZE) return -EFBIG;
     if (data.length === 0) return 0;
@@ -145,7 +148,10 @@ export class RegularFile extends Inode {
     if (size < 0) return -EINVAL;
     if (size > MAX_FILE_SIZE) return -EFBIG;
     yield* this.#makeOwn();
-    return yield* this.#store.truncate(this.#file, size);
+    yield* this.lock.lock();
+    const result = yield* this.#store.truncate(this.#file, size);
+    this.lock.unlock();
+    return result;
   }
 
   /** The last name or the last open file went away. */

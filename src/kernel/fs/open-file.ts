@@ -11,6 +11,7 @@ import {
   ENOTTY,
   ESPIPE,
   type MaySleep,
+  type Mutex,
   type Waiter,
   type WaitList,
 } from '../contexts/index.js';
@@ -108,11 +109,14 @@ export abstract class OpenFile {
 /** A regular file or another with positions. */
 export class RegularOpenFile extends OpenFile {
   declare readonly inode: RegularFile;
+  /** f_pos_lock: who reads or writes where the file is does so alone. */
+  readonly positionLock: Mutex;
   #position = 0;
 
   constructor(inode: RegularFile, flags: number, path: string) {
     super(inode, flags, path);
     inode.opens++;
+    this.positionLock = inode.store.newPositionLock();
   }
 
   *read(_waiter: Waiter, count: number, offset?: number): MaySleep<Uint8Array | number> {
@@ -129,8 +133,12 @@ export class RegularOpenFile extends OpenFile {
 
   *write(_waiter: Waiter, data: Uint8Array, offset?: number): MaySleep<number> {
     if (!this.writable) return -EBADF;
+    const { inode } = this;
+    yield* inode.lock.lock();
+    // The end that O_APPEND goes to is that of the file as no other writer changes it.
     const at = this.writePosition(offset);
-    const written = yield* this.inode.write(at, data);
+    const written = yield* inode.write(at, data);
+    inode.lock.unlock();
     if (written > 0 && offset === undefined) this.#position = at + written;
     return written;
   }

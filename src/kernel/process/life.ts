@@ -3,7 +3,7 @@
  *
  * Ref. kernel/fork.c (copy_process), clone(2).
  */
-import { EAGAIN, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
+import { EAGAIN, EINTR, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
 import { SIGNAL } from './abi.js';
 import { CAP, capable } from './credentials.js';
@@ -103,10 +103,12 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   if (state.table.threadCount >= MOST_THREADS || tooManyProcesses(state, parent)) return -EAGAIN;
   const space = yield* cloneSpace(state, parent.process, flags);
   if (typeof space === 'number') return space;
-  const tid = state.table.allocate();
+  // Killed while memory was copied, perhaps with its whole group: no child gets away that nobody saw.
+  const isKilled = parent.task.fatalSignalPending;
+  const tid = isKilled ? undefined : state.table.allocate();
   if (tid === undefined) {
     yield* dropSpace(state, space);
-    return -EAGAIN;
+    return isKilled ? -EINTR : -EAGAIN;
   }
   const child =
     (flags & CLONE.THREAD) !== 0

@@ -11,7 +11,9 @@ import {
   EINVAL,
   EPIPE,
   ESPIPE,
+  immediately,
   type MaySleep,
+  type Mutex,
   sleepPoint,
 } from '../contexts/index.js';
 import {
@@ -138,6 +140,12 @@ function* readStretch(
 
 type Move = typeof readStretch;
 
+/** fdget_pos(): the lock of the file's position, where somebody else may be at it. */
+function positionLockOf({ process }: Thread, file: OpenFile): Mutex | undefined {
+  const isShared = file.users > 1 || process.threads.size > 1 || process.files.users > 1;
+  return isShared && file instanceof RegularOpenFile ? file.positionLock : undefined;
+}
+
 /** Several stretches, up to the first that is not moved whole. */
 function* moveAll(
   services: SyscallServices,
@@ -151,8 +159,10 @@ function* moveAll(
   const isRead = move === readStretch;
   if (isRead) io.syscr++;
   else io.syscw++;
+  const lock = at === undefined ? positionLockOf(thread, file) : undefined;
   // The file stays open while the call sleeps, whatever other threads close.
   file.users++;
+  if (lock !== undefined) yield* lock.lock();
   let done = 0;
   try {
     for (const stretch of stretches) {
@@ -167,6 +177,7 @@ function* moveAll(
   } finally {
     if (isRead) io.rchar += done;
     else io.wchar += done;
+    lock?.unlock();
     letGo(file);
   }
 }
@@ -278,7 +289,9 @@ export const ioSyscalls: readonly Syscall[] = [
       if (file === undefined) return -EBADF;
       const at = long(position);
       if (at > BigInt(Number.MAX_SAFE_INTEGER) || at < -BigInt(Number.MAX_SAFE_INTEGER)) return -EINVAL;
-      return file.seek(Number(at), int(whence));
+      const lock = positionLockOf(thread, file);
+      if (lock?.held !== true) return file.seek(Number(at), int(whence));
+      return lock.hold(() => immediately(file.seek(Number(at), int(whence))));
     },
   },
   transfer(63, 'read', readStretch, false),

@@ -32,6 +32,16 @@ static void *writes(void *arg) {
   }
   return NULL;
 }
+static void *appends(void *arg) {
+  int own = open("/tmp/own", O_CREAT | O_WRONLY | O_APPEND, 0600);
+  for (int i = 0; i < RECORDS; i++) {
+    int record[8];
+    for (int j = 0; j < 8; j++) record[j] = (int)(long)arg * RECORDS + i;
+    if (write(own, record, sizeof record) != sizeof record) torn++;
+  }
+  close(own);
+  return NULL;
+}
 static void note(const int *record) {
   for (int j = 1; j < 8; j++)
     if (record[j] != record[0]) __atomic_fetch_add(&torn, 1, __ATOMIC_RELAXED);
@@ -96,6 +106,15 @@ int main(void) {
   fd = open("/tmp/appended", O_RDONLY);
   reads(NULL);
   report("append");
+
+  // As many open files, one end.
+  together(appends);
+  int shared = fd;
+  fd = open("/tmp/own", O_RDONLY);
+  reads(NULL);
+  close(fd);
+  report("ends");
+  fd = shared;
 
   // Processes share a position as threads do.
   lseek(fd, 0, SEEK_SET);
