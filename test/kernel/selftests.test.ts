@@ -44,6 +44,17 @@ const SIGNAL_TESTS =
         .filter((name) => /^(fake_sigreturn|mangle_pstate).*\.c$/.test(name) && !/_s[mv]e_/.test(name))
         .map((name) => name.slice(0, -2));
 
+/** What vm/ksm_tests wants of headers that are not there. */
+const KSM_TIME = '#define NSEC_PER_SEC 1000000000L\n#define NSEC_PER_USEC 1000L\n';
+const KSM_NUMA = `
+static inline int numa_available(void) { return -1; }
+static inline int numa_max_node(void) { return 0; }
+static inline long numa_node_size(int node, long *left) { return 0; }
+static inline int numa_num_configured_nodes(void) { return 1; }
+static inline void *numa_alloc_onnode(unsigned long bytes, int node) { return 0; }
+static inline void numa_free(void *at, unsigned long bytes) { }
+`;
+
 /** Groups that do not lie under arm64/. */
 const ARCHITECTURE_FREE = ['ptrace', 'breakpoints'];
 
@@ -126,6 +137,32 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
       expect(outcome.status).toBe(0);
     });
 
+    it.each([
+      ['-M', 'merging'],
+      ['-M -p 300', 'many pages'],
+      ['-U', 'unmerging'],
+      ['-Z -z 0', 'zero pages as others'],
+      ['-Z -z 1', 'zero pages'],
+    ])('vm/ksm_tests %s: %s', async (options) => {
+      const folderOfStubs = join(folder, 'stubs');
+      mkdirSync(join(folderOfStubs, 'include/vdso'), { recursive: true });
+      writeFileSync(join(folderOfStubs, 'include/vdso/time64.h'), KSM_TIME);
+      // One node: what is asked of libnuma is always answered with no.
+      writeFileSync(join(folderOfStubs, 'numa.h'), KSM_NUMA);
+      const at = join(SELFTESTS!, 'vm');
+      const out = join(folder, 'ksm_tests');
+      const flags = ['-static', '-O1', '-w', '-D_GNU_SOURCE', `-I${folderOfStubs}`, '-I.'];
+      const built = spawnSync(GCC, [...flags, 'ksm_tests.c', 'vm_util.c', '-o', out], {
+        cwd: at,
+        encoding: 'utf8',
+      });
+      expect(built.stderr).toBe('');
+      const outcome = await mtemu(['run', 'selftest', ...options.split(' ')], {
+        selftest: readFileSync(out),
+      });
+      expect(outcome).toMatchObject({ status: 0, stdout: 'OK\n' });
+    });
+
     it('mte/check_hugetlb_options finds huge pages, and no tags for them', async () => {
       const outcome = await run('mte/check_hugetlb_options');
       expect(outcome.stdout).toContain('1..0 # SKIP PROT_MTE not supported with MAP_HUGETLB mappings\n');
@@ -148,7 +185,12 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
       expect((await run('tags/tags_test')).status).toBe(0);
     });
 
-    it.each(['mte/check_buffer_fill', 'mte/check_child_memory', 'mte/check_mmap_options'])(
+    it.each([
+      'mte/check_buffer_fill',
+      'mte/check_child_memory',
+      'mte/check_mmap_options',
+      'mte/check_ksm_options',
+    ])(
       '%s with lent tag storage and little memory',
       async (name) => {
         const outcome = await run(name, '--memory', '64M', '--tag-storage', 'cma');

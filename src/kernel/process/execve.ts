@@ -128,6 +128,8 @@ export function* execve(
     yield* state.mm.exitMmap(loaded.mm);
     return -EAGAIN;
   }
+  // ksm_execve(): PR_SET_MEMORY_MERGE is the process's, not the program's.
+  if (process.mm.mergeAny) yield* state.mm.setMemoryMerge(loaded.mm, true);
   const program: Program = {
     name: args[0] ?? path,
     path: path.startsWith('/') ? path : `${state.files.pathOf(base).replace(/\/$/, '')}/${path}`,

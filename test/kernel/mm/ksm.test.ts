@@ -15,6 +15,7 @@ import {
   isKsmPage,
   ksmDoScan,
   lruAddDrainAll,
+  MADV_COLLAPSE,
   MADV_HUGEPAGE,
   MADV_MERGEABLE,
   MADV_UNMERGEABLE,
@@ -204,6 +205,30 @@ describe('merging', () => {
     user.exit();
     scan(k, 1);
   });
+});
+
+it('MADV_COLLAPSE makes a huge page of merged ones, which others keep', () => {
+  const k = boot({ tagPages: 128, cpus: 1 });
+  k.mm.ksm.smartScan = false;
+  const [user, other] = [k.user(), k.user()];
+  const area = user.mmap(1024, RW);
+  const at = Math.ceil(area / (512 * PAGE)) * 512 * PAGE;
+  const seeds = Array.from({ length: 512 }, (_, i) => 1 + (i % 300));
+  for (const [i, seed] of seeds.entries()) user.store(at + i * PAGE, pattern(PAGE, seed));
+  expect(user.madvise(at, 512, MADV_MERGEABLE)).toBe(0);
+  const otherAt = mergeable(k, other, [1, 2, 3]);
+  scan(k);
+  expect(k.mm.ksm.pagesSharing).toBe(212 + 3);
+  expect(user.madvise(at, 512, MADV_COLLAPSE)).toBe(0);
+  k.check();
+  expectContents(user, at, seeds);
+  expectContents(other, otherAt, [1, 2, 3]);
+  expect(k.memory.smaps(user.as).reduce((sum, { counts: each }) => sum + each.anonHugePages, 0)).toBe(
+    512 * PAGE,
+  );
+  user.exit();
+  scan(k, 1);
+  expectContents(other, otherAt, [1, 2, 3]);
 });
 
 describe('taking it back', () => {
