@@ -24,8 +24,9 @@ const PROGRAMS = readdirSync(FOLDER)
   .filter((name) => name.endsWith('.c'))
   .map((name) => name.slice(0, -2))
   .filter((name) => !NOT_FOR_MUSL.includes(name));
-/** `threads` takes ten seconds with checked invariants; c-programs.test.ts runs it so. */
-const PRESSED = PROGRAMS.filter((name) => name !== 'threads');
+/** What takes long with checked invariants, and c-programs.test.ts runs so. */
+const LONG = ['threads', 'limits'];
+const PRESSED = PROGRAMS.filter((name) => !LONG.includes(name));
 const ENDS: Readonly<Record<string, number>> = { stdio: 3, signals: 143, processes: 9 };
 
 /** glibc's words, and musl's for the same errno. */
@@ -34,6 +35,11 @@ const WORDS: readonly (readonly [string, string])[] = [
   ['No child processes', 'No child process'],
   ['Connection timed out', 'Operation timed out'],
   ['Owner died', 'Previous owner died'],
+  ['Too many open files', 'No file descriptors available'],
+  ['Cannot allocate memory', 'Out of memory'],
+  ['Numerical result out of range', 'Result not representable'],
+  // Its functions of scheduling policies ask no kernel: ENOSYS (38).
+  ['fifo 1\nbatch 0 3\n', 'fifo 38\nbatch -1 -1\n'],
 ];
 const expected = (name: string) =>
   WORDS.reduce(
