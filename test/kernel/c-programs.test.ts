@@ -30,7 +30,7 @@ const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
  * of its own. What these but `threads` print was recorded on Linux 6.1 in qemu-system-aarch64
  * (-M virt,mte=on -cpu max).
  */
-const NOT_FOR_QEMU = ['threads', 'tracing', 'limits', 'sysv-ipc', 'futexes', 'sequences', 'procfs'];
+const NOT_FOR_QEMU = ['threads', 'tracing', 'limits', 'sysv-ipc', 'futexes', 'sequences', 'procfs', 'transfers'];
 
 const ENDS: Readonly<Record<string, number>> = {
   stdio: 3,
@@ -46,6 +46,7 @@ const ENDS: Readonly<Record<string, number>> = {
   futexes: 0,
   sequences: 0,
   procfs: 0,
+  transfers: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

@@ -33,6 +33,9 @@ export const O_PATH = 0o10000000;
 /** With O_DIRECTORY in it. */
 export const O_TMPFILE = 0o20000000;
 
+/** F_ADD_SEALS. */
+export const F_SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, EXEC: 32 } as const;
+
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;

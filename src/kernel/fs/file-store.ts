@@ -32,6 +32,10 @@ export class FileStore {
     this.onDisk = onDisk;
   }
 
+  get pageSize(): number {
+    return this.#mm.pageSize;
+  }
+
   /** st_dev of what is in it. */
   get device(): number {
     return this.onDisk ? DISK_DEVICE : MEMORY_DEVICE;
@@ -72,6 +76,13 @@ export class FileStore {
     const written = yield* this.#mm.writeFile(file, offset, data);
     this.left -= (this.#pages(file) - before) * this.#mm.pageSize;
     return Math.max(0, written);
+  }
+
+  *punchHole(file: MappableFile, from: number, to: number): MaySleep<number> {
+    const before = this.#pages(file);
+    const result = yield* this.#mm.punchHole(file, from, to);
+    this.left += (before - this.#pages(file)) * this.#mm.pageSize;
+    return result;
   }
 
   *truncate(file: MappableFile, size: number): MaySleep<number> {

@@ -277,7 +277,8 @@ export class FileSystem {
     if (!(found instanceof Directory)) return -ENOTDIR;
     const file = this.newFile(mode, '/tmp/#1 (deleted)', found.store);
     file.links = 0;
-    return new RegularOpenFile(file, flags, '/tmp/#1 (deleted)');
+    file.linkable = (flags & O_EXCL) === 0;
+    return new RegularOpenFile(file, flags & ~(O_EXCL | O_TRUNC), '/tmp/#1 (deleted)');
   }
 
   /** Opens what was found. */
@@ -380,6 +381,34 @@ export class FileSystem {
     parent.remove(name);
     inode.links = 0;
     this.touch(parent);
+    return 0;
+  }
+
+  /** RENAME_EXCHANGE: two names that exist change places. */
+  exchange(oldBase: Directory, oldPath: string, newBase: Directory, newPath: string): number {
+    const from = this.walk(oldBase, oldPath, false);
+    if (typeof from === 'number') return from;
+    const to = this.walk(newBase, newPath, false);
+    if (typeof to === 'number') return to;
+    if (from.inode === undefined || to.inode === undefined) return -ENOENT;
+    if (from.name === '' || to.name === '') return -EBUSY;
+    if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
+    if (from.inode === to.inode) return 0;
+    for (const [inode, parent] of [
+      [from.inode, to.parent],
+      [to.inode, from.parent],
+    ] as const) {
+      for (let at = parent; inode instanceof Directory; at = at.parent) {
+        if (at === inode) return -EINVAL;
+        if (at === at.parent) break;
+      }
+    }
+    from.parent.remove(from.name);
+    to.parent.remove(to.name);
+    from.parent.add(from.name, to.inode);
+    to.parent.add(to.name, from.inode);
+    for (const inode of [from.parent, to.parent]) this.touch(inode);
+    for (const inode of [from.inode, to.inode]) this.touch(inode, 'change');
     return 0;
   }
 

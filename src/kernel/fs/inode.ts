@@ -4,9 +4,9 @@
  * A directory or file may stand for one of the host that is read when it is first needed; from then on
  * it is the guest's own, and nothing is ever written back.
  */
-import { EFBIG, EINVAL, ENOSPC, type MaySleep, type Mutex } from '../contexts/index.js';
+import { EFBIG, EINVAL, ENOSPC, EPERM, type MaySleep, type Mutex } from '../contexts/index.js';
 import type { MappableFile } from '../mm/index.js';
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
+import { F_SEAL, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
 import type { FileStore } from './file-store.js';
 import type { InodeLocks } from './locks.js';
 import type { OpenFile } from './open-file.js';
@@ -67,6 +67,10 @@ export class RegularFile extends Inode {
   #file: MappableFile;
   /** Still the host's: pages are read from there and nothing is written. */
   #fromHost: boolean;
+  /** F_SEAL_*; sealing itself is sealed of whatever memfd_create did not make for it. */
+  seals: number = F_SEAL.SEAL;
+  /** O_TMPFILE without O_EXCL: linkat may give it its first name. */
+  linkable = false;
   /** Open files: without a name and without these the content is given back. */
   opens = 0;
 
@@ -135,18 +139,41 @@ export class RegularFile extends Inode {
     return this.#store.read(this.#file, offset, count);
   }
 
-  /** Bytes written, or -EFBIG or -ENOSPC; `lock` is held. */
+  /** F_SEAL_GROW: bytes that can be written, page by page as shmem_write_begin() has it. */
+  #beforeSeal(offset: number, bytes: number): number {
+    if ((this.seals & F_SEAL.GROW) === 0 || offset + bytes <= this.size) return bytes;
+    return this.size - (this.size % this.#store.pageSize) - offset;
+  }
+
+  /** Bytes written, or -EFBIG, -ENOSPC or -EPERM (sealed); `lock` is held. */
   *write(offset: number, data: Uint8Array): MaySleep<number> {
     if (offset + data.length > MAX_FILE_SIZE) return -EFBIG;
     if (data.length === 0) return 0;
+    if ((this.seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
+    const allowed = this.#beforeSeal(offset, data.length);
+    if (allowed <= 0) return -EPERM;
     yield* this.#makeOwn();
-    const written = yield* this.#store.write(this.#file, offset, data);
+    const written = yield* this.#store.write(this.#file, offset, data.subarray(0, allowed));
     return written === 0 ? -ENOSPC : written;
+  }
+
+  /** Shared mappings through which it is, or can be, written. */
+  get writableMappings(): number {
+    return this.#file.writableMappings;
+  }
+
+  /** FALLOC_FL_PUNCH_HOLE of bytes [from, to). */
+  *punchHole(from: number, to: number): MaySleep<number> {
+    if ((this.seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
+    yield* this.#makeOwn();
+    return yield* this.#store.punchHole(this.#file, from, to);
   }
 
   *truncate(size: number): MaySleep<number> {
     if (size < 0) return -EINVAL;
     if (size > MAX_FILE_SIZE) return -EFBIG;
+    if ((this.seals & F_SEAL.SHRINK) !== 0 && size < this.size) return -EPERM;
+    if ((this.seals & F_SEAL.GROW) !== 0 && size > this.size) return -EPERM;
     yield* this.#makeOwn();
     yield* this.lock.lock();
     const result = yield* this.#store.truncate(this.#file, size);

@@ -50,6 +50,9 @@ export abstract class OpenFile {
   path: string;
   /** Descriptors and others that hold this file. */
   users = 0;
+  /** F_SETOWN and F_SETSIG: kept; nobody is told of events by signal. */
+  signalOwner = 0;
+  signal = 0;
   /** Told when the last user is gone (epoll's watches of this file). */
   readonly onRelease = new Set<() => void>();
 

@@ -29,13 +29,15 @@ import {
 import type { Inode } from './inode.js';
 import { OpenFile } from './open-file.js';
 
-/** Bytes a pipe holds: 16 pages of 4 KiB. */
+/** Bytes a pipe holds unless it is told otherwise: 16 pages of 4 KiB. */
 const CAPACITY = 65536;
 const PIPE_BUF = 4096;
 
 export class Pipe {
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
+  /** F_SETPIPE_SZ. */
+  capacity = CAPACITY;
   readers = 0;
   writers = 0;
   readonly changed = new WaitList();
@@ -45,7 +47,20 @@ export class Pipe {
   }
 
   get room(): number {
-    return CAPACITY - this.#length;
+    return Math.max(0, this.capacity - this.#length);
+  }
+
+  /** The first bytes, which stay. */
+  peek(count: number): Uint8Array {
+    const out = new Uint8Array(Math.min(count, this.#length));
+    let done = 0;
+    for (const chunk of this.#chunks) {
+      const part = chunk.subarray(0, out.length - done);
+      out.set(part, done);
+      done += part.length;
+      if (done === out.length) break;
+    }
+    return out;
   }
 
   take(count: number): Uint8Array {
@@ -116,6 +131,34 @@ export class PipeEnd extends OpenFile {
       pipe.changed.wake(POLLIN | POLLRDNORM);
     }
     return done;
+  }
+
+  /** How much can be read, waiting for some; 0 at the end, or -EAGAIN, -ERESTARTSYS. */
+  *waitForBytes(waiter: Waiter, nonblocking: boolean): MaySleep<number> {
+    const { pipe } = this;
+    if (pipe.length === 0 && pipe.writers > 0) {
+      if (nonblocking) return -EAGAIN;
+      const woken = yield* waitFor(waiter, [pipe.changed], () => pipe.length > 0 || pipe.writers === 0);
+      if (!woken) return -ERESTARTSYS;
+    }
+    return pipe.length;
+  }
+
+  /** How much can be written, waiting for room; or -EPIPE, -EAGAIN, -ERESTARTSYS. */
+  *waitForRoom(waiter: Waiter, nonblocking: boolean): MaySleep<number> {
+    const { pipe } = this;
+    if (pipe.room === 0 && pipe.readers > 0) {
+      if (nonblocking) return -EAGAIN;
+      const woken = yield* waitFor(waiter, [pipe.changed], () => pipe.room > 0 || pipe.readers === 0);
+      if (!woken) return -ERESTARTSYS;
+    }
+    return pipe.readers === 0 ? -EPIPE : pipe.room;
+  }
+
+  /** Bytes for which there is room. */
+  putNow(data: Uint8Array): void {
+    this.pipe.put(data);
+    this.pipe.changed.wake(POLLIN | POLLRDNORM);
   }
 
   override poll(): number {

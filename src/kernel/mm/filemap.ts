@@ -23,7 +23,7 @@ import { type ShmemHuge, shmemAllocHuge, shmemIsHuge } from './shmem-huge.js';
 import { shmemFreeSwap, shmemSwapin } from './shmem-swap.js';
 import { splitFolio } from './split-folio.js';
 import type { FileOptions, MappableFile } from './types.js';
-import type { Vma } from './vma.js';
+import { VM_MAYWRITE, VM_SHARED, type Vma } from './vma.js';
 import {
   balanceDirtyPages,
   DiskFile,
@@ -77,6 +77,11 @@ export class Inode implements MappableFile {
   /** Nothing but its pages holds its contents: tmpfs and its like. */
   get isShmem(): boolean {
     return this.read === undefined && this.disk === undefined;
+  }
+
+  get writableMappings(): number {
+    const writable = VM_SHARED | VM_MAYWRITE;
+    return [...this.mappings].filter(({ flags }) => (flags & writable) === writable).length;
   }
 
   get mappingCount(): number {
@@ -247,11 +252,17 @@ export function* removeFromPageCache(mm: Mm, inode: Inode, folio: Page): MaySlee
 }
 
 /** unmap_mapping_range() from page `first` to the end, private copies included. */
-function* unmapMappingRange(mm: Mm, inode: Inode, first: number): MaySleep<void> {
+export function* unmapMappingRange(
+  mm: Mm,
+  inode: Inode,
+  first: number,
+  end = Number.POSITIVE_INFINITY,
+): MaySleep<void> {
   yield* inode.mmapSemaphore.downRead();
   for (const vma of inode.mappings) {
     const start = Math.max(vma.start, vma.start + (first - vma.pgoff) * mm.pageSize);
-    if (start < vma.end) yield* zapRange(mm, vma.mm, start, vma.end);
+    const stop = Math.min(vma.end, vma.start + (end - vma.pgoff) * mm.pageSize);
+    if (start < stop) yield* zapRange(mm, vma.mm, start, stop);
   }
   inode.mmapSemaphore.upRead();
 }

@@ -37,6 +37,7 @@ import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
 import { meminfo, vmstat, zoneinfo } from './procfs.js';
+import { punchHole } from './punch-hole.js';
 import { smapsOf } from './smaps.js';
 import type { ThpSettings } from './thp-settings.js';
 import { thpEligible } from './thp-settings.js';
@@ -307,6 +308,10 @@ export class KernelMemoryManager implements MemoryManager {
 
   truncateFile(file: MappableFile, size: number): MaySleep<number> {
     return truncateFile(this.mm, inode(file), size);
+  }
+
+  punchHole(file: MappableFile, from: number, to: number): MaySleep<number> {
+    return punchHole(this.mm, inode(file), from, to);
   }
 
   *syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number> {

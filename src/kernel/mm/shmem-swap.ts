@@ -67,9 +67,14 @@ export function* shmemSwapin(mm: Mm, inode: Inode, index: number, vma: Vma | und
 }
 
 /** shmem_free_swap() of everything from page `first` on. */
-export function* shmemFreeSwap(mm: Mm, inode: Inode, first: number): MaySleep<void> {
+export function* shmemFreeSwap(
+  mm: Mm,
+  inode: Inode,
+  first: number,
+  end = Number.POSITIVE_INFINITY,
+): MaySleep<void> {
   for (const [index, entry] of [...inode.swapped]) {
-    if (index < first) continue;
+    if (index < first || index >= end) continue;
     inode.swapped.delete(index);
     yield* freeSwapAndCache(mm, entry);
   }

@@ -136,8 +136,9 @@ export interface MappableFile {
   readonly size: number;
   /** Pages it has in memory. */
   readonly cachedPages: number;
-  /** Mappings of it. */
+  /** Mappings of it; shared ones that are, or can be made, writable. */
   readonly mappingCount: number;
+  readonly writableMappings: number;
 }
 
 export interface MmapRequest {
@@ -364,6 +365,8 @@ export interface MemoryManager {
   writeFile(file: MappableFile, offset: number, data: Uint8Array): MaySleep<number>;
   /** ftruncate(): shorter or longer; mappings of what is cut off get SIGBUS. */
   truncateFile(file: MappableFile, size: number): MaySleep<number>;
+  /** FALLOC_FL_PUNCH_HOLE: bytes [from, to) become zero, the size stays; 0 or a negative errno. */
+  punchHole(file: MappableFile, from: number, to: number): MaySleep<number>;
   /** fsync() of pages [first, end) of a file, all without them: 0, or -EIO where the disk failed since the last. */
   syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number>;
   /** MS_SYNC writes what shared mappings of the range changed; a hole in the range is -ENOMEM, at the end. */

@@ -214,6 +214,14 @@ function inherit(state: KernelState, parent: Thread, child: Thread, request: Clo
   child.alternateStack = sharesStack ? NO_ALTERNATE_STACK : parent.alternateStack;
 }
 
+/** unshare_files(): a table that others use is left to them. */
+export function unshareFiles(process: Process): void {
+  if (process.files.users === 1) return;
+  const own = process.files.clone();
+  process.files.drop();
+  process.files = own;
+}
+
 /** mmput(). */
 export function* dropSpace(state: KernelState, space: SharedSpace): MaySleep<void> {
   if (--space.users > 0) return;

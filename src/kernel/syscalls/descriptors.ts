@@ -1,10 +1,11 @@
 /**
  * System calls of descriptors: close, dup, fcntl, ioctl, pipes, event counters, memory files.
  */
-import { EBADF, EFAULT, EINVAL, EMFILE, EPERM, type MaySleep } from '../contexts/index.js';
+import { EBADF, EBUSY, EFAULT, EINVAL, EMFILE, EPERM, type MaySleep } from '../contexts/index.js';
 import {
   checkFlags,
   EventCounter,
+  F_SEAL,
   makePipe,
   O_APPEND,
   O_CLOEXEC,
@@ -12,11 +13,15 @@ import {
   O_NOATIME,
   O_NONBLOCK,
   O_RDWR,
+  type OpenFile,
+  type Pipe,
+  PipeEnd,
+  RegularFile,
   RegularOpenFile,
   S_IFIFO,
   SpecialFile,
 } from '../fs/index.js';
-import { readString, type Thread, writeUser } from '../process/index.js';
+import { CAP, capable, readString, type Thread, unshareFiles, writeUser } from '../process/index.js';
 import { LOCK_COMMAND, lockCommand } from './locks.js';
 import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
@@ -29,6 +34,8 @@ const F = {
   SETFL: 4,
   SETOWN: 8,
   GETOWN: 9,
+  SETSIG: 10,
+  GETSIG: 11,
   DUPFD_CLOEXEC: 1030,
   SETPIPE_SZ: 1031,
   GETPIPE_SZ: 1032,
@@ -37,7 +44,44 @@ const F = {
 } as const;
 /** What F_SETFL can change. */
 const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+const SEALS = Object.values(F_SEAL).reduce<number>((all, seal) => all | seal, 0);
+/** MFD_CLOEXEC, ALLOW_SEALING, NOEXEC_SEAL, EXEC. */
+const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, NOEXEC_SEAL: 8, EXEC: 16 } as const;
 const LOCK_COMMANDS: ReadonlySet<number> = new Set(Object.values(LOCK_COMMAND));
+
+/** Files of RAM can be sealed. */
+function sealable({ inode }: OpenFile): RegularFile | undefined {
+  return inode instanceof RegularFile && !inode.store.onDisk ? inode : undefined;
+}
+
+/** memfd_add_seals(). */
+function addSeals(file: OpenFile, seals: number): number {
+  const inode = sealable(file);
+  if (!file.writable) return -EPERM;
+  if (inode === undefined || (seals & ~SEALS) !== 0) return -EINVAL;
+  if ((inode.seals & F_SEAL.SEAL) !== 0) return -EPERM;
+  const writes = (seals & F_SEAL.WRITE) !== 0 && (inode.seals & F_SEAL.WRITE) === 0;
+  if (writes && inode.writableMappings > 0) return -EBUSY;
+  inode.seals |= seals;
+  return 0;
+}
+
+/** fs.pipe-max-size, and the least: a page. */
+const PIPE_MOST = 1 << 20;
+const PIPE_LEAST = 4096;
+
+/** pipe_set_size(): a power of two of bytes; who may override limits may have more. */
+function setPipeSize(thread: Thread, pipe: Pipe, asked: number): number {
+  if (asked < 0 || asked > 2 ** 31 - 1) return -EINVAL;
+  const size = Math.max(PIPE_LEAST, 2 ** Math.ceil(Math.log2(Math.max(1, asked))));
+  if (size > 2 ** 30) return -EINVAL;
+  if (size > PIPE_MOST && size > pipe.capacity && !capable(thread.credentials, CAP.SYS_RESOURCE))
+    return -EPERM;
+  if (size < pipe.length) return -EBUSY;
+  pipe.capacity = size;
+  pipe.changed.wake();
+  return size;
+}
 
 function* fcntl(
   services: SyscallServices,
@@ -66,17 +110,25 @@ function* fcntl(
     case F.SETFL:
       file.flags = (file.flags & ~SETTABLE) | (int(arg) & SETTABLE);
       return 0;
-    case F.SETOWN:
-      return 0;
     case F.GETOWN:
-      return 0;
+      return file.signalOwner;
     case F.GETPIPE_SZ:
+      return file instanceof PipeEnd ? file.pipe.capacity : -EBADF;
     case F.SETPIPE_SZ:
-      return file.inode.type === S_IFIFO ? 65536 : -EBADF;
+      return file instanceof PipeEnd ? setPipeSize(thread, file.pipe, int(arg)) : -EBADF;
     case F.GET_SEALS:
-      return 0;
+      return sealable(file)?.seals ?? -EINVAL;
     case F.ADD_SEALS:
-      return -EPERM;
+      return addSeals(file, uint(arg));
+    case F.SETOWN:
+      file.signalOwner = int(arg);
+      return 0;
+    case F.SETSIG:
+      if (int(arg) < 0 || int(arg) > 64) return -EINVAL;
+      file.signal = int(arg);
+      return 0;
+    case F.GETSIG:
+      return file.signal;
     default:
       return -EINVAL;
   }
@@ -199,13 +251,18 @@ export const descriptorSyscalls: readonly Syscall[] = [
     *run({ mm, files }, thread, [nameAddress, flags]) {
       const name = yield* readString(mm, thread, nameAddress, 250);
       if (typeof name === 'number') return name === -EFAULT ? -EFAULT : -EINVAL;
-      // MFD_CLOEXEC, MFD_ALLOW_SEALING; huge pages are refused.
-      if ((uint(flags) & ~3) !== 0) return -EINVAL;
+      // Huge pages are refused.
+      const bits = uint(flags);
+      const known = Object.values(MFD).reduce<number>((all, bit) => all | bit, 0);
+      if ((bits & ~known) !== 0) return -EINVAL;
+      const isNoExec = (bits & MFD.NOEXEC_SEAL) !== 0;
+      if (isNoExec && (bits & MFD.EXEC) !== 0) return -EINVAL;
       const path = `/memfd:${new TextDecoder().decode(name)} (deleted)`;
-      const inode = files.newFile(0o777, path);
+      const inode = files.newFile(isNoExec ? 0o666 : 0o777, path);
       inode.links = 0;
+      if ((bits & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) !== 0) inode.seals = isNoExec ? F_SEAL.EXEC : 0;
       const file = new RegularOpenFile(inode, O_RDWR, path);
-      return thread.process.files.add(file, (uint(flags) & 1) !== 0);
+      return thread.process.files.add(file, (bits & MFD.CLOEXEC) !== 0);
     },
   },
   {
@@ -214,6 +271,8 @@ export const descriptorSyscalls: readonly Syscall[] = [
     args: ['unsigned', 'unsigned', 'hex'],
     run(_services, thread, [first, last, flags]) {
       if (uint(first) > uint(last) || (uint(flags) & ~6) !== 0) return -EINVAL;
+      // CLOSE_RANGE_UNSHARE: a table of one's own first.
+      if ((uint(flags) & 2) !== 0) unshareFiles(thread.process);
       const { files } = thread.process;
       for (const fd of files.numbers) {
         if (fd < uint(first) || fd > uint(last)) continue;

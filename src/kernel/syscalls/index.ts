@@ -20,6 +20,7 @@ import { signalSyscalls } from './signals.js';
 import { socketSyscalls } from './socket.js';
 import { socketMessageSyscalls } from './socket-messages.js';
 import { socketOptionSyscalls } from './socket-options.js';
+import { spliceSyscalls } from './splice.js';
 import { statSyscalls } from './stat.js';
 import { systemSyscalls } from './system.js';
 import { messageQueueSyscalls } from './sysv-msg.js';
@@ -59,6 +60,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...socketSyscalls,
     ...socketMessageSyscalls,
     ...socketOptionSyscalls,
+    ...spliceSyscalls,
     ...statSyscalls,
     ...messageQueueSyscalls,
     ...semaphoreSyscalls,

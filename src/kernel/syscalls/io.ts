@@ -4,11 +4,11 @@
  * Ref. fs/read_write.c: what was moved before an error is the result; the error only where nothing was.
  */
 import {
-  EAGAIN,
   EBADF,
   EFAULT,
   EFBIG,
   EINVAL,
+  EOPNOTSUPP,
   EPIPE,
   ESPIPE,
   immediately,
@@ -34,17 +34,16 @@ import {
   sentSignal,
   type Thread,
   writeSome,
-  writeU64,
 } from '../process/index.js';
 import { fileOf } from './paths.js';
-import { count, int, long, offset, type Syscall, type SyscallServices } from './row.js';
+import { count, int, long, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
 /** Copied in pieces, so that a huge count does not ask the host for a huge buffer at once. */
-const PIECE = 1 << 16;
+export const PIECE = 1 << 16;
 /** UIO_MAXIOV. */
 const MOST_VECTORS = 1024;
 
-const COND_RESCHED = sleepPoint('cond_resched');
+export const COND_RESCHED = sleepPoint('cond_resched');
 
 /** One stretch of user memory. */
 export interface Stretch {
@@ -79,7 +78,7 @@ export function* readVectors(
  * generic_write_check_limits(): how much of `bytes` RLIMIT_FSIZE allows, or -EFBIG with SIGXFSZ where it
  * allows none.
  */
-function writableBytes(thread: Thread, file: OpenFile, bytes: number, at: number | undefined): number {
+export function writableBytes(thread: Thread, file: OpenFile, bytes: number, at: number | undefined): number {
   const most = thread.process.limits.soft(RLIMIT.FSIZE);
   if (bytes === 0 || most === Number.POSITIVE_INFINITY || !(file instanceof RegularOpenFile)) return bytes;
   const start = file.writePosition(at);
@@ -89,7 +88,7 @@ function writableBytes(thread: Thread, file: OpenFile, bytes: number, at: number
 }
 
 /** Writes one stretch; stops at a short write. */
-function* writeStretch(
+export function* writeStretch(
   { mm }: SyscallServices,
   thread: Thread,
   file: OpenFile,
@@ -116,7 +115,7 @@ function* writeStretch(
   }
 }
 
-function* readStretch(
+export function* readStretch(
   { mm }: SyscallServices,
   thread: Thread,
   file: OpenFile,
@@ -213,69 +212,63 @@ function transfer(number: number, name: string, move: Move, positioned: boolean)
 }
 
 /** readv, writev and their p forms; the p forms of arm64 have the offset in one register. */
-function vectored(number: number, name: string, move: Move, positioned: boolean): Syscall {
+function vectored(
+  number: number,
+  name: string,
+  move: Move,
+  positioned: 'no' | 'yes' | 'with flags',
+): Syscall {
+  const withFlags = positioned === 'with flags';
+  const more = { no: [], yes: ['int'], 'with flags': ['int', 'int', 'hex'] } as const;
   return {
     number,
     name,
-    args: ['fd', 'pointer', 'unsigned', ...(positioned ? (['int'] as const) : [])],
-    *run(services, thread, [fd, vectors, length, position]) {
+    args: ['fd', 'pointer', 'unsigned', ...more[positioned]],
+    *run(services, thread, [fd, vectors, length, position, , flags]) {
       const file = fileOf(thread, fd);
       if (!allowed(file, move)) return -EBADF;
-      const stretches = yield* readVectors(services, thread, vectors, length);
-      if (typeof stretches === 'number') return stretches;
       let at: number | undefined;
-      if (positioned && long(position) !== -1n) {
+      // Only the forms with flags take -1 for where the file is.
+      if (positioned !== 'no' && !(withFlags && long(position) === -1n)) {
         at = offset(position);
         if (at === undefined) return -EINVAL;
         const error = positionError(file);
         if (error !== 0) return error;
       }
-      return yield* moveAll(services, thread, file, stretches, at, move);
+      const stretches = yield* readVectors(services, thread, vectors, length);
+      if (typeof stretches === 'number') return stretches;
+      if (!withFlags || uint(flags) === 0) return yield* moveAll(services, thread, file, stretches, at, move);
+      return yield* withRwf(file, uint(flags), move, (place) =>
+        moveAll(services, thread, file, stretches, place ?? at, move),
+      );
     },
   };
 }
 
-/** sendfile(2): through the kernel, piece by piece. */
-function* sendFile(
-  services: SyscallServices,
-  thread: Thread,
-  to: OpenFile,
-  from: OpenFile,
-  position: bigint,
-  bytes: number,
+/** RWF_*: of preadv2 and pwritev2. */
+const RWF = { HIPRI: 1, DSYNC: 2, SYNC: 4, NOWAIT: 8, APPEND: 16 } as const;
+const RWF_ALL = 31;
+
+/** kiocb_set_rw_flags(): one call as if the file had been opened otherwise. */
+function* withRwf(
+  file: OpenFile,
+  flags: number,
+  move: Move,
+  run: (at: number | undefined) => MaySleep<number>,
 ): MaySleep<number> {
-  const { mm } = services;
-  let at: number | undefined;
-  if (position !== 0n) {
-    const word = yield* readUser(mm, thread, position, 8);
-    if (word === undefined) return -EFAULT;
-    at = offset(new DataView(word.buffer).getBigUint64(0, true));
-    if (at === undefined) return -EINVAL;
+  if ((flags & ~RWF_ALL) !== 0) return -EOPNOTSUPP;
+  const isRegular = file instanceof RegularOpenFile;
+  // Only what can say that it would wait takes RWF_NOWAIT: a pipe or socket here.
+  if ((flags & RWF.NOWAIT) !== 0 && isRegular) return -EOPNOTSUPP;
+  const before = file.flags;
+  if ((flags & RWF.NOWAIT) !== 0) file.flags |= O_NONBLOCK;
+  const end = (flags & RWF.APPEND) !== 0 && move === writeStretch && isRegular ? file.inode.size : undefined;
+  const done = yield* run(end);
+  if ((flags & RWF.NOWAIT) !== 0) file.flags = (file.flags & ~O_NONBLOCK) | (before & O_NONBLOCK);
+  if ((flags & (RWF.DSYNC | RWF.SYNC)) !== 0 && done > 0 && isRegular) {
+    const error = yield* file.inode.sync();
+    if (error !== 0) return error;
   }
-  let done = 0;
-  while (done < bytes) {
-    const room = writableBytes(thread, to, Math.min(PIECE, bytes - done), undefined);
-    if (room < 0) {
-      if (done === 0) return room;
-      break;
-    }
-    const data = yield* settle(from.read(thread, room, at === undefined ? at : at + done));
-    if (typeof data === 'number') {
-      if (done === 0) return data;
-      break;
-    }
-    if (data.length === 0) break;
-    const written = yield* settle(to.write(thread, data));
-    if (written < 0) {
-      if (written === -EPIPE) sendToThread(thread, sentSignal(SIGNAL.SIGPIPE, 'SI_KERNEL'));
-      if (done === 0) return written;
-      break;
-    }
-    done += written;
-    if (written < data.length) break;
-    yield COND_RESCHED;
-  }
-  if (at !== undefined) yield* writeU64(mm, thread, position, BigInt(at + done));
   return done;
 }
 
@@ -296,22 +289,12 @@ export const ioSyscalls: readonly Syscall[] = [
   },
   transfer(63, 'read', readStretch, false),
   transfer(64, 'write', writeStretch, false),
-  vectored(65, 'readv', readStretch, false),
-  vectored(66, 'writev', writeStretch, false),
+  vectored(65, 'readv', readStretch, 'no'),
+  vectored(66, 'writev', writeStretch, 'no'),
   transfer(67, 'pread64', readStretch, true),
   transfer(68, 'pwrite64', writeStretch, true),
-  vectored(69, 'preadv', readStretch, true),
-  vectored(70, 'pwritev', writeStretch, true),
-  {
-    number: 71,
-    name: 'sendfile',
-    args: ['fd', 'fd', 'pointer', 'unsigned'],
-    *run(services, thread, [out, input, position, bytes]) {
-      const to = fileOf(thread, out);
-      const from = fileOf(thread, input);
-      if (to?.writable !== true || from?.readable !== true) return -EBADF;
-      if ((to.flags & O_NONBLOCK) !== 0 && to.poll() === 0) return -EAGAIN;
-      return yield* sendFile(services, thread, to, from, position, count(bytes));
-    },
-  },
+  vectored(69, 'preadv', readStretch, 'yes'),
+  vectored(70, 'pwritev', writeStretch, 'yes'),
+  vectored(286, 'preadv2', readStretch, 'with flags'),
+  vectored(287, 'pwritev2', writeStretch, 'with flags'),
 ];

@@ -5,8 +5,8 @@
  * before mm/ is checked.
  */
 import { VA } from '../../base/index.js';
-import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, type MaySleep } from '../contexts/index.js';
-import { DeviceFile, type OpenFile, RegularFile } from '../fs/index.js';
+import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM, type MaySleep } from '../contexts/index.js';
+import { DeviceFile, F_SEAL, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
 import { CAP, capable, RLIMIT, type Thread, writeUser } from '../process/index.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
@@ -52,12 +52,15 @@ function* mapFile(
   if (request.offset + BigInt(size) > MAX_OFFSET) return -EOVERFLOW;
   const where = { addr: VA(request.address), length: size, prot };
   if (file.inode instanceof RegularFile) {
+    // seal_check_write().
+    const sealed = (file.inode.seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0;
+    if (sealed && shared && (prot & PROT_WRITE) !== 0) return -EPERM;
     return yield* mm.mmap(thread.process.mm, {
       ...where,
       flags: shared ? (flags & ~MAP_TYPE) | MAP_SHARED : flags,
       file: yield* file.inode.mappable(shared && file.writable),
       offset: Number(request.offset),
-      readOnlyFile: !file.writable,
+      readOnlyFile: !file.writable || sealed,
       name: file.path,
       lockLimit: lockLimit(thread),
     });

@@ -4,14 +4,22 @@
  * Ref. fs/open.c, fs/namei.c, fs/readdir.c.
  */
 import {
+  E2BIG,
   EBADF,
+  EFAULT,
   EFBIG,
   EINVAL,
   EISDIR,
+  ELOOP,
+  ENODEV,
   ENOENT,
+  ENOSPC,
   ENOTDIR,
+  EOPNOTSUPP,
   EPERM,
   ERANGE,
+  ESPIPE,
+  EXDEV,
   type MaySleep,
 } from '../contexts/index.js';
 import {
@@ -20,9 +28,15 @@ import {
   AT_SYMLINK_FOLLOW,
   AT_SYMLINK_NOFOLLOW,
   Directory,
+  F_SEAL,
   type Inode,
+  MAX_FILE_SIZE,
   O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
   O_LARGEFILE,
+  O_PATH,
+  O_TMPFILE,
   OpenDirectory,
   RegularFile,
   S_IFIFO,
@@ -40,7 +54,7 @@ import {
   type Thread,
   writeUser,
 } from '../process/index.js';
-import { fileOf, inodeAt, userAt, userPath } from './paths.js';
+import { type At, fileOf, inodeAt, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
 const encoder = new TextEncoder();
@@ -64,6 +78,68 @@ function* open(
   return typeof file === 'number' ? file : files.add(file, (flags & O_CLOEXEC) !== 0);
 }
 
+/** struct open_how: flags, mode, how the path is resolved. */
+const OPEN_HOW_BYTES = 24;
+const RESOLVE = {
+  NO_XDEV: 1,
+  NO_MAGICLINKS: 2,
+  NO_SYMLINKS: 4,
+  BENEATH: 8,
+  IN_ROOT: 16,
+  CACHED: 32,
+} as const;
+/** VALID_OPEN_FLAGS. */
+const OPEN_FLAGS = 0o37777703;
+
+/** openat2(2). */
+function* openHow(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  how: bigint,
+  size: bigint,
+): MaySleep<number> {
+  if (size < BigInt(OPEN_HOW_BYTES)) return -EINVAL;
+  if (size > 4096n) return -E2BIG;
+  const bytes = yield* readUser(services.mm, thread, how, Number(size));
+  if (bytes === undefined) return -EFAULT;
+  if (bytes.subarray(OPEN_HOW_BYTES).some((byte) => byte !== 0)) return -E2BIG;
+  const view = new DataView(bytes.buffer);
+  const flags = view.getBigUint64(0, true);
+  const mode = view.getBigUint64(8, true);
+  const resolve = Number(view.getBigUint64(16, true) & 0xffffffffn);
+  const makes = (Number(flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) !== 0;
+  if ((flags & ~BigInt(OPEN_FLAGS)) !== 0n || view.getUint32(20, true) !== 0 || resolve >= 64) return -EINVAL;
+  if (makes ? mode > 0o7777n : mode !== 0n) return -EINVAL;
+  const at = yield* userAt(services, thread, dirfd, path);
+  if (typeof at === 'number') return at;
+  const refused = resolveRefused(services, at, resolve);
+  if (refused !== 0) return refused;
+  return yield* open(services, thread, dirfd, path, Number(flags) & ~O_LARGEFILE, Number(mode));
+}
+
+/** What RESOLVE_* forbids of a path: 0, -ELOOP or -EXDEV. */
+function resolveRefused({ files }: SyscallServices, { base, path }: At, resolve: number): number {
+  if ((resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0 && path.startsWith('/')) return -EXDEV;
+  let place: Directory = path.startsWith('/') ? files.root : base;
+  let depth = 0;
+  for (const name of path.split('/').filter((part) => part !== '')) {
+    if (name === '..') depth--;
+    else if (name !== '.') depth++;
+    if (depth < 0 && (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0) return -EXDEV;
+    const inode = name === '..' ? place.parent : name === '.' ? place : place.lookup(name);
+    if (inode instanceof DescriptorLink && (resolve & RESOLVE.NO_MAGICLINKS) !== 0) return -ELOOP;
+    if (inode instanceof Symlink && (resolve & RESOLVE.NO_SYMLINKS) !== 0) return -ELOOP;
+    // A link's own path is not looked at: beneath a folder none is followed.
+    if (inode instanceof Symlink) return (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) === 0 ? 0 : -EXDEV;
+    if (!(inode instanceof Directory)) return 0;
+    if ((resolve & RESOLVE.NO_XDEV) !== 0 && inode.store !== place.store) return -EXDEV;
+    place = inode;
+  }
+  return 0;
+}
+
 function descriptorLink(
   { files }: SyscallServices,
   base: Directory,
@@ -75,6 +151,25 @@ function descriptorLink(
     inode = inode.target.startsWith('/') ? files.lookup(files.root, inode.target, false) : -ENOENT;
   }
   return undefined;
+}
+
+/** The inode that linkat names: a path, a descriptor's link in /proc, or the descriptor itself. */
+function* linkSource(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  flags: number,
+): MaySleep<Inode | number> {
+  const follow = (flags & AT_SYMLINK_FOLLOW) !== 0;
+  if (follow) {
+    const at = yield* userAt(services, thread, dirfd, path);
+    if (typeof at === 'number' && at !== -ENOENT) return at;
+    const file =
+      typeof at === 'number' ? undefined : descriptorLink(services, at.base, at.path)?.open(O_PATH);
+    if (typeof file === 'object') return file.inode;
+  }
+  return yield* inodeAt(services, thread, dirfd, path, flags, follow);
 }
 
 /** getdents64: records of 8-byte multiples. */
@@ -148,6 +243,33 @@ function* truncate(
   return error;
 }
 
+/** FALLOC_FL_KEEP_SIZE, PUNCH_HOLE. */
+const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2 } as const;
+
+/** vfs_fallocate(): what is allocated beyond the end is only promised; holes are filled when they are written. */
+function* allocate(
+  services: SyscallServices,
+  thread: Thread,
+  inode: Inode,
+  mode: number,
+  start: number,
+  bytes: number,
+): MaySleep<number> {
+  if ((mode & ~(FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE)) !== 0) return -EOPNOTSUPP;
+  const punches = (mode & FALLOC.PUNCH_HOLE) !== 0;
+  if (punches && (mode & FALLOC.KEEP_SIZE) === 0) return -EOPNOTSUPP;
+  if (inode.type === S_IFIFO) return -ESPIPE;
+  if (inode instanceof Directory) return -EISDIR;
+  if (!(inode instanceof RegularFile)) return -ENODEV;
+  if (start + bytes > MAX_FILE_SIZE) return -EFBIG;
+  if (punches) return yield* inode.punchHole(start, start + bytes);
+  const grows = start + bytes > inode.size;
+  if (grows && (inode.seals & F_SEAL.GROW) !== 0) return -EPERM;
+  if (grows && start + bytes - inode.size > inode.store.left) return -ENOSPC;
+  if ((mode & FALLOC.KEEP_SIZE) !== 0 || !grows) return 0;
+  return yield* truncate(services, thread, inode, BigInt(start + bytes));
+}
+
 const UTIME_NOW = 0x3fffffffn;
 const UTIME_OMIT = 0x3ffffffen;
 
@@ -184,12 +306,14 @@ function* rename(
   to: readonly [bigint, bigint],
   flags: number,
 ): MaySleep<number> {
-  // RENAME_NOREPLACE only.
-  if ((flags & ~1) !== 0) return -EINVAL;
+  // RENAME_NOREPLACE, RENAME_EXCHANGE; a whiteout needs a layered file system.
+  const exchanges = (flags & 2) !== 0;
+  if ((flags & ~3) !== 0 || (exchanges && (flags & 1) !== 0)) return -EINVAL;
   const source = yield* userAt(services, thread, ...from);
   if (typeof source === 'number') return source;
   const target = yield* userAt(services, thread, ...to);
   if (typeof target === 'number') return target;
+  if (exchanges) return services.files.exchange(source.base, source.path, target.base, target.path);
   return services.files.rename(source.base, source.path, target.base, target.path, (flags & 1) !== 0);
 }
 
@@ -267,16 +391,19 @@ export const treeSyscalls: readonly Syscall[] = [
     *run(services, thread, [oldDirfd, oldPath, newDirfd, newPath, flags]) {
       const bits = int(flags);
       if ((bits & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
-      const follow = (bits & AT_SYMLINK_FOLLOW) !== 0;
-      const inode = yield* inodeAt(services, thread, oldDirfd, oldPath, bits, follow);
+      const inode = yield* linkSource(services, thread, oldDirfd, oldPath, bits);
       if (typeof inode === 'number') return inode;
       const at = yield* userAt(services, thread, newDirfd, newPath);
       if (typeof at === 'number') return at;
       if (inode instanceof Directory) return -EPERM;
+      // What has no name and never had one may get it; what lost its last one may not.
+      const isUnnamed = inode instanceof RegularFile && inode.linkable;
+      if (inode.links === 0 && !isUnnamed) return -ENOENT;
       const found = services.files.walk(at.base, at.path, false);
       if (typeof found === 'number') return found;
       const error = services.files.link(found, inode);
       if (error === 0) inode.links++;
+      if (isUnnamed) inode.linkable = false;
       return error;
     },
   },
@@ -317,12 +444,7 @@ export const treeSyscalls: readonly Syscall[] = [
       const start = offset(from);
       const bytes = offset(length);
       if (start === undefined || bytes === undefined || bytes === 0) return -EINVAL;
-      // FALLOC_FL_KEEP_SIZE changes nothing: holes are filled when they are written.
-      if (int(mode) === 1) return 0;
-      if (int(mode) !== 0 || !(file.inode instanceof RegularFile)) return -95;
-      return start + bytes > file.inode.size
-        ? yield* truncate(services, thread, file.inode, from + length)
-        : 0;
+      return yield* allocate(services, thread, file.inode, int(mode), start, bytes);
     },
   },
   {
@@ -392,6 +514,14 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['fd', 'string', 'hex', 'octal'],
     *run(services, thread, [dirfd, path, flags, mode]) {
       return yield* open(services, thread, dirfd, path, int(flags) & ~O_LARGEFILE, uint(mode));
+    },
+  },
+  {
+    number: 437,
+    name: 'openat2',
+    args: ['fd', 'string', 'pointer', 'unsigned'],
+    *run(services, thread, [dirfd, path, how, size]) {
+      return yield* openHow(services, thread, dirfd, path, how, size);
     },
   },
   {
