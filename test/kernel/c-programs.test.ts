@@ -30,7 +30,16 @@ const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
  * of its own. What these but `threads` print was recorded on Linux 6.1 in qemu-system-aarch64
  * (-M virt,mte=on -cpu max).
  */
-const NOT_FOR_QEMU = ['threads', 'tracing', 'limits', 'sysv-ipc', 'futexes', 'sequences', 'procfs', 'transfers'];
+const NOT_FOR_QEMU = [
+  'threads',
+  'tracing',
+  'limits',
+  'sysv-ipc',
+  'futexes',
+  'sequences',
+  'procfs',
+  'transfers',
+];
 
 const ENDS: Readonly<Record<string, number>> = {
   stdio: 3,
