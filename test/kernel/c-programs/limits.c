@@ -84,18 +84,18 @@ static void data(void) {
 }
 
 static int __attribute__((noinline)) deep(int frames) {
-  volatile char room[1024];
+  volatile char room[65536];
   room[0] = frames;
   return frames > 0 ? deep(frames - 1) + room[0] : 0;
 }
-static void deep_enough(void) { printf("deep %d\n", deep(4096) != 1); }
+static void deep_enough(void) { printf("deep %d\n", deep(64) != 1); }
 static void too_deep(void) {
   set(RLIMIT_STACK, 1 << 20, RLIM_INFINITY);
-  deep(4096);
+  deep(64);
 }
 static void far_deeper(void) {
   set(RLIMIT_STACK, 32 << 20, RLIM_INFINITY);
-  printf("far deeper %d\n", deep(16384) != 1);
+  printf("far deeper %d\n", deep(256) != 1);
 }
 
 static void file_size(void) {
