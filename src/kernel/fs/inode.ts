@@ -166,7 +166,10 @@ export class RegularFile extends Inode {
   *punchHole(from: number, to: number): MaySleep<number> {
     if ((this.seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
     yield* this.#makeOwn();
-    return yield* this.#store.punchHole(this.#file, from, to);
+    yield* this.lock.lock();
+    const result = yield* this.#store.punchHole(this.#file, from, to);
+    this.lock.unlock();
+    return result;
   }
 
   *truncate(size: number): MaySleep<number> {
