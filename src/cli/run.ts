@@ -65,6 +65,7 @@ const OPTIONS = {
   root: { type: 'string' },
   strace: { type: 'boolean' },
   trace: { type: 'string' },
+  'trace-events': { type: 'boolean' },
   stats: { type: 'boolean' },
   lockstep: { type: 'boolean' },
   report: { type: 'string' },
@@ -99,6 +100,7 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
   --root DIR                   a host folder shown read-only as the guest's / beneath its tmpfs
   --strace                     system calls, as strace prints them
+  --trace-events               trace events of CMA, as ftrace names them
   --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
   --stats                      at the end, one line of JSON with counters (see below)
   --report text|json           form of the tag-check fault report
@@ -234,6 +236,7 @@ const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
   'env',
   'root',
   'strace',
+  'trace-events',
   'report',
   'core',
   'check',
@@ -426,8 +429,23 @@ function boot(
     ...(root === undefined ? {} : { root }),
     ...(core === undefined ? {} : { core }),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),
+    ...(values['trace-events'] === true ? { traceEvents: eventLines(io) } : {}),
     ...(values['strace'] === true ? { strace: (line: string) => io.stderr(`${line}\n`) } : {}),
   });
+}
+
+/** A line for each trace event, as trace_pipe has them but for who and when; page frame numbers in hex. */
+function eventLines(
+  io: CommandIo,
+): (event: string, fields: Readonly<Record<string, number | string>>) => void {
+  const shown = (name: string, value: number | string) =>
+    typeof value === 'number' && (name === 'start' || name === 'pfn')
+      ? `0x${value.toString(16)}`
+      : String(value);
+  return (event, fields) => {
+    const text = Object.entries(fields).map(([name, value]) => `${name}=${shown(name, value)}`);
+    io.stderr(`${event}: ${text.join(' ')}\n`);
+  };
 }
 
 /** Warnings said at most: one broken hand-over shows in every line of its block. */

@@ -37,7 +37,7 @@ import {
   type InputStream,
 } from './fs/index.js';
 import { SysvIpc } from './ipc/index.js';
-import type { MemoryManager, PageSize, Violation } from './mm/index.js';
+import type { MemoryManager, PageSize, TraceSink, Violation } from './mm/index.js';
 import { Network } from './net/index.js';
 import {
   auxRandom,
@@ -95,6 +95,8 @@ export interface KernelOptions {
   readonly core?: (pid: number, image: Uint8Array) => void;
   /** One line for each system call, as strace prints it. */
   readonly strace?: (line: string) => void;
+  /** Each trace event of the memory manager, under Linux's name. */
+  readonly traceEvents?: TraceSink;
   /** Check the invariants after every kernel operation, and end the run where one is broken. */
   readonly check?: boolean;
 }
@@ -233,6 +235,7 @@ export class Kernel implements Supervisor {
       log: (line) => this.#log(line),
     });
     this.#tree = tree;
+    if (options.traceEvents !== undefined) mm.traceTo(options.traceEvents);
     const { features } = machine;
     const fp = features.has('FEAT_FP');
     const clock = new Clock(machine.cpus);

@@ -327,6 +327,7 @@ export function* cmaRelease(mm: Mm, area: CmaArea, page: Page, count: number): A
   }
   yield* freeContigRange(mm, page, count);
   bitmapFill(area, offset, count, 0);
+  mm.trace('cma_release', { name: area.name, pfn: area.basePfn + offset, count });
   if (mm.contexts.racing) yield BITMAP_SET;
   mm.events.cma_release_success += count;
   return true;

@@ -31,7 +31,7 @@ import {
   MCL_FUTURE,
   MCL_ONFAULT,
 } from './mlock.js';
-import type { Mm } from './mm.js';
+import type { Mm, TraceSink } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMprotect } from './mprotect.js';
@@ -493,6 +493,10 @@ export class KernelMemoryManager implements MemoryManager {
 
   ownerOfTagPage(pfn: number): TagPageOwner {
     return this.#tagStorage.owner(pfn);
+  }
+
+  traceTo(sink: TraceSink): void {
+    this.mm.trace = sink;
   }
 
   vmstat(): Readonly<Record<string, number>> {

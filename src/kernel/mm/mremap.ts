@@ -33,7 +33,7 @@ import {
 } from './page-table.js';
 import { DESCRIPTOR_BYTES, pmdLeaf, pteNone } from './pgtable.js';
 import { MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
-import { VM_ACCOUNT, VM_MERGEABLE, Vma } from './vma.js';
+import { VM_ACCOUNT, VM_MAYSHARE, VM_MERGEABLE, Vma } from './vma.js';
 
 /** sys_mremap() with mmap_lock held for writing: the address, or a negative errno. */
 export function* doMremap(
@@ -70,8 +70,9 @@ export function* doMremap(
   }
   vma = as.vmas.lookup(addr);
   const moved = Math.min(oldSize, newSize);
-  // A zero old length mirrors a shared mapping in Linux; that is not implemented.
-  if (!vma || oldSize === 0) return vma ? -EINVAL : -EFAULT;
+  if (!vma) return -EFAULT;
+  // Of nothing, a second mapping of the same pages is made, which only shared ones can be.
+  if (oldSize === 0 && (vma.flags & VM_MAYSHARE) === 0) return -EINVAL;
   if (addr + moved > vma.end) return -EFAULT;
   const grown = (newSize - moved) / mm.pageSize;
   if (!mayExpandVm(mm, as, vma.flags, grown)) return -ENOMEM;
@@ -135,7 +136,7 @@ function* moveVma(
     yield* doMunmap(mm, as, target, newSize);
     return -ENOMEM;
   }
-  yield* doMunmap(mm, as, addr, moved);
+  if (moved > 0) yield* doMunmap(mm, as, addr, moved);
   const settled = as.vmas.lookup(target);
   if (settled) vmaMerge(mm, settled);
   return target;

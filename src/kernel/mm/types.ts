@@ -445,6 +445,9 @@ export interface MemoryManager {
   /** hpage_pmd_size, in bytes. */
   readonly hugePageSize: number;
 
+  /** Shows `sink` every trace event from now on. */
+  traceTo(sink: (event: string, fields: Readonly<Record<string, number | string>>) => void): void;
+
   /** /proc/vmstat names. */
   vmstat(): Readonly<Record<string, number>>;
   /** /proc/meminfo names; kB. */

@@ -314,6 +314,33 @@ describe('mremap', () => {
     k.check();
   });
 
+  it('of nothing makes a second mapping of the same pages, of shared memory only', () => {
+    const k = boot();
+    const u = k.user();
+    const a = u.mmap(3, RW | PROT_MTE, 0x21);
+    u.store(a + PAGE, pattern(PAGE, 1));
+    u.storeTag(a + PAGE, 6);
+    const mirror = (at: number, pages: number, flags: number, target = 0) =>
+      k.run(k.memory.mremap(u.as, va(at), 0, pages * PAGE, flags, va(target)));
+    const b = mirror(a + PAGE, 2, MREMAP_MAYMOVE);
+    expect(b).toBeGreaterThan(0);
+    expect([u.loadTag(b), Buffer.compare(u.load(b, PAGE)!, pattern(PAGE, 1))]).toEqual([6, 0]);
+    u.store(b + PAGE, pattern(PAGE, 2));
+    u.storeTag(b + PAGE, 9);
+    expect([u.loadTag(a + 2 * PAGE), Buffer.compare(u.load(a + 2 * PAGE, PAGE)!, pattern(PAGE, 2))]).toEqual([
+      9, 0,
+    ]);
+    expect(mirror(a, 1, MREMAP_MAYMOVE | MREMAP_FIXED, 0x50000000)).toBe(0x50000000);
+    expect(mirror(a, 1, 0)).toBe(-ENOMEM);
+    expect(mirror(u.mmap(1, RW, ANON), 1, MREMAP_MAYMOVE)).toBe(-EINVAL);
+    expect(mirror(0x60000000, 1, MREMAP_MAYMOVE)).toBe(-EFAULT);
+    k.check();
+    u.munmap(a, 3);
+    expect([u.loadTag(b), u.loadTag(b + PAGE)]).toEqual([6, 9]);
+    u.exit();
+    k.check();
+  });
+
   it('without memory for tables everything stays where it was', () => {
     const k = boot();
     const u = k.user();
