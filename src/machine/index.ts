@@ -15,6 +15,8 @@ export { Cpu } from './cpu/cpu.js';
 export type { CpuEnvironment, InterruptInterface } from './cpu/environment.js';
 export * from './cpu/exception.js';
 export type { AccessSize, MemoryAccess, MemoryWrite } from './cpu/memory-access.js';
+export { PAC_ENTRIES, PacEntry } from './cpu/pac-table.js';
+export { KEYS as PAC_KEYS } from './cpu/pointer-authentication.js';
 export { Pstate } from './cpu/pstate.js';
 export { isPlainRegister } from './cpu/system-access.js';
 export { cellOf } from './cpu/system-cells.js';

@@ -161,7 +161,9 @@ function* wordsOf(row: Row): Generator<number> {
     if (width === 5 && isRegister) return bases.has(name) ? [2, 31] : [2];
     if (width === 5 && !matters.has(name)) return [2];
     if (width === 1) return [0, 1];
-    return matters.has(name) ? Array.from({ length: 2 ** Math.min(width, 6) }, (_, i) => i) : [0, 1];
+    if (matters.has(name)) return Array.from({ length: 2 ** Math.min(width, 6) }, (_, i) => i);
+    // Small numbers may be rows of their own: hints are.
+    return [0, 1, 2 ** width - 1];
   });
   let tried = 0;
   const at = choices.map(() => 0);

@@ -80,6 +80,7 @@ const HOT: ReadonlySet<Row['class']> = new Set([
   'load-store',
   'mte',
   'system',
+  'pauth',
 ]);
 
 const TYPE_FORM: readonly [readonly ValueType[], readonly ValueType[]] = [FORM_PARAMS, [ValueType.i32]];
@@ -92,17 +93,18 @@ interface HandlerCode {
   readonly function: { readonly locals: readonly ValueType[]; readonly code: Code } | undefined;
 }
 
-/** The form in the loop; undefined where it is rare or does not fit. */
+/** The form in the loop; undefined where it is rare, unless it branches, or does not fit. */
 function inLoopOf(decoded: Decoded): { form: Form; frame: LoopFrame } | undefined {
   const frame = new LoopFrame();
   const form = formOf(decoded, frame);
-  return isForm(form) && !form.builder.isRare ? { form, frame } : undefined;
+  return isForm(form) && (!form.builder.isRare || form.builder.branches) ? { form, frame } : undefined;
 }
 
+/** The form in a function; undefined where it has to be in the loop. */
 function functionOf(decoded: Decoded): HandlerCode['function'] {
   const frame = new FunctionFrame();
   const form = formOf(decoded, frame);
-  if (!isForm(form)) throw new Error(`a form of ${decoded.row.id} cannot be made: ${form.missing}`);
+  if (!isForm(form)) return undefined;
   return { locals: frame.locals, code: [form.builder.body, i32.const(Outcome.done)] };
 }
 
@@ -119,6 +121,7 @@ function handlersOf(forms: ReadonlyMap<string, Decoded>): HandlerCode[] {
     const inLoop = HOT.has(decoded.row.class) ? inLoopOf(decoded) : undefined;
     const own = inLoop === undefined || inLoop.frame.fails ? functionOf(decoded) : undefined;
     const inline = inLoop?.form.builder.body;
+    if (inline === undefined && own === undefined) throw new Error(`the form ${key} has no place`);
     const which = `${inline === undefined ? '' : identity(inline)}|${own === undefined ? '' : identity(own.code)}`;
     const same = known.get(which);
     if (same === undefined) known.set(which, { keys: [key], inline, function: own });

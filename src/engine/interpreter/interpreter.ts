@@ -297,6 +297,8 @@ export class Interpreter implements Engine {
     words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
     words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
     words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
+    const fields = (cpu.base + Cell.PAC_FIELDS) >>> 3;
+    for (let i = 0; i < 4; i++) cpu.linear.u64[fields + i] = cpu.pac.fieldOf((i & 1) === 1, i > 1);
     words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters ?? 0;
     const fpcr = words[base + (FPCR >>> 2)]!;
     words[base + (Cell.SPECIALIZATION >>> 2)] =

@@ -129,6 +129,8 @@ export const Cell = {
   DCZID: cell(44),
   /** i32: at a supervisor call, the immediate. */
   IMMEDIATE: cell(45),
+  /** Four i64: PointerAuthentication.fieldOf instruction addresses of the lower and of the upper half, and of data. */
+  PAC_FIELDS: cell(46),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;

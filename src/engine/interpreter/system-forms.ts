@@ -12,6 +12,7 @@
 import {
   type Direction,
   HCR,
+  type PacKey,
   SCTLR,
   systemOperationByEncoding,
   systemRegisterByEncoding,
@@ -32,7 +33,11 @@ export const Permission = {
   userStack: 16,
   /** DC ZVA, DC GVA and DC GZVA. */
   blocks: 32,
+  /** Address keys of pointer authentication: in the order of PAC_KEY_NAMES, a bit for keys that are on, then for those that are off. */
+  keyOn: 64,
+  keyOff: 64 << 4,
 } as const;
+export const PAC_KEY_NAMES = ['ia', 'ib', 'da', 'db'] as const satisfies readonly PacKey[];
 
 /** A register as generated code sees it. */
 export interface PlainRegister {
@@ -120,6 +125,11 @@ export function systemPermissions(cpu: Cpu): number {
   }
   const isKept = isGuest && cpu.hcrBit(HCR.TDZ);
   if ((el > 0 || cpu.cells.bit(SCTLR_EL1, SCTLR.DZE)) && !isKept) permissions |= Permission.blocks;
+  PAC_KEY_NAMES.forEach((key, i) => {
+    const state = cpu.pac.stateOf(key);
+    if (state === 'on') permissions |= Permission.keyOn << i;
+    if (state === 'off') permissions |= Permission.keyOff << i;
+  });
   return permissions;
 }
 

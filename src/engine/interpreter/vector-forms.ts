@@ -37,7 +37,7 @@ import { onlyWhen, Unsupported } from './frame.js';
 import { accumulatedHigh, shiftByConstant, shiftByRegister, shiftKind } from './lane-shifts.js';
 import { FPSR, STATE } from './layout.js';
 import type { Operand } from './operands.js';
-import { TagFormBuilder } from './tag-forms.js';
+import { PauthFormBuilder } from './pauth-forms.js';
 import { constantValue, narrowValue, realValue, type Value, wideValue } from './values.js';
 import { binaryLanes, narrowedLanes, shiftedLanes, unaryLanes, widenedLanes } from './vector-arithmetic.js';
 import {
@@ -60,7 +60,7 @@ for (const size of [8, 16, 32, 64] as const) {
   }
 }
 
-export class VectorFormBuilder extends TagFormBuilder {
+export class VectorFormBuilder extends PauthFormBuilder {
   /** The form uses V registers. */
   usesVectors = false;
 

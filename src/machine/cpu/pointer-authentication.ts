@@ -10,7 +10,7 @@ import { HCR, type PacKey, SCR, SCTLR } from '../../../isa/index.js';
 import type { HalfConfig } from '../mmu/index.js';
 import type { Cpu } from './cpu.js';
 import { ExceptionClass, GuestException } from './exception.js';
-import { computePac } from './qarma.js';
+import { codeOf } from './pac-table.js';
 import { cellOf } from './system-cells.js';
 
 interface Key {
@@ -21,7 +21,8 @@ const keyCells = (name: string): Key => ({
   hi: cellOf(`ap${name}keyhi_el1`),
   lo: cellOf(`ap${name}keylo_el1`),
 });
-const KEYS: Readonly<Record<PacKey, Key>> = {
+/** Cells of the address keys' halves. */
+export const KEYS: Readonly<Record<PacKey, Key>> = {
   ia: keyCells('ia'),
   ib: keyCells('ib'),
   da: keyCells('da'),
@@ -52,8 +53,20 @@ export class PointerAuthentication {
     this.#cpu = cpu;
   }
 
-  /** TrapPACUse: the levels above may keep the instructions to themselves. */
-  #checkTraps(): void {
+  /** Whether the key does anything in the CPU's present state. */
+  stateOf(key: PacKey): 'off' | 'on' | 'trapped' {
+    if (!this.#cpu.cells.bit(this.#cpu.sctlr, ENABLES[key])) return 'off';
+    return this.#trapped() === undefined ? 'on' : 'trapped';
+  }
+
+  /** The bits of a pointer of one half that are no part of its address: bit 55, and those for codes. */
+  fieldOf(upper: boolean, data: boolean): bigint {
+    const half = this.#half(upper);
+    return ones((data ? half.tbi : half.tbiFetch) ? 55 : 63, this.#bottom(upper));
+  }
+
+  /** TrapPACUse: the levels above may keep the instructions to themselves. Gives the level that does. */
+  #trapped(): 2 | 3 | undefined {
     const cpu = this.#cpu;
     const { el } = cpu.pstate;
     const trapToEl2 =
@@ -61,10 +74,13 @@ export class PointerAuthentication {
       cpu.el2Enabled &&
       !cpu.hcrBit(HCR.API) &&
       !(el === 0 && cpu.hcrBit(HCR.TGE) && cpu.hcrBit(HCR.E2H));
-    if (trapToEl2) throw new GuestException(ExceptionClass.PACTrap, 0, { target: 2 });
-    if (el < 3 && cpu.environment.hasEl3 && !cpu.cells.bit(SCR_EL3, SCR.API)) {
-      throw new GuestException(ExceptionClass.PACTrap, 0, { target: 3 });
-    }
+    if (trapToEl2) return 2;
+    return el < 3 && cpu.environment.hasEl3 && !cpu.cells.bit(SCR_EL3, SCR.API) ? 3 : undefined;
+  }
+
+  #checkTraps(): void {
+    const target = this.#trapped();
+    if (target !== undefined) throw new GuestException(ExceptionClass.PACTrap, 0, { target });
   }
 
   /** Whether SCTLR_ELx enables the key; where it does, the traps are checked too. */
@@ -91,8 +107,8 @@ export class PointerAuthentication {
   }
 
   #code(pointer: bigint, modifier: bigint, key: Key): bigint {
-    const { cells } = this.#cpu;
-    return computePac(pointer, modifier, cells.get(key.hi), cells.get(key.lo));
+    const { cells, linear, base } = this.#cpu;
+    return codeOf(linear, base, pointer, modifier, cells.get(key.hi), cells.get(key.lo));
   }
 
   /** `pointer` with the bits from `bottom` up (to 55 with `tbi`, else 63) all `bit`. */

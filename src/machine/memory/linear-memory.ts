@@ -39,6 +39,8 @@ export const CpuLayout = {
    * Who runs and what it is tagging: the words of `Tagging`, see tag-history.ts.
    */
   TAGGING: 304,
+  /** u32: byte offset of the table of pointer authentication codes, see pac-table.ts; 0: there is none. */
+  PAC_TABLE: 328,
   /** 256 system register cells of 8 bytes, in the order of the register table. */
   SYSTEM: 512,
   /** V0..V31, 16 bytes each. */
