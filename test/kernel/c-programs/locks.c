@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,12 +114,16 @@ static void waiting(int fd) {
   usleep(50000);
   // The child waits for us: waiting for it would be for ever.
   printf("deadlock %d\n", lock(fd, F_SETLKW, F_WRLCK, 12, 1));
-  char line[200];
+  char line[200], inode[32];
+  struct stat about;
+  fstat(fd, &about);
+  snprintf(inode, sizeof inode, ":%lu", (unsigned long)about.st_ino);
   FILE *locks = fopen("/proc/locks", "r");
   while (fgets(line, sizeof line, locks)) {
     char kind[20], way[20], type[20], place[40], from[30], to[30];
     int waits = strstr(line, "->") != NULL, owner;
-    if (sscanf(strchr(line, ':') + (waits ? 4 : 1), "%s %s %s %d %s %s %s", kind, way, type, &owner, place, from, to) == 7)
+    if (sscanf(strchr(line, ':') + (waits ? 4 : 1), "%s %s %s %d %s %s %s", kind, way, type, &owner, place, from, to) == 7 &&
+        strcmp(strrchr(place, ':'), inode) == 0)
       printf("%s%s %s %s %s %s %s\n", waits ? "-> " : "", kind, way, type, owner == getpid() ? "parent" : "child", from, to);
   }
   fclose(locks);
