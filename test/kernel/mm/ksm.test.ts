@@ -3,9 +3,10 @@
  * writes, forks, migration, swap, protection and taking it back; what has tags is never merged.
  */
 import { describe, expect, it } from 'vitest';
-import { VA } from '../../../src/base/index.js';
+import { Pfn, VA } from '../../../src/base/index.js';
 import type { MmStruct, Page } from '../../../src/kernel/mm/index.js';
 import {
+  allocContigRange,
   allocPages,
   FOLL_PIN,
   folioIsolateLru,
@@ -19,6 +20,7 @@ import {
   MADV_HUGEPAGE,
   MADV_MERGEABLE,
   MADV_UNMERGEABLE,
+  MIGRATE_CMA,
   migratePages,
   PROT_MTE,
   PROT_READ,
@@ -389,6 +391,38 @@ describe('tags', () => {
     k.check();
     expectContents(user, at, [1, 1, 1, 1]);
     expect(user.loadTag(at + PAGE + 64)).toBe(7);
+  });
+
+  it('a merged page that lies in tag storage leaves it, for all its mappings, when one of them is tagged', () => {
+    const k = small();
+    const [user, other] = [k.user(), k.user()];
+    const at = mergeable(k, user, [1, 1]);
+    const otherAt = mergeable(k, other, [1, 1]);
+    scan(k);
+    const { tagStartPfn } = k.regions[0]!;
+    const lent = k.mm.memmap.pfnToPage(tagStartPfn + 20)!;
+    expect(k.run(allocContigRange(k.mm, lent, lent + 1, MIGRATE_CMA))).toBe(0);
+    k.run(lruAddDrainAll(k.mm));
+    const page = pageOf(k, user, at);
+    expect(folioIsolateLru(k.mm, page)).toBe(true);
+    const toLent = function* () {
+      yield* [];
+      return lent;
+    };
+    expect(k.run(migratePages(k.mm, [page], toLent))).toBe(0);
+    expect(pageOf(k, other, otherAt)).toBe(lent);
+    k.check();
+    expect(user.mprotect(at, 1, MTE)).toBe(0);
+    k.check();
+    expect(user.loadTag(at)).toBe(0);
+    k.check();
+    expect(pageOf(k, user, at)).not.toBe(lent);
+    expect(pageOf(k, user, at)).toBe(pageOf(k, other, otherAt));
+    expect(isKsmPage(k.mm, pageOf(k, user, at))).toBe(true);
+    expectContents(user, at, [1, 1]);
+    expectContents(other, otherAt, [1, 1]);
+    // The frame is free for tags again: a block is taken there.
+    expect(k.memory.ownerOfTagPage(Pfn(tagStartPfn + 20)).kind).toBe('free');
   });
 
   it.each([true, false])('use_zero_pages, with MTE %s', (mte) => {
