@@ -72,6 +72,14 @@ export function killProcess(thread: Thread): void {
   endGroup(thread.process, { kind: 'killed', info: SI_KERNEL_KILL });
 }
 
+/** coredump_task_exit(): until the dump is written and the group ends. */
+function* standForDump(thread: Thread): MaySleep<void> {
+  while (thread.interruptedByDump && thread.process.groupExit === undefined) {
+    thread.parked = true;
+    yield thread.sleeper.point;
+  }
+}
+
 /** The next signal to act on; what is ignored vanishes, what stops has stopped. */
 function* getSignal(
   state: KernelState,
@@ -79,11 +87,7 @@ function* getSignal(
 ): MaySleep<{ readonly info: SignalInfo; readonly action: SignalAction } | undefined> {
   const { process } = thread;
   for (;;) {
-    // coredump_task_exit(): until the dump is written and the group ends.
-    while (thread.interruptedByDump && process.groupExit === undefined) {
-      thread.parked = true;
-      yield thread.sleeper.point;
-    }
+    yield* standForDump(thread);
     if (isStopped(thread)) {
       yield thread.sleeper.point;
       continue;
@@ -145,7 +149,9 @@ function* writeCore(state: KernelState, thread: Thread, info: SignalInfo): MaySl
   const { process } = thread;
   const most = process.limits.soft(RLIMIT.CORE);
   if (state.takeCore === undefined || process.dumpable !== 1 || most < LEAST_CORE) return false;
-  if (!(yield* parkOthers(thread))) return false;
+  // Two threads may fail at once; the first one's core is the process's.
+  yield* standForDump(thread);
+  if (process.groupExit !== undefined || !(yield* parkOthers(thread))) return false;
   const image = yield* dumpCore(state, thread, info);
   state.takeCore(process.pid, image.subarray(0, Math.min(image.length, most)));
   return true;

@@ -157,9 +157,10 @@ export function* execve(
   return 0;
 }
 
-/** de_thread(): false where the group is being ended meanwhile. */
+/** de_thread(): false where the group is being ended meanwhile, or another thread got here first. */
 function* becomeOnlyThread(state: KernelState, thread: Thread): MaySleep<boolean> {
   const { process } = thread;
+  if (process.execWaiter !== undefined || thread.exiting !== undefined) return false;
   process.execWaiter = thread;
   for (const other of process.threads) {
     if (other === thread) continue;

@@ -34,6 +34,7 @@ export function* exitThread(state: KernelState, thread: Thread): MaySleep<void> 
   yield* releaseUserWords(state, thread);
   thread.ended = true;
   process.threads.delete(thread);
+  thread.retarget();
   exitTracer(state, thread);
   const isLeader = thread.tid === process.pid;
   // A traced thread is its tracer's to wait for, where it is not its process's end that tells of it.

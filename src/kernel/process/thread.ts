@@ -129,7 +129,17 @@ export class Thread implements Waiter {
   }
 
   setBlocked(mask: bigint): void {
+    const more = mask & ~this.blocked;
     this.blocked = mask;
     if (this.interrupted) this.sleeper.wake();
+    if ((more & this.process.pending.set) !== 0n) this.retarget();
+  }
+
+  /** retarget_shared_pending(): what this thread was woken for and does not take is for the others of its process. */
+  retarget(): void {
+    if (this.process.pending.set === 0n) return;
+    for (const other of this.process.threads) {
+      if (other !== this && other.interrupted) other.sleeper.wake();
+    }
   }
 }

@@ -231,6 +231,69 @@ static void stops(void) {
   counter[1] = 1;
   check(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 12);
 }
+// All threads of a stopped process stand when the parent hears of it.
+static void *countsUp(void *arg) {
+  while (!counter[8]) counter[(long)arg]++;
+  return NULL;
+}
+static void stopsAll(void) {
+  for (int i = 0; i < 9; i++) counter[i] = 0;
+  pid_t pid = fork();
+  if (pid == 0) {
+    start(countsUp);
+    join();
+    _exit(13);
+  }
+  int status;
+  for (int round = 0; round < 12; round++) {
+    for (int t = 0; t < THREADS; t++)
+      for (long seen = counter[t]; counter[t] == seen;) sched_yield();
+    kill(pid, SIGSTOP);
+    check(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    long before = sum(counter);
+    spend(1000);
+    check(sum(counter) == before);
+    kill(pid, SIGCONT);
+  }
+  counter[8] = 1;
+  check(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 13);
+}
+// A signal of the process whose taker leaves, or blocks it, is another thread's.
+static void onUser(int signo) { _exit(signo == SIGUSR1 ? 14 : 0); }
+static void *waits(void *arg) {
+  (void)arg;
+  for (;;) pause();
+}
+static void *kills(void *arg) {
+  (void)arg;
+  while (!stop);
+  kill(getpid(), SIGUSR1);
+  return waits(NULL);
+}
+static void retargets(void) {
+  for (int round = 0; round < 12; round++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      signal(SIGUSR1, onUser);
+      pthread_t thread;
+      pthread_create(&threads[0], NULL, waits, NULL);
+      pthread_create(&threads[1], NULL, kills, NULL);
+      spend(100);
+      stop = 1;
+      spend(10 * round);
+      if (round & 1) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        waits(NULL);
+      }
+      pthread_exit(NULL);
+    }
+    int status;
+    check(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 14);
+  }
+}
 static volatile int alarms;
 static void onAlarm(int signo) { alarms += signo == SIGALRM; }
 static void *timed(void *arg) {
@@ -324,6 +387,15 @@ int main(int argc, char **argv) {
     int status;
     check(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 21);
   }
+  for (int i = 0; i < 4; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      start(execs);
+      for (;;) pause();
+    }
+    int status;
+    check(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 21);
+  }
   report("exec");
   bombs();
   report("group");
@@ -332,6 +404,10 @@ int main(int argc, char **argv) {
   report("traced");
   stops();
   report("stopped");
+  stopsAll();
+  report("all stopped");
+  retargets();
+  report("retargeted");
   start(timed);
   join();
   report("timers");
