@@ -284,6 +284,7 @@ export class Kernel implements Supervisor {
     };
     this.#state = state;
     state.runQueue.spawn(contexts.newTask('kswapd0'), mm.kswapd());
+    state.runQueue.spawn(contexts.newTask('kcompactd0'), mm.kcompactd());
     state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
     state.runQueue.spawn(
       contexts.newTask('khugepaged'),

@@ -186,3 +186,35 @@ export function* tryToCompactPages(mm: Mm, gfp: Gfp, order: number, highestZone:
   }
   return any;
 }
+
+/** wakeup_kcompactd(): a block of the order is wanted, by somebody who goes on without. */
+export function wakeupKcompactd(mm: Mm, order: number): void {
+  if (order === 0) return;
+  mm.kcompactdMaxOrder = Math.max(mm.kcompactdMaxOrder, order);
+  mm.kcompactdWait.wakeUp();
+}
+
+/** kcompactd_do_work(): every zone in which memory is free, and has the wrong shape only. */
+function* kcompactdDoWork(mm: Mm, order: number): MaySleep<void> {
+  const task = mm.contexts.current;
+  mm.events.compact_daemon_wake++;
+  for (const zone of mm.zones) {
+    const control: CompactControl = { zone, order, migrateAt: 0, freeAt: 0, free: [] };
+    if (isDone(mm, control) || !isSuitable(zone, order) || deferred(zone, order)) continue;
+    task.memalloc = true;
+    const success = yield* compactZone(mm, zone, order);
+    task.memalloc = false;
+    noteOutcome(zone, order, success);
+  }
+}
+
+/** kcompactd(): for a scheduler to run beside the others; ends when `stopped` says so. */
+export function* kcompactd(mm: Mm, stopped: () => boolean): MaySleep<void> {
+  while (!stopped()) {
+    yield* mm.kcompactdWait.waitEvent(() => stopped() || mm.kcompactdMaxOrder > 0);
+    const order = mm.kcompactdMaxOrder;
+    mm.kcompactdMaxOrder = 0;
+    if (order > 0) yield* kcompactdDoWork(mm, order);
+    yield COND_RESCHED;
+  }
+}

@@ -25,7 +25,7 @@ export {
   cmaRelease,
   cmaRemoveMem,
 } from './cma.js';
-export { tryToCompactPages } from './compaction.js';
+export { kcompactd, tryToCompactPages } from './compaction.js';
 export { allocContigRange } from './contig.js';
 export {
   allowRetryFirst,

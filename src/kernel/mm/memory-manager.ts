@@ -6,6 +6,7 @@ import type { VA } from '../../base/index.js';
 import { VA as toVA, untagged } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../contexts/index.js';
+import { kcompactd } from './compaction.js';
 import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
@@ -386,6 +387,10 @@ export class KernelMemoryManager implements MemoryManager {
 
   hibernate(powerCycle: PowerCycle): MaySleep<number> {
     return hibernate(this.mm, powerCycle);
+  }
+
+  kcompactd(): MaySleep<void> {
+    return kcompactd(this.mm, () => false);
   }
 
   flusher(sleep: Parameters<MemoryManager['flusher']>[0]): MaySleep<void> {

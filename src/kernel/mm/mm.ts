@@ -67,6 +67,11 @@ export class Mm {
   swap: SwapDevice | undefined;
   /** kswapd_wait. */
   readonly kswapdWait: WaitQueue;
+  /** kswapd_order: the largest block that was asked for since it last looked. */
+  kswapdOrder = 0;
+  /** kcompactd_wait, and kcompactd_max_order: what it shall make. */
+  readonly kcompactdWait: WaitQueue;
+  kcompactdMaxOrder = 0;
   /** Files that have, or may have, pages in memory; by id. */
   readonly inodes = new Map<number, Inode>();
   nextInodeId = 1;
@@ -123,6 +128,7 @@ export class Mm {
     this.thp = new ThpSettings(parts.layout, () => this.khugepaged.wait.wakeUp());
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
     this.flusherWait = new WaitQueue(parts.contexts, 'wb_workfn');
+    this.kcompactdWait = new WaitQueue(parts.contexts, 'kcompactd_wait');
     this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     this.ksm = new Ksm(this);
     for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;

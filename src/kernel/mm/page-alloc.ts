@@ -11,7 +11,7 @@
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { KernelBug, racePoint } from '../contexts/index.js';
 import { freeOnePage, rmqueue } from './buddy.js';
-import { tryToCompactPages } from './compaction.js';
+import { tryToCompactPages, wakeupKcompactd } from './compaction.js';
 import type { Gfp } from './gfp.js';
 import {
   __GFP_COMP,
@@ -195,7 +195,12 @@ function findPages(mm: Mm, gfp: Gfp, order: number): Page | undefined {
   if (mm.shouldFail('page_alloc')) return undefined;
   const fast = getPageFromFreelist(mm, gfp, order, gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW));
   if (fast !== undefined) return fast;
-  if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) mm.kswapdWait.wakeUp();
+  if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
+    mm.kswapdOrder = Math.max(mm.kswapdOrder, order);
+    mm.kswapdWait.wakeUp();
+    // wakeup_kswapd(): who cannot compact itself leaves that to kcompactd.
+    if (!gfpAllowsBlocking(gfp)) wakeupKcompactd(mm, order);
+  }
   let slow = ALLOC_WMARK_MIN;
   if ((gfp & __GFP_HIGH) !== 0) slow |= ALLOC_MIN_RESERVE;
   if ((gfp & __GFP_DIRECT_RECLAIM) === 0) slow |= ALLOC_NON_BLOCK;

@@ -373,6 +373,8 @@ export interface MemoryManager {
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
   /** kswapd0, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
   kswapd(): MaySleep<void>;
+  /** kcompactd0, likewise: sleeps until somebody who cannot compact wants a block. */
+  kcompactd(): MaySleep<void>;
   /** The flusher of files on disk, likewise; `sleep` also ends when what it is given is called. */
   flusher(
     sleep: (milliseconds: number, woken: (wake: (() => void) | undefined) => void) => MaySleep<void>,

@@ -8,6 +8,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { sleepPoint } from '../contexts/index.js';
+import { wakeupKcompactd } from './compaction.js';
 import type { Inode } from './filemap.js';
 import { inodeOf, removeFromPageCache } from './filemap.js';
 import { folioMapcount, isLarge } from './folio.js';
@@ -268,6 +269,9 @@ export function* kswapd(mm: Mm, stopped: () => boolean): MaySleep<void> {
       () => stopped() || (mm.kswapdWait.wakeups !== seen && !balanced(mm, WMARK_LOW)),
     );
     yield* balancePgdat(mm);
+    // kswapd_try_to_sleep(): what it freed may lie anywhere.
+    wakeupKcompactd(mm, mm.kswapdOrder);
+    mm.kswapdOrder = 0;
     seen = mm.kswapdWait.wakeups;
     yield COND_RESCHED;
   }

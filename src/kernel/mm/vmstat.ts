@@ -19,6 +19,7 @@ export class VmEvents {
   compact_fail = 0;
   compact_isolated = 0;
   compact_migrate_scanned = 0;
+  compact_daemon_wake = 0;
   compact_free_scanned = 0;
   cma_alloc_success = 0;
   cma_alloc_fail = 0;

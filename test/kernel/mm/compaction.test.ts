@@ -1,5 +1,6 @@
 /** Compaction: scattered free memory becomes whole, contents and tags are kept, failure is not repeated at once. */
 import { describe, expect, it } from 'vitest';
+import { RunQueue } from '../../../src/kernel/contexts/index.js';
 import type { Page } from '../../../src/kernel/mm/index.js';
 import {
   __GFP_TAGGED,
@@ -7,6 +8,7 @@ import {
   FOLL_PIN,
   FOLL_WRITE,
   freePages,
+  GFP_ATOMIC,
   GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
   getUserPage,
@@ -86,6 +88,32 @@ describe('compaction', () => {
     expect(page).toBeDefined();
     expect(k.mm.memmap.test(page!, PG_tag_storage_reserved)).toBe(true);
     user.exit();
+    k.check();
+  });
+
+  it("is kcompactd's work where the caller cannot sleep", () => {
+    const k = boot({ tagPages: 64, pageblockOrder: 5 });
+    const { user, addr, left } = scattered(k, RW | PROT_MTE);
+    takeWholeBlocks(k, 4);
+    const queue = new RunQueue(k.contexts, 0);
+    queue.spawn(k.contexts.newTask('kcompactd0'), k.memory.kcompactd());
+    const settle = () => {
+      while (queue.step());
+    };
+    settle();
+    expect(k.mm.events.compact_daemon_wake).toBe(0);
+    // Pages that nobody asked to be together do not wake it.
+    k.run(freePages(k.mm, k.run(allocPages(k.mm, GFP_ATOMIC, 0))!, 0));
+    settle();
+    expect(k.mm.events.compact_daemon_wake).toBe(0);
+    expect(k.run(allocPages(k.mm, GFP_ATOMIC, 4))).toBeUndefined();
+    settle();
+    expect(k.mm.events).toMatchObject({ compact_daemon_wake: 1, compact_stall: 0 });
+    expect(k.run(allocPages(k.mm, GFP_ATOMIC, 4))).toBeDefined();
+    for (const i of left) {
+      expect(Buffer.compare(user.load(addr + i * PAGE, PAGE)!, pattern(PAGE, i))).toBe(0);
+      expect(user.loadTag(addr + i * PAGE + 16)).toBe(1 + (i % 15));
+    }
     k.check();
   });
 
