@@ -33,7 +33,16 @@ export const KERNEL_OPS = ['migrate', 'pin', 'unpin', 'reclaim', 'compact', 'pre
 
 export const OPS = [...LAYOUT_OPS, ...ACCESS_OPS, ...KERNEL_OPS] as const;
 
-export type Op = (typeof OPS)[number];
+/** Of the first kind, for machines with room for huge pages: a mapping of one whole block, and a block that moves. */
+const HUGE_LAYOUT_OPS = ['mmapHuge', 'mremapHuge'] as const;
+
+/** Of the last kind: MADV_COLLAPSE of the page's block, khugepaged's round, a split, NUMA hints. */
+export const HUGE_KERNEL_OPS = ['collapse', 'khugepaged', 'split', 'numaHint'] as const;
+
+/** Everything a script may say; a machine without room for huge pages makes nothing of these. */
+export const ALL_OPS = [...OPS, ...HUGE_LAYOUT_OPS, ...HUGE_KERNEL_OPS] as const;
+
+export type Op = (typeof ALL_OPS)[number];
 
 /** One command: `a` chooses the process, `b` the page, `c` the rest. */
 export interface Step {
@@ -53,8 +62,8 @@ export interface Together {
 
 export type Command = Step | Together;
 
-const LAYOUT = new Set<string>(LAYOUT_OPS);
-const KERNEL = new Set<string>(KERNEL_OPS);
+const LAYOUT = new Set<string>([...LAYOUT_OPS, ...HUGE_LAYOUT_OPS]);
+const KERNEL = new Set<string>([...KERNEL_OPS, ...HUGE_KERNEL_OPS]);
 
 export const isLayoutOp = (op: Op): boolean => LAYOUT.has(op);
 export const isKernelOp = (op: Op): boolean => KERNEL.has(op);

@@ -23,6 +23,7 @@ import {
   getPage,
   getUserPage,
   KSM_RUN_UNMERGE,
+  khugepagedDoScan,
   ksmDoScan,
   lruAddDrainAll,
   MADV_DONTNEED,
@@ -41,6 +42,7 @@ import {
 } from '../../kernel/index.js';
 import { Broken, type World } from '../scenarios/index.js';
 import type { Op, Step } from './commands.js';
+import { collapse, HugeWorld, mmapHuge, mremapHuge, numaHint, split } from './huge.js';
 import {
   compareProcess,
   expectContent,
@@ -79,11 +81,15 @@ export class Model {
   /** Operations of the kernel are made to fail: what is allowed may fail now and then. */
   injecting = false;
   readonly #zeroTags: Uint8Array;
+  readonly #huge: HugeWorld;
 
   constructor(k: World) {
     this.k = k;
     this.#zeroTags = new Uint8Array(k.pageSize / 32);
     this.processes = [{ user: k.program(), pages: new Map() }];
+    this.#huge = new HugeWorld(k, MAX_PAGES, (holds, invariant, otherwise) =>
+      this.#expect(holds || this.injecting, invariant, otherwise),
+    );
   }
 
   /** The process that a command is about. */
@@ -126,13 +132,21 @@ export class Model {
       munlock: () => this.#munlock(p, b, 1 + (c % 8)),
       mergeable: () => this.#mergeable(p, b, c),
       ksm: () => this.#ksm(c),
+      mmapHuge: () => mmapHuge(this.#huge, p, c),
+      mremapHuge: () => mremapHuge(this.#huge, p, this.#pageAt(p, b)?.[0]),
+      collapse: () => collapse(this.#huge, p, this.#pageAt(p, b)?.[0]),
+      khugepaged: () => khugepagedDoScan(this.k.mm),
+      split: () => split(this.#huge, this.#mapped(p, b)),
+      numaHint: () => numaHint(this.#huge, p, this.#pageAt(p, b)?.[0], 1 + (c % 40)),
     };
     return actions[step.op]();
   }
 
   #pageAt(p: Process, index: number): [number, ShadowPage] | undefined {
     if (p.pages.size === 0) return undefined;
-    const addr = [...p.pages.keys()][index % p.pages.size]!;
+    // All over the blocks, where there are any.
+    const at = p.pages.size > MAX_PAGES ? index * 97 : index;
+    const addr = [...p.pages.keys()][at % p.pages.size]!;
     return [addr, p.pages.get(addr)!];
   }
 
@@ -144,7 +158,7 @@ export class Model {
 
   *#mmap(p: Process, mte: boolean, pages: number, c: number, shared = false): MaySleep<void> {
     const { manager, pageSize } = this.k;
-    if (p.pages.size + pages > MAX_PAGES) return;
+    if (p.pages.size + pages > this.#huge.maxPages) return;
     const prot = c % 5 === 0 ? PROT_READ : PROT_READ | PROT_WRITE;
     const addr = yield* manager.mmap(p.user.as, {
       addr: va(0),

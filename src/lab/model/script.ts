@@ -25,7 +25,7 @@ import {
   suggest,
 } from '../../base/index.js';
 import { formatSchedule, type PageSize, parseSchedule, policies } from '../../kernel/index.js';
-import { type Command, OPS, type Op, type Step, stepText, type Together } from './commands.js';
+import { ALL_OPS, type Command, type Op, type Step, stepText, type Together } from './commands.js';
 
 export interface ScriptSettings {
   readonly pageSize: PageSize;
@@ -201,9 +201,9 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
 
 function stepOf(line: Line): Step {
   const [op, ...numbers] = line.words;
-  const known = OPS.find((name) => name === op.text);
+  const known = ALL_OPS.find((name) => name === op.text);
   if (known === undefined) {
-    const [near] = suggest(op.text, [...OPS, ...Object.keys(SETTINGS), 'together', 'end']);
+    const [near] = suggest(op.text, [...ALL_OPS, ...Object.keys(SETTINGS), 'together', 'end']);
     throw wrong(op.span, `there is no command '${op.text}'`, near && `did you mean '${near}'?`);
   }
   if (numbers.length > 3) throw wrong(numbers[3]!.span, 'a command has three numbers');
