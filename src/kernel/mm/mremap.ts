@@ -122,16 +122,9 @@ function* moveVma(
   as.vmas.insert(copy);
   as.totalVm += newSize / mm.pageSize;
   if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += newSize / mm.pageSize;
-  // move_page_tables() under the rmap lock: a walk must find each page at one of the two places.
-  const fileSemaphore = copy.file?.mmapSemaphore;
-  if (fileSemaphore) yield* fileSemaphore.downWrite();
-  const semaphore = copy.anonVma?.semaphore;
-  if (semaphore) yield* semaphore.downWrite();
-  const failed = !(yield* movePageTables(mm, as, addr, target, moved));
+  const failed = !(yield* movePageTables(mm, copy, addr, target, moved));
   // Out of tables: what moved goes back, for which the tables are there.
-  if (failed) yield* movePageTables(mm, as, target, addr, moved);
-  semaphore?.upWrite();
-  fileSemaphore?.upWrite();
+  if (failed) yield* movePageTables(mm, copy, target, addr, moved);
   if (failed) {
     yield* doMunmap(mm, as, target, newSize);
     return -ENOMEM;
@@ -142,32 +135,57 @@ function* moveVma(
   return target;
 }
 
-/** Moves every entry of [from, from + length) to the same offset of `to`; false where tables ran out. */
-function* movePageTables(mm: Mm, as: MmStruct, from: number, to: number, length: number): MaySleep<boolean> {
+/**
+ * take_rmap_locks(): a walk must find each page at one of the two places. Not while tables are made for it, which
+ * may have to reclaim pages through these very locks.
+ */
+function* takeRmapLocks(vma: Vma): MaySleep<void> {
+  if (vma.file !== undefined) yield* vma.file.mmapSemaphore.downWrite();
+  if (vma.anonVma !== undefined) yield* vma.anonVma.semaphore.downWrite();
+}
+
+function dropRmapLocks(vma: Vma): void {
+  vma.anonVma?.semaphore.upWrite();
+  vma.file?.mmapSemaphore.upWrite();
+}
+
+/**
+ * move_page_tables(): every entry of [from, from + length) to the same offset of `to`; false where tables ran out.
+ *
+ * @param vma one of the two mappings; both have the same file and anon_vma.
+ */
+function* movePageTables(mm: Mm, vma: Vma, from: number, to: number, length: number): MaySleep<boolean> {
+  const as = vma.mm;
+  const { pmdSize } = mm.layout;
   const end = from + length;
   let addr = from;
   for (let run = nextPteRun(mm, as, addr, end); run; run = nextPteRun(mm, as, addr, end)) {
     if (run.huge) {
-      const moved = yield* moveBlock(mm, as, run, run.addr - from + to);
+      const moved = yield* moveBlock(mm, vma, run, run.addr - from + to);
       if (moved === undefined) return false;
       if (moved) addr = run.end;
       continue;
     }
-    for (let page = run.addr, i = 0; page < run.end; page += mm.pageSize, i++) {
+    // get_extent(): as far as one table reaches at either place.
+    const place = run.addr - from + to;
+    const stop = Math.min(run.end, run.addr + pmdSize - (place % pmdSize));
+    const target = yield* pteAlloc(mm, as, place);
+    if (target === undefined) return false;
+    // The range was unmapped, and mmap_lock keeps faults out.
+    mm.bugOn(target === 'huge', 'a block is mapped where a mapping moves to');
+    if (target === 'huge') return false;
+    yield* takeRmapLocks(vma);
+    yield* as.pageTableLock.lock();
+    for (let i = 0; run.addr + i * mm.pageSize < stop; i++) {
       const source = PA(run.at + i * DESCRIPTOR_BYTES);
       if (pteNone(readPte(mm, source))) continue;
-      const target = yield* pteAlloc(mm, as, page - from + to);
-      if (target === undefined) return false;
-      // The range was unmapped, and mmap_lock keeps faults out.
-      mm.bugOn(target === 'huge', 'a block is mapped where a mapping moves to');
-      if (target === 'huge') return false;
-      yield* as.pageTableLock.lock();
       const pte = yield* ptepGetAndClear(mm, source);
-      yield* setPtes(mm, target, pte);
-      as.pageTableLock.unlock();
+      yield* setPtes(mm, PA(target + i * DESCRIPTOR_BYTES), pte);
     }
-    flushTlbRange(mm, as, run.addr, run.end);
-    addr = run.end;
+    as.pageTableLock.unlock();
+    dropRmapLocks(vma);
+    flushTlbRange(mm, as, run.addr, stop);
+    addr = stop;
   }
   return true;
 }
@@ -177,16 +195,19 @@ function* movePageTables(mm: Mm, as: MmStruct, from: number, to: number, length:
  *
  * @returns true where it moved; false where it was split; undefined where tables ran out.
  */
-function* moveBlock(mm: Mm, as: MmStruct, run: PteRun, to: number): MaySleep<boolean | undefined> {
+function* moveBlock(mm: Mm, vma: Vma, run: PteRun, to: number): MaySleep<boolean | undefined> {
+  const as = vma.mm;
   const aligned = coversBlock(mm, run) && to % mm.layout.pmdSize === 0;
   const target = aligned ? yield* pmdAlloc(mm, as, to) : undefined;
   if (aligned && target === undefined) return undefined;
+  yield* takeRmapLocks(vma);
   yield* as.pageTableLock.lock();
   const still = pmdLeaf(readPte(mm, run.at));
   const moves = still && target !== undefined && readPte(mm, target) === 0n;
   if (moves && target !== undefined) yield* moveHugePmd(mm, run.at, target);
   else if (still) yield* splitHugePmdLocked(mm, as, run.at, run.addr);
   as.pageTableLock.unlock();
+  dropRmapLocks(vma);
   if (moves) flushTlbRange(mm, as, run.addr, run.end);
   return moves;
 }

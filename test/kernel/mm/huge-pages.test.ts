@@ -6,12 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { VA } from '../../../src/base/index.js';
 import type { MmStruct, Page } from '../../../src/kernel/mm/index.js';
 import {
+  __GFP_DIRECT_RECLAIM,
   allocPages,
   FOLL_PIN,
   FOLL_WRITE,
   folioIsolateLru,
   folioPutbackLru,
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   getUserPage,
   lruAddDrainAll,
   MADV_DONTNEED,
@@ -23,6 +25,7 @@ import {
   PROT_MTE,
   PROT_READ,
   PROT_WRITE,
+  putPage,
   splitFolioUnlocked,
   tryToFreePages,
   unpinUserPage,
@@ -219,6 +222,32 @@ describe.each([
     expect(k.mm.events).toMatchObject({ thp_split_page: 1, pswpout: HUGE });
     verify(user, at, 6, tagged);
     k.check();
+    done(k, free, user);
+  });
+
+  it('a move that is short of tables reclaims a huge page of the same mapping', () => {
+    const { k, free, user } = start({ tagPages: 128, pageblockOrder: 5, swapPages: 4096 });
+    const at = hugeArea(user, 2, prot);
+    fill(user, at, 5, tagged);
+    const small = at + HUGE * PAGE;
+    k.mm.shouldFail = (what) => what === 'thp_alloc';
+    user.store(small + 64, Uint8Array.of(42));
+    k.mm.shouldFail = () => false;
+    k.run(lruAddDrainAll(k.mm));
+    const held: Page[] = [];
+    const light = GFP_KERNEL & ~__GFP_DIRECT_RECLAIM;
+    for (let page = k.run(allocPages(k.mm, light, 0)); page !== undefined; ) {
+      held.push(page);
+      page = k.run(allocPages(k.mm, light, 0));
+    }
+    const target = at - 4096 * HUGE * PAGE;
+    const moved = k.run(k.memory.mremap(user.as, VA(BigInt(small)), PAGE, PAGE, 3, VA(BigInt(target))));
+    for (const page of held) k.run(putPage(k.mm, page));
+    expect(moved).toBe(target);
+    expect(k.mm.events.thp_split_page).toBe(1);
+    k.check();
+    expect(user.load(target + 64, 1)).toEqual(Uint8Array.of(42));
+    verify(user, at, 5, tagged);
     done(k, free, user);
   });
 
