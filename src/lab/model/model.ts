@@ -8,6 +8,7 @@
 import { VA } from '../../base/index.js';
 import type { MaySleep, MmStruct, Page, PhysicalMapping } from '../../kernel/index.js';
 import {
+  allocLike,
   allocPages,
   balancePgdat,
   EAGAIN,
@@ -120,7 +121,7 @@ export class Model {
       dontneed: () => this.#dontneed(p, b, 1 + (c % 4)),
       fork: () => this.#fork(p),
       exit: () => this.#exit(p),
-      migrate: () => this.#migrate(p, b),
+      migrate: () => this.#migrate(p, b, (c & 1) === 1),
       pin: () => this.#pin(p, b, c),
       unpin: () => this.#unpin(),
       reclaim: () => this.#reclaim(1 + (b % 3)),
@@ -396,14 +397,20 @@ export class Model {
     return page === this.k.mm.zeroPage ? undefined : page;
   }
 
-  /** The page somewhere else, as compaction would: to a page allocated untagged, maybe tag storage. */
-  *#migrate(p: Process, b: number): MaySleep<void> {
+  /**
+   * The page somewhere else, as compaction would: to a page allocated untagged, maybe tag storage. A large folio goes
+   * whole where there is room for it, or in pieces.
+   */
+  *#migrate(p: Process, b: number, whole: boolean): MaySleep<void> {
     const { mm } = this.k;
     yield* lruAddDrainAll(mm);
     const page = this.#mapped(p, b);
-    if (page === undefined || !folioIsolateLru(mm, page)) return;
-    const list = [page];
-    yield* migratePages(mm, list, () => allocPages(mm, GFP_HIGHUSER_MOVABLE, 0));
+    const folio = page === undefined ? undefined : mm.memmap.head(page);
+    if (folio === undefined || !folioIsolateLru(mm, folio)) return;
+    const list = [folio];
+    yield* migratePages(mm, list, (source) =>
+      whole ? allocLike(mm, source, GFP_HIGHUSER_MOVABLE) : allocPages(mm, GFP_HIGHUSER_MOVABLE, 0),
+    );
     for (const left of list) yield* folioPutbackLru(mm, left);
   }
 
