@@ -42,6 +42,7 @@ import {
   type SyscallArguments,
   type SyscallResult,
   type SyscallServices,
+  seccompCheck,
 } from './syscalls/index.js';
 import type { TagFaultReporter } from './tag-fault-reporter.js';
 
@@ -267,6 +268,13 @@ export class UserEntry {
     thread.syscallNumber = number;
     thread.syscallX0 = args[0];
     if (thread.tracing !== undefined) return this.#ptracedCall(thread, number, args);
+    if (thread.seccompMode !== 0) {
+      const instead = seccompCheck(this.#services, thread, number, args);
+      if (instead !== undefined) {
+        this.#finish(thread, number, args[0], instead);
+        return undefined;
+      }
+    }
     const row = SYSCALLS.get(number);
     if (this.#strace !== undefined) return this.#tracedCall(thread, number, row, args, this.#strace);
     const outcome = row === undefined ? -ENOSYS : row.run(this.#services, thread, args);
@@ -299,8 +307,11 @@ export class UserEntry {
       const { x } = services.user.registersOf(thread);
       args = [x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5]!];
     }
+    const isFiltered = thread.seccompMode !== 0 && number !== NO_SYSCALL;
+    const instead = isFiltered ? seccompCheck(services, thread, number, args) : undefined;
     const row = SYSCALLS.get(number);
-    if (number === NO_SYSCALL) this.#finish(thread, number, thread.syscallX0, args[0]);
+    if (instead !== undefined) this.#finish(thread, number, args[0], instead);
+    else if (number === NO_SYSCALL) this.#finish(thread, number, thread.syscallX0, args[0]);
     else if (this.#strace !== undefined) yield* this.#tracedCall(thread, number, row, args, this.#strace);
     else {
       const outcome = row === undefined ? -ENOSYS : row.run(services, thread, args);

@@ -39,6 +39,7 @@ const NOT_FOR_QEMU = [
   'sequences',
   'procfs',
   'transfers',
+  'confined',
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
@@ -56,6 +57,7 @@ const ENDS: Readonly<Record<string, number>> = {
   sequences: 0,
   procfs: 0,
   transfers: 0,
+  confined: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

@@ -20,7 +20,8 @@ import {
   trapped,
 } from './ptrace.js';
 import { PTRACE_EVENT } from './ptrace-abi.js';
-import { notifyParentOfEnd } from './send-signal.js';
+import { notifyParentOfEnd, sendToProcess } from './send-signal.js';
+import { sentSignal } from './siginfo.js';
 import type { Thread } from './thread.js';
 import { readU64, updateU32, writeU32 } from './user-memory.js';
 
@@ -107,6 +108,13 @@ function* ownerDied(
   return true;
 }
 
+function reaperOf(process: Process): Process | undefined {
+  for (let at = process.parent; at !== undefined; at = at.parent) {
+    if (at.isSubreaper && at.end === undefined && at.groupExit === undefined) return at;
+  }
+  return undefined;
+}
+
 /** The last thread is gone: a zombie is left, or nothing where nobody asks. */
 function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): MaySleep<void> {
   const { table } = state;
@@ -118,12 +126,15 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   usageOf(state, process);
   yield* leaveSpace(state, process);
   process.end = end;
-  // Orphans go to the first process.
-  const reaper = table.get(1);
+  // find_new_reaper(): the nearest that asked for orphans, or the first process.
+  const reaper = reaperOf(process) ?? table.get(1);
   for (const child of process.children) {
     child.parent = reaper === process ? undefined : reaper;
     // reparent_leader(): nobody slays the first process by the signal a child ends with.
     child.exitSignal = SIGNAL.SIGCHLD;
+    if (child.parentDeathSignal !== 0 && child.end === undefined) {
+      sendToProcess(child, sentSignal(child.parentDeathSignal, 'SI_USER', { pid: process.pid, uid: 0 }));
+    }
     if (reaper !== undefined && reaper !== process) {
       reaper.children.add(child);
       if (child.end !== undefined) reaper.childEvents.wake();

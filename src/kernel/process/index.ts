@@ -24,6 +24,7 @@ export * from './ptrace-registers.js';
 export * from './ptrace-state.js';
 export * from './rseq.js';
 export * from './scheduling.js';
+export * from './seccomp.js';
 export * from './send-signal.js';
 export * from './siginfo.js';
 export * from './signal-frame.js';

@@ -206,6 +206,9 @@ function inherit(state: KernelState, parent: Thread, child: Thread, request: Clo
   child.credentials = parent.credentials;
   child.scheduling = childScheduling(parent.scheduling);
   child.ioPriority = parent.ioPriority;
+  child.timerSlack = parent.timerSlack;
+  child.seccompMode = parent.seccompMode;
+  child.seccompFilters = parent.seccompFilters;
   // rseq_fork(): a copy of the memory has the same registration, a thread makes its own.
   if ((flags & CLONE.VM) === 0 && parent.rseq !== undefined) child.rseq = { ...parent.rseq, cpu: undefined };
   child.blocked = parent.blocked;

@@ -121,6 +121,8 @@ export class Process {
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
   noNewPrivileges = false;
+  /** PR_SET_CHILD_SUBREAPER: orphans among its descendants become its children. */
+  isSubreaper = false;
   /** MEMBARRIER_CMD_REGISTER_* that were made. */
   membarriers = 0;
 

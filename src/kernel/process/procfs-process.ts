@@ -149,8 +149,8 @@ export function processStatus(state: KernelState, process: Process, thread: Thre
   if (some !== undefined) lines.push(...credentialLines(some));
   lines.push(
     `NoNewPrivs:\t${process.noNewPrivileges ? 1 : 0}`,
-    'Seccomp:\t0',
-    'Seccomp_filters:\t0',
+    `Seccomp:\t${some?.seccompMode ?? 0}`,
+    `Seccomp_filters:\t${some?.seccompFilters.length ?? 0}`,
     'Speculation_Store_Bypass:\tnot vulnerable',
     'SpeculationIndirectBranch:\tunknown',
     ...cpuLines(state),

@@ -5,6 +5,7 @@
  */
 import type { TagFaultReport } from '../report/index.js';
 import { SI_CODE, SIGNAL, type SignalCodeName, type SignalName, signalName } from './abi.js';
+import { AUDIT_ARCH } from './ptrace-abi.js';
 
 export interface SignalInfo {
   readonly signo: number;
@@ -32,6 +33,8 @@ export interface SignalInfo {
   readonly reason?: string;
 }
 
+const SYS_SECCOMP = 1;
+
 const CODE_NAMES: readonly SignalCodeName[] = ['SI_USER', 'SI_KERNEL', 'SI_QUEUE', 'SI_TIMER', 'SI_TKILL'];
 
 /** A fault's siginfo. */
@@ -54,6 +57,19 @@ export function queuedSignal(signo: number, raw: Uint8Array): SignalInfo {
   const code = new DataView(raw.buffer, raw.byteOffset).getInt32(8, true);
   const codeName = CODE_NAMES.find((name) => SI_CODE[name] === code) ?? String(code);
   return { signo, signal: signalName(signo), code, codeName, address: 0n, fault: false, raw };
+}
+
+/** force_sig_seccomp(): SIGSYS with the call's address, number and architecture. */
+export function seccompSignal(number: number, data: number, address: bigint): SignalInfo {
+  const raw = new Uint8Array(SIGINFO_BYTES);
+  const view = new DataView(raw.buffer);
+  view.setInt32(4, data, true);
+  view.setInt32(8, SYS_SECCOMP, true);
+  view.setBigUint64(16, address, true);
+  view.setInt32(24, number, true);
+  view.setUint32(28, AUDIT_ARCH, true);
+  const { SIGSYS: signo } = SIGNAL;
+  return { signo, signal: 'SIGSYS', code: SYS_SECCOMP, codeName: 'SYS_SECCOMP', address, fault: false, raw };
 }
 
 export const SIGINFO_BYTES = 128;

@@ -11,6 +11,7 @@ import { NO_SYSCALL } from './ptrace-abi.js';
 import type { HardwareDebug, Tracing } from './ptrace-state.js';
 import type { RseqRegistration } from './rseq.js';
 import { DEFAULT_SCHEDULING, type Scheduling } from './scheduling.js';
+import { SECCOMP, type SeccompFilter } from './seccomp.js';
 import { SignalQueue } from './signals.js';
 import { DEFAULT_CONTROL, type TaggedAddressControl } from './tagged-address-control.js';
 import { newRegisters, type UserCpu, type UserRegisters } from './user-context.js';
@@ -33,6 +34,9 @@ export interface SyscallInProgress {
   /** X0 before the result took its place. */
   readonly originalX0: bigint;
 }
+
+/** 50 microseconds. */
+export const DEFAULT_SLACK = 50_000n;
 
 export class Thread implements Waiter {
   /** execve gives the caller the leader's. */
@@ -81,6 +85,11 @@ export class Thread implements Waiter {
   hardwareDebug: HardwareDebug | undefined;
 
   rseq: RseqRegistration | undefined;
+  /** PR_GET_SECCOMP: 0, 1 strict, 2 filters, the latest first. */
+  seccompMode: number = SECCOMP.DISABLED;
+  seccompFilters: readonly SeccompFilter[] = [];
+  /** PR_SET_TIMERSLACK, in nanoseconds: kept; timers here are exact. */
+  timerSlack = DEFAULT_SLACK;
   /** set_tid_address: cleared, and a futex woken, when the thread ends. */
   clearChildTid = 0n;
   robustList = 0n;

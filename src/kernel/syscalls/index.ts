@@ -11,11 +11,14 @@ import { ioSyscalls } from './io.js';
 import { limitSyscalls } from './limits.js';
 import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
+import { namespaceSyscalls } from './namespaces.js';
 import { pollSyscalls } from './poll.js';
+import { prctlSyscalls } from './prctl.js';
 import { processSyscalls } from './process.js';
 import { ptraceSyscalls } from './ptrace.js';
 import type { Syscall } from './row.js';
 import { schedulingSyscalls } from './scheduling.js';
+import { seccompCheck, seccompSyscalls } from './seccomp.js';
 import { signalSyscalls } from './signals.js';
 import { socketSyscalls } from './socket.js';
 import { socketMessageSyscalls } from './socket-messages.js';
@@ -37,6 +40,7 @@ export {
   type SyscallServices,
 } from './row.js';
 export { describeCall, describeResult, errnoName, readTexts } from './strace.js';
+export { seccompCheck };
 
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
@@ -51,11 +55,14 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...limitSyscalls,
     ...lockSyscalls,
     ...memorySyscalls,
+    ...namespaceSyscalls,
     ...pollSyscalls,
+    ...prctlSyscalls,
     ...processSyscalls,
     ...ptraceSyscalls,
     ...affinitySyscalls,
     ...schedulingSyscalls,
+    ...seccompSyscalls,
     ...signalSyscalls,
     ...socketSyscalls,
     ...socketMessageSyscalls,

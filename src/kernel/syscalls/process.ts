@@ -7,16 +7,12 @@ import {
   cloneThread,
   endGroup,
   execve,
-  getTaggedAddrCtrl,
   NO_USAGE,
-  PRCTL,
   type Process,
   readString,
   readU64,
   readUser,
-  resetKeys,
   SI_CODE,
-  setTaggedAddrCtrl,
   type Thread,
   WCONTINUED,
   WEXITED,
@@ -103,94 +99,6 @@ function* clone3(services: SyscallServices, thread: Thread, address: bigint, siz
 
 function findProcess({ table }: SyscallServices, thread: Thread, pid: number): Process | undefined {
   return pid === 0 ? thread.process : (table.get(pid) ?? table.thread(pid)?.process);
-}
-
-const PR = {
-  SET_PDEATHSIG: 1,
-  GET_PDEATHSIG: 2,
-  GET_DUMPABLE: 3,
-  SET_DUMPABLE: 4,
-  SET_NAME: 15,
-  GET_NAME: 16,
-  GET_SECCOMP: 21,
-  CAPBSET_READ: 23,
-  SET_NO_NEW_PRIVS: 38,
-  GET_NO_NEW_PRIVS: 39,
-  SET_MEMORY_MERGE: 67,
-  GET_MEMORY_MERGE: 68,
-  PAC_RESET_KEYS: 54,
-} as const;
-
-function* prctl(
-  { mm, mte, pac, keyRandom }: SyscallServices,
-  thread: Thread,
-  option: number,
-  args: readonly [bigint, bigint, bigint, bigint],
-): MaySleep<number> {
-  const [arg2, arg3, arg4, arg5] = args;
-  const { process } = thread;
-  switch (option) {
-    case PRCTL.SET_TAGGED_ADDR_CTRL: {
-      if (arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      const control = setTaggedAddrCtrl(arg2, mte);
-      if (typeof control === 'number') return control;
-      thread.control = control;
-      return 0;
-    }
-    case PRCTL.GET_TAGGED_ADDR_CTRL:
-      if (arg2 !== 0n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      return getTaggedAddrCtrl(thread.control);
-    case PR.SET_PDEATHSIG:
-      if (arg2 > 64n) return -EINVAL;
-      process.parentDeathSignal = Number(arg2);
-      return 0;
-    case PR.GET_PDEATHSIG:
-      return yield* writeU32(mm, thread, arg2, process.parentDeathSignal);
-    case PR.GET_DUMPABLE:
-      return process.dumpable;
-    case PR.SET_DUMPABLE:
-      if (arg2 > 1n) return -EINVAL;
-      process.dumpable = Number(arg2);
-      return 0;
-    case PR.SET_NAME: {
-      const name = yield* readString(mm, thread, arg2, 16);
-      if (name === -EFAULT) return -EFAULT;
-      const bytes = typeof name === 'number' ? yield* readUser(mm, thread, arg2, 15) : name;
-      thread.comm = new TextDecoder().decode(bytes ?? new Uint8Array());
-      return 0;
-    }
-    case PR.GET_NAME: {
-      const name = new Uint8Array(16);
-      name.set(new TextEncoder().encode(thread.comm).subarray(0, 15));
-      return yield* writeUser(mm, thread, arg2, name);
-    }
-    case PR.GET_SECCOMP:
-      return 0;
-    case PR.CAPBSET_READ:
-      return arg2 <= 40n ? 1 : -EINVAL;
-    case PR.PAC_RESET_KEYS: {
-      if (!pac || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      const keys = resetKeys(process.program.keys, arg2, keyRandom);
-      if (typeof keys === 'number') return keys;
-      process.program = { ...process.program, keys };
-      return 0;
-    }
-    case PR.SET_MEMORY_MERGE:
-      if (arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      return yield* mm.setMemoryMerge(process.mm, arg2 !== 0n);
-    case PR.GET_MEMORY_MERGE:
-      if (arg2 !== 0n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      return process.mm.mergeAny ? 1 : 0;
-    case PR.SET_NO_NEW_PRIVS:
-      if (arg2 !== 1n || arg3 !== 0n || arg4 !== 0n || arg5 !== 0n) return -EINVAL;
-      process.noNewPrivileges = true;
-      return 0;
-    case PR.GET_NO_NEW_PRIVS:
-      return process.noNewPrivileges ? 1 : 0;
-    default:
-      // PR_SET_VMA (names of anonymous memory) and everything else: as a kernel built without it.
-      return -EINVAL;
-  }
 }
 
 function setGroup(services: SyscallServices, thread: Thread, pid: number, group: number): number {
@@ -314,14 +222,6 @@ export const processSyscalls: readonly Syscall[] = [
       process.sid = process.pid;
       process.pgid = process.pid;
       return process.pid;
-    },
-  },
-  {
-    number: 167,
-    name: 'prctl',
-    args: ['int', 'hex', 'hex', 'hex', 'hex'],
-    *run(services, thread, [option, arg2, arg3, arg4, arg5]) {
-      return yield* prctl(services, thread, int(option), [arg2, arg3, arg4, arg5]);
     },
   },
   { number: 172, name: 'getpid', args: [], run: (_services, { process }) => process.pid },
