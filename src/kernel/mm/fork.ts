@@ -15,7 +15,7 @@ import { maybeDmaPinned } from './gup.js';
 import type { CopyPreparation } from './hooks.js';
 import { putHugeZeroPage } from './huge-fault.js';
 import { copyHugePmd, isAnonPmd, splitHugePmdLocked } from './huge-memory.js';
-import { hugetlbClose } from './hugetlb.js';
+import { childReservation, hugetlbClose } from './hugetlb.js';
 import { khugepagedFork } from './khugepaged.js';
 import { ksmExit, ksmFork } from './ksm.js';
 import { ksmForkZeroPage } from './ksm-merge.js';
@@ -126,7 +126,7 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
     yield* anonVmaFork(mm, copy, vma);
     if (vma.file) yield* linkFile(copy, vma.file);
     // What was promised to the parent is the parent's.
-    if (vma.hugetlb) copy.hugetlb = { left: 0, users: 1 };
+    if (vma.hugetlb) copy.hugetlb = childReservation();
     child.vmas.insert(copy);
     const pages = (vma.end - vma.start) / mm.pageSize;
     child.totalVm += pages;

@@ -4,7 +4,8 @@
  *
  * Pages of the pool are nobody's memory: they come from the page allocator when the pool grows, go back when it
  * shrinks, and are cleared when they are mapped. A mapping reserves as many as it is long, so that its faults find
- * them; copies after a fork have no reservation, and where the pool has no page left the access is a SIGBUS. They
+ * them; copies after a fork have no reservation, and where the pool has no page left the access is a SIGBUS. Where
+ * it is the parent who writes, the child loses the page instead (unmap_ref_private()). They
  * are never reclaimed, moved or split, and as in Linux 6.8 cannot be tagged. Taken from unmovable memory, they
  * never stand in the way of tag storage.
  *
@@ -13,13 +14,13 @@
  */
 import type { PA } from '../../base/index.js';
 import { PA as toPA } from '../../base/index.js';
-import type { Atomic, MaySleep } from '../contexts/index.js';
-import { EINVAL, ENOSYS } from '../contexts/index.js';
+import type { Atomic, Contexts, MaySleep } from '../contexts/index.js';
+import { EINVAL, ENOSYS, Mutex } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
 import { folioMapcount, pageAnonExclusive } from './folio.js';
 import { __GFP_COMP, __GFP_NOWARN, GFP_HIGHUSER } from './gfp.js';
-import { blockStart, depositTable, pmdPage } from './huge-memory.js';
+import { blockStart, depositTable, pmdPage, zapHugePmd } from './huge-memory.js';
 import { putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import type { VmFault } from './memory.js';
@@ -36,7 +37,7 @@ import {
   setHugePmd,
 } from './page-table.js';
 import { paPte, pmdMkhuge, pteMkdirty, pteMkwrite, pteMkyoung, pteWrite } from './pgtable.js';
-import { folioAddNewAnonRmap, folioRemoveRmapPmd } from './rmap.js';
+import { folioAddNewAnonRmap, folioRemoveRmapPmd, mappedEntries, rmapWalk } from './rmap.js';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT, MAP_NORESERVE, MAP_SHARED } from './types.js';
 import type { Vma } from './vma.js';
 import { VM_WRITE } from './vma.js';
@@ -51,13 +52,34 @@ export class HugetlbPool {
   reserved = 0;
   /** surplus_huge_pages: more than the administrator wants, until they are given back. */
   surplus = 0;
+  /**
+   * hugetlb_fault_mutex_table, of one: two faults at one page must not both want a page of the pool, of which
+   * there may be one.
+   */
+  readonly faultMutex: Mutex;
+
+  constructor(contexts: Contexts) {
+    this.faultMutex = new Mutex(contexts, 'hugetlb_fault_mutex');
+  }
 }
 
 /** What is promised to a mapping, and to the parts it was cut into. */
 export interface HugetlbReservation {
   left: number;
   users: number;
+  /** HPAGE_RESV_OWNER: who mapped it, not a child. */
+  readonly owner: boolean;
+  /** HPAGE_RESV_UNMAPPED: the owner needed its pages; what is not mapped is gone. */
+  unmapped: boolean;
 }
+
+/** What a child has of its parent's. */
+export const childReservation = (): HugetlbReservation => ({
+  left: 0,
+  users: 1,
+  owner: false,
+  unmapped: false,
+});
 
 const GFP_POOL = GFP_HIGHUSER | __GFP_COMP | __GFP_NOWARN;
 
@@ -133,10 +155,10 @@ export function hugetlbProblem(mm: Mm, flags: number, hasFile: boolean): number 
 /** hugetlb_reserve_pages(): undefined where the pool has not got them. */
 export function hugetlbReserve(mm: Mm, pages: number, flags: number): HugetlbReservation | undefined {
   const { hugetlb: pool } = mm;
-  if ((flags & MAP_NORESERVE) !== 0) return { left: 0, users: 1 };
+  if ((flags & MAP_NORESERVE) !== 0) return { ...childReservation(), owner: true };
   if (pool.free.length - pool.reserved < pages) return undefined;
   pool.reserved += pages;
-  return { left: pages, users: 1 };
+  return { left: pages, users: 1, owner: true, unmapped: false };
 }
 
 /** hugetlb_vm_op_close(): with the last part of a mapping its promise ends. */
@@ -157,6 +179,14 @@ export const cutsHugePage = (mm: Mm, vma: Vma, start: number, end: number): bool
 
 /** hugetlb_fault(). */
 export function* hugetlbFault(mm: Mm, vmf: VmFault): MaySleep<number> {
+  const { faultMutex } = mm.hugetlb;
+  yield* faultMutex.lock();
+  const result = yield* faultLocked(mm, vmf);
+  faultMutex.unlock();
+  return result;
+}
+
+function* faultLocked(mm: Mm, vmf: VmFault): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
   const start = blockStart(mm, vmf.addr);
@@ -189,7 +219,7 @@ function* hugetlbNoPage(mm: Mm, vma: Vma, at: PA, start: number, write: boolean)
   const table = yield* allocTable(mm);
   if (table === undefined) return VM_FAULT_OOM;
   anonVmaPrepare(mm, vma);
-  const page = take(mm, vma.hugetlb!);
+  const page = vma.hugetlb!.unmapped ? undefined : take(mm, vma.hugetlb!);
   if (page === undefined) {
     yield* freeTable(mm, table);
     return VM_FAULT_SIGBUS;
@@ -235,8 +265,11 @@ function* hugetlbWp(mm: Mm, vma: Vma, at: PA, start: number, pmd: bigint, write:
   as.pageTableLock.unlock();
   const page = take(mm, vma.hugetlb!);
   if (page === undefined) {
+    const { owner } = vma.hugetlb!;
+    if (owner) yield* unmapRefPrivate(mm, vma, old);
     yield* putPage(mm, old);
-    return VM_FAULT_SIGBUS;
+    // Made again, the access finds the page its own.
+    return owner ? 0 : VM_FAULT_SIGBUS;
   }
   mm.port.copy(toPA(mm.pageToPa(page)), mm.pageToPa(old), mm.layout.pmdSize);
   mm.memmap.set(page, PG_uptodate);
@@ -255,4 +288,23 @@ function* hugetlbWp(mm: Mm, vma: Vma, at: PA, start: number, pmd: bigint, write:
   else yield* putPage(mm, page);
   yield* putPage(mm, old);
   return 0;
+}
+
+/** unmap_ref_private(): nobody but `owner` maps the page any more. */
+function* unmapRefPrivate(mm: Mm, owner: Vma, head: Page): MaySleep<void> {
+  yield* rmapWalk(mm, head, function* (vma, addr) {
+    if (vma === owner) return true;
+    const as = vma.mm;
+    yield* as.pageTableLock.lock();
+    const [entry] = mappedEntries(mm, head, vma, addr);
+    if (entry !== undefined) {
+      const run = { huge: true, at: entry.at, addr, end: addr + mm.layout.pmdSize };
+      yield* zapHugePmd(mm, as, run);
+      flushTlbRange(mm, as, run.addr, run.end);
+      if (vma.hugetlb !== undefined) vma.hugetlb.unmapped = true;
+    }
+    as.pageTableLock.unlock();
+    if (entry !== undefined) yield* putPage(mm, head);
+    return true;
+  });
 }

@@ -99,7 +99,7 @@ export class Mm {
   /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
   readonly deferredSplit = new Set<Page>();
   readonly ksm: Ksm;
-  readonly hugetlb = new HugetlbPool();
+  readonly hugetlb: HugetlbPool;
   totalCmaPages = 0;
   /** Committed_AS, in pages. */
   committedPages = 0;
@@ -131,6 +131,7 @@ export class Mm {
     this.kcompactdWait = new WaitQueue(parts.contexts, 'kcompactd_wait');
     this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     this.ksm = new Ksm(this);
+    this.hugetlb = new HugetlbPool(parts.contexts);
     for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;
   }
 

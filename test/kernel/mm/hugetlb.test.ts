@@ -1,6 +1,9 @@
 /** The hugetlb pool and private mappings of it: pages are set aside, promised, mapped whole, copied, given back. */
 import { describe, expect, it } from 'vitest';
 import { VA } from '../../../src/base/index.js';
+import type { MaySleep, Strategy } from '../../../src/kernel/contexts/index.js';
+import { Scheduler, searchSchedules, sleepPoint } from '../../../src/kernel/contexts/index.js';
+import type { AddressSpace } from '../../../src/kernel/mm/index.js';
 import {
   hibernate,
   lruAddDrainAll,
@@ -24,6 +27,7 @@ const PAGE = 4096;
 const HUGE = 512;
 const SIZE = HUGE * PAGE;
 const RW = PROT_READ | PROT_WRITE;
+const RESCHED = sleepPoint('user');
 const FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
 
 const counts = ({ mm: { hugetlb } }: Fixture) => ({
@@ -175,6 +179,21 @@ describe('a mapping', () => {
     k.check();
   });
 
+  it('stays whole for who mapped it: a child loses the page where there is none to copy it to', () => {
+    const { k, user } = withPool(1);
+    const at = map(user, 1);
+    fill(user, at, 1);
+    const child = user.fork();
+    expectFilled(child, at, 1);
+    fill(user, at, 40);
+    k.check();
+    expectFilled(user, at, 40);
+    expect(child.fault(at, false)).toMatchObject({ kind: 'signal', signal: 'SIGBUS' });
+    for (const each of [child, user]) each.exit();
+    expect(counts(k)).toEqual({ total: 1, free: 1, reserved: 0, surplus: 0 });
+    k.check();
+  });
+
   it('survives hibernation', () => {
     const { k, user } = withPool(1);
     const at = map(user, 1);
@@ -203,5 +222,71 @@ describe('a mapping', () => {
       expect(counts(k)).toEqual({ total: 2, free: 2, reserved: 0, surplus: 0 });
       k.check();
     }
+  });
+});
+
+describe('interleavings', () => {
+  /** A store from a task: walks, faults, stores in one step. False where the pool has no page for it. */
+  function* store(k: Fixture, as: AddressSpace, addr: number, value: number): MaySleep<boolean> {
+    const va = VA(BigInt(addr));
+    for (let tries = 0; tries < 60; tries++) {
+      const mapping = k.memory.virtToPhys(as, va);
+      if (mapping?.write) {
+        k.port.writeBytes(mapping.pa, Uint8Array.of(value));
+        return true;
+      }
+      const access = { write: true, exec: false, user: true, tagAccess: false };
+      const result = yield* k.memory.handleMmFault(as, va, access);
+      if (result.kind === 'signal' && result.signal === 'SIGBUS') return false;
+      if (result.kind !== 'handled') throw new Error(`fault: ${result.kind}`);
+      yield RESCHED;
+    }
+    throw new Error('no progress');
+  }
+
+  it.each([2, 3])('first stores to one page, a fork and its child, with a pool of %i', (pool) => {
+    let seen = 0;
+    const failure = searchSchedules(
+      (strategy: Strategy) => {
+        const k = boot({ tagPages: 256, pageblockOrder: 9, cpus: 3 });
+        k.run(k.memory.setMaxHugePages(pool));
+        const user = k.user();
+        const at = map(user, 1);
+        const scheduler = new Scheduler(k.contexts, strategy);
+        let child: AddressSpace | undefined;
+        let copied = true;
+        scheduler.spawn('one', store(k, user.as, at, 1), { cpu: 0 });
+        scheduler.spawn('two', store(k, user.as, at + 9 * PAGE, 2), { cpu: 1 });
+        const forks = function* (): MaySleep<void> {
+          const made = yield* k.memory.cloneAddressSpace(user.as);
+          if (typeof made === 'number') throw new Error(`fork: ${made}`);
+          child = made;
+          copied = yield* store(k, made, at + 20 * PAGE, 3);
+        };
+        scheduler.spawn('fork', forks(), { cpu: 2 });
+        return {
+          scheduler,
+          verify: () => {
+            expect([user.load(at, 1), user.load(at + 9 * PAGE, 1), user.load(at + 20 * PAGE, 1)]).toEqual(
+              [1, 2, 0].map((byte) => Uint8Array.of(byte)),
+            );
+            if (copied) {
+              expect(k.user(child).load(at + 20 * PAGE, 1)).toEqual(Uint8Array.of(3));
+              seen++;
+            }
+            k.check();
+            k.run(k.memory.exitMmap(child!));
+            user.exit();
+            expect(counts(k)).toEqual({ total: pool, free: pool, reserved: 0, surplus: 0 });
+            k.check();
+          },
+        };
+      },
+      { runs: 30, seed: 9 },
+    );
+    if (failure) {
+      throw new Error(`schedule ${failure.schedule}: ${String(failure.error)}`, { cause: failure.error });
+    }
+    expect(seen).toBeGreaterThan(0);
   });
 });
