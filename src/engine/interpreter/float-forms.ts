@@ -20,6 +20,7 @@ import { fusedMultiplyAdd, scalarReals, sumError } from './float-arithmetic.js';
 import { Unsupported } from './frame.js';
 import { Cell, FpState, STATE } from './layout.js';
 import { narrowLocal, narrowValue, type RealSize, type Value, wideLocal } from './values.js';
+import type { FloatKnowledge } from './vector-operands.js';
 
 const SHAPE = { 32: f32, 64: f64 } as const;
 /** Fraction bits and the exponent field of infinity. */
@@ -80,21 +81,25 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     this.emit(when(this.#has(FpState.flushing), flushing));
   }
   #setInexact(): Code {
-    const rest = this.#has(FpState.unusual | FpState.flushing);
-    return [this.orFpsr(FloatException.Inexact), i32.store(this.cpu, rest, STATE + Cell.FP_STATE)];
+    return [this.orFpsr(FloatException.Inexact), this.setExact(i32.const(0))];
   }
   /** Sets IXC where the condition, an i32, holds. */
   protected noteIf(inexact: Code): void {
-    if (this.operands.vectors.known?.isInexact !== true) this.emit(when(inexact, this.#setInexact()));
+    const { known } = this.operands.vectors;
+    if (known === undefined) this.emit(when(inexact, this.#setInexact()));
+    else if (this.#isExactRegion(known)) this.emit(this.frame.failIf(inexact));
+  }
+  /** Whether IXC is not set where the region runs, which it has to be made for then. */
+  #isExactRegion(known: FloatKnowledge): boolean {
+    known.asksExact = true;
+    return known.isExact;
   }
   /** As `requireUsual`; and where IXC is not set yet, sets it if an i32 that `inexact` makes is not zero. */
   protected noteInexact(inexact: () => Code, subnormal: () => Code): void {
     const { known } = this.operands.vectors;
     if (known !== undefined) {
-      if (!known.isInexact) this.emit(this.frame.failIf(this.#has(FpState.exact | FpState.unusual)));
-      known.isUsual = true;
-      known.isInexact = true;
-      if (known.isFlushing) this.emit(this.frame.failIf(subnormal()));
+      this.requireUsual(subnormal);
+      if (this.#isExactRegion(known)) this.emit(this.frame.failIf(inexact()));
       return;
     }
     const inner = this.nested(() => {

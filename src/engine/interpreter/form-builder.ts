@@ -25,7 +25,7 @@ import {
 } from '../wasm/index.js';
 import { type Frame, Unsupported } from './frame.js';
 import { highProduct, reversedBits, reversedBytes } from './idioms.js';
-import { Cell, FPCR, FPSR, FpState, STATE } from './layout.js';
+import { Cell, FPCR, FPSR, FpState, Special, STATE } from './layout.js';
 import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
 import {
   constantValue,
@@ -411,24 +411,25 @@ export class FormBuilder implements Emitter {
     // What FPCR asks for is looked at on the way into generated code; whether FPSR.IXC is set is in a cell.
     const changes = i64.ne(i64.load(local.get(at), STATE), local.get(wanted));
     this.emit(when(is(FPCR), this.frame.failIf(changes)));
+    const inexact = i32.and(i32.wrap(local.get(wanted)), i32.const(FloatException.Inexact));
+    const isExact = this.keep32(i32.eqz(inexact));
+    if (this.operands.vectors.known !== undefined) {
+      // A region is made for IXC as it is.
+      const before = i32.and(i32.load(cpu, STATE + Cell.FP_STATE), i32.const(FpState.exact));
+      this.emit(when(is(FPSR), this.frame.failIf(i32.ne(before, local.get(isExact)))));
+    }
     this.emit(i64.store(local.get(at), local.get(wanted), STATE));
-    this.emit(when(is(FPSR), this.#followInexact(i32.wrap(local.get(wanted)))));
-    this.forgetFloatState();
+    this.emit(when(is(FPSR), this.setExact(local.get(isExact))));
   }
 
-  /** FPSR was written: `fpsr`, an i32. */
-  #followInexact(fpsr: Code): Code {
+  /** FPSR.IXC is set, or not set where `isExact`, an i32, is 1: what says so to generated code. */
+  protected setExact(isExact: Code): Code {
     const { cpu } = this.frame;
-    const others = i32.and(i32.load(cpu, STATE + Cell.FP_STATE), i32.const(~FpState.exact));
-    const isExact = i32.eqz(i32.and(fpsr, i32.const(FloatException.Inexact)));
-    const state = i32.or(others, i32.mul(isExact, i32.const(FpState.exact)));
-    return i32.store(cpu, state, STATE + Cell.FP_STATE);
-  }
-
-  /** What is known of FPSR (see FloatKnowledge) may not be true any more. */
-  protected forgetFloatState(): void {
-    const { known } = this.operands.vectors;
-    if (known !== undefined) known.isInexact = false;
+    const put = (cell: number, bit: number) => {
+      const others = i32.and(i32.load(cpu, STATE + cell), i32.const(~bit));
+      return i32.store(cpu, i32.or(others, i32.mul(isExact, i32.const(bit))), STATE + cell);
+    };
+    return [put(Cell.FP_STATE, FpState.exact), put(Cell.SPECIALIZATION, Special.exact)];
   }
 
   /** Whatever a barrier orders is in order already, and contexts are looked at afresh after each change. */

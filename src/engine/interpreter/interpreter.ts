@@ -93,6 +93,8 @@ interface Entered {
   readonly fpcr: number;
   readonly sp: 0 | 1;
   readonly tagWriters: number | undefined;
+  /** Bits of `Special`, `exact` aside. */
+  readonly specialization: number;
 }
 
 export class Interpreter implements Engine {
@@ -232,7 +234,7 @@ export class Interpreter implements Engine {
     const base = cpu.base >>> 2;
     const isUpper = (words[base + (Cell.PC >>> 2) + 1]! & BIT_55) !== 0;
     const fpcr = words[base + (FPCR >>> 2)]!;
-    const entered = this.#entered[cpu.index];
+    let entered = this.#entered[cpu.index];
     if (
       entered === undefined ||
       entered.context !== cpu.context ||
@@ -241,13 +243,15 @@ export class Interpreter implements Engine {
       entered.sp !== cpu.pstate.sp ||
       entered.tagWriters !== generated.tagWriters
     ) {
-      this.#entered[cpu.index] = this.#setContext(cpu, isUpper, generated.tagWriters);
+      entered = this.#setContext(cpu, isUpper, generated.tagWriters);
+      this.#entered[cpu.index] = entered;
     }
     const isExact = (words[base + (FPSR >>> 2)]! & FloatException.Inexact) === 0;
     words[base + (Cell.FP_STATE >>> 2)] =
       (isExact ? FpState.exact : 0) |
       ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : FpState.unusual) |
       ((fpcr & FPCR_FZ) === 0 ? 0 : FpState.flushing);
+    words[base + (Cell.SPECIALIZATION >>> 2)] = entered.specialization | (isExact ? Special.exact : 0);
     const stepsAtEnd = cpu.steps + fuel;
     words[base + (Cell.STEPS_AT_END >>> 2)] = stepsAtEnd | 0;
     words[base + (Cell.STEPS_AT_END >>> 2) + 1] = Math.floor(stepsAtEnd / 2 ** 32);
@@ -301,7 +305,7 @@ export class Interpreter implements Engine {
     for (let i = 0; i < 4; i++) cpu.linear.u64[fields + i] = cpu.pac.fieldOf((i & 1) === 1, i > 1);
     words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters ?? 0;
     const fpcr = words[base + (FPCR >>> 2)]!;
-    words[base + (Cell.SPECIALIZATION >>> 2)] =
+    const specialization =
       (isChecked ? Special.checks : 0) |
       (isAligned ? Special.alignment : 0) |
       (cpu.spChecked ? Special.spChecked : 0) |
@@ -313,7 +317,7 @@ export class Interpreter implements Engine {
       (isUpper ? Special.upper : 0) |
       (tagWriters === undefined ? 0 : Special.tagWriters) |
       (tagWriters === NO_TAG_WRITERS ? Special.noTagWriters : 0);
-    return { context: cpu.context, isUpper, fpcr, sp: cpu.pstate.sp, tagWriters };
+    return { context: cpu.context, isUpper, fpcr, sp: cpu.pstate.sp, tagWriters, specialization };
   }
 
   /**

@@ -184,4 +184,6 @@ export const Special = {
   fpTrapped: 512,
   /** FPCR.FZ. */
   flushing: 1024,
+  /** FPSR.IXC is not set; of no matter to regions without arithmetic that may be inexact. */
+  exact: 2048,
 } as const;

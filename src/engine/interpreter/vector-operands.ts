@@ -15,16 +15,17 @@ import { narrowValue, type RealSize, realValue, type Value, wideValue } from './
 export interface FloatKnowledge {
   /** FPCR.FZ, for which the code is made. */
   readonly isFlushing: boolean;
+  /** FPSR.IXC is not set, for which the code is made too: what would set it is given up. */
+  readonly isExact: boolean;
+  /** The code depends on `isExact`. */
+  asksExact: boolean;
   /** FPCR asks for nothing unusual. */
   isUsual: boolean;
-  /** And FPSR.IXC is set. */
-  isInexact: boolean;
 }
 
 export interface VectorOperands {
   /**
-   * Where code is to be small (in a region): what is known so far. Inexact results are then not looked for;
-   * instructions are given up until IXC is set. Undefined where each instruction stands alone.
+   * In a region: what is known so far. Undefined where each instruction stands alone.
    */
   readonly known: FloatKnowledge | undefined;
   /** The low `width` bits of a register, zeros above: a v128. */

@@ -169,7 +169,11 @@ export class RegionPlace implements Frame, Operands {
     this.tagWriters = has(Special.tagWriters) ? i32.const(context.tagWriters) : undefined;
     const newLocal = (type: ValueType) => this.newLocal(type);
     this.flags = new RegionFlags(newLocal);
-    this.vectors = new RegionVectors(has(Special.flushing), newLocal, (reg) => this.#slot(reg));
+    this.vectors = new RegionVectors(
+      { isFlushing: has(Special.flushing), isExact: has(Special.exact) },
+      newLocal,
+      (reg) => this.#slot(reg),
+    );
   }
 
   newLocal(type: ValueType): number {

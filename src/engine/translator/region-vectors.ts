@@ -39,8 +39,12 @@ export class RegionVectors implements VectorOperands {
   readonly #registers = new Map<number, number>();
   readonly #written = new Set<number>();
 
-  constructor(isFlushing: boolean, newLocal: (type: ValueType) => number, slotOf: (reg: Operand) => number) {
-    this.known = { isFlushing, isUsual: false, isInexact: false };
+  constructor(
+    made: Pick<FloatKnowledge, 'isFlushing' | 'isExact'>,
+    newLocal: (type: ValueType) => number,
+    slotOf: (reg: Operand) => number,
+  ) {
+    this.known = { ...made, asksExact: false, isUsual: false };
     this.#newLocal = newLocal;
     this.#slotOf = slotOf;
   }
@@ -48,7 +52,6 @@ export class RegionVectors implements VectorOperands {
   /** A block begins: nothing is known. */
   beginBlock(): void {
     this.known.isUsual = false;
-    this.known.isInexact = false;
   }
 
   #local(reg: Operand): number {

@@ -7,7 +7,15 @@
  * stores registers and goes on: to the region that begins where a branch leads, or to the interpreter.
  */
 import { TLB_TABLE_BYTES } from '../../machine/index.js';
-import { Cell, FloatFormBuilder, lower, RegionExit, STATE, Unsupported } from '../interpreter/index.js';
+import {
+  Cell,
+  FloatFormBuilder,
+  lower,
+  RegionExit,
+  Special,
+  STATE,
+  Unsupported,
+} from '../interpreter/index.js';
 import {
   block,
   br,
@@ -225,7 +233,11 @@ class RegionWriter {
     const { context, blocks, checks, firstCheck } = this.#request;
     const cpu = this.#place.cpu;
     const isElsewhere = i64.ne(get(pc), i64.const(this.#address(blocks[0]!.at)));
-    const isOther = i32.ne(i32.load(cpu, STATE + Cell.SPECIALIZATION), i32.const(context.specialization));
+    const mask = this.#place.vectors.known.asksExact ? -1 : ~Special.exact;
+    const isOther = i32.ne(
+      i32.and(i32.load(cpu, STATE + Cell.SPECIALIZATION), i32.const(mask)),
+      i32.const(context.specialization & mask),
+    );
     const table = context.tlb + 2 * TLB_TABLE_BYTES;
     const pageChecks = (this.#place.asksGuarded ? [firstCheck, ...checks] : checks).map(
       ({ slot, key, word }) => {
