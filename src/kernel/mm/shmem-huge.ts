@@ -2,7 +2,8 @@
  * Huge pages of files of RAM: which get them, and how (mm/shmem.c: shmem_is_huge(), shmem_alloc_and_add_folio()).
  *
  * A tmpfs has its `huge=` option; files of no mount (memfd, shared anonymous memory) go by shmem_enabled,
- * whose `deny` and `force` rule over all of them.
+ * whose `deny` and `force` rule over all of them. The root file system, which nobody mounts with options here,
+ * goes by shmem_enabled, too.
  */
 import type { MaySleep } from '../contexts/index.js';
 import { addToPageCache, type Inode } from './filemap.js';

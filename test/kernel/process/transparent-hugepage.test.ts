@@ -23,7 +23,8 @@ _start:
         b       1b
 2:      mov     x0, #-100
         mov     x1, x20
-        mov     x2, #2
+        mov     x2, #0x42
+        mov     x3, #0x1b6
         call    56
         mov     x19, x0
         mov     x1, x21
@@ -159,6 +160,15 @@ it('the files take what they should, say so, and refuse the rest', async () => {
     return [result.toString(16).padStart(16, '0'), text];
   });
   expect(lines).toEqual(want);
+});
+
+it('write() to a file makes a huge page of it where shmem_enabled says so', async () => {
+  const path = '/tmp/file';
+  const off = await run(WRITE, path, 'x', '/proc/meminfo', '-');
+  expect(off).toMatch(/^ShmemHugePages: +0 kB$/m);
+  const on = await run(WRITE, `${THP}/shmem_enabled`, 'always', path, 'x', '/proc/meminfo', '-');
+  expect(on).toMatch(/^ShmemHugePages: +2048 kB$/m);
+  expect(on).toMatch(/^Shmem: +2048 kB$/m);
 });
 
 describe('khugepaged beside a program', () => {
