@@ -18,8 +18,11 @@ const HEADERS = join(ROOT, 'usr/include/aarch64-linux-musl');
 const GCC = 'aarch64-linux-gnu-gcc';
 const gcc = spawnSync(GCC, ['--version']).status === 0;
 
-/** musl has no pthread_sigqueue. */
-const NOT_FOR_MUSL = ['tracing'];
+/**
+ * musl 1.2.3 has no pthread_sigqueue; no pwritev2, nor names for its flags; and its stdio writes with writev,
+ * which seccomp's strict mode kills.
+ */
+const NOT_FOR_MUSL = ['tracing', 'transfers', 'confined'];
 const PROGRAMS = readdirSync(FOLDER)
   .filter((name) => name.endsWith('.c'))
   .map((name) => name.slice(0, -2))
