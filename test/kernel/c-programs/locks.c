@@ -118,15 +118,18 @@ static void waiting(int fd) {
   struct stat about;
   fstat(fd, &about);
   snprintf(inode, sizeof inode, ":%lu", (unsigned long)about.st_ino);
-  FILE *locks = fopen("/proc/locks", "r");
-  while (fgets(line, sizeof line, locks)) {
-    char kind[20], way[20], type[20], place[40], from[30], to[30];
-    int waits = strstr(line, "->") != NULL, owner;
-    if (sscanf(strchr(line, ':') + (waits ? 4 : 1), "%s %s %s %d %s %s %s", kind, way, type, &owner, place, from, to) == 7 &&
-        strcmp(strrchr(place, ':'), inode) == 0)
-      printf("%s%s %s %s %s %s %s\n", waits ? "-> " : "", kind, way, type, owner == getpid() ? "parent" : "child", from, to);
+  // Linux lists them CPU by CPU: in an order of our own, the child's lock first.
+  for (int of_child = 1; of_child >= 0; of_child--) {
+    FILE *locks = fopen("/proc/locks", "r");
+    while (fgets(line, sizeof line, locks)) {
+      char kind[20], way[20], type[20], place[40], from[30], to[30];
+      int waits = strstr(line, "->") != NULL, owner;
+      if (sscanf(strchr(line, ':') + (waits ? 4 : 1), "%s %s %s %d %s %s %s", kind, way, type, &owner, place, from, to) == 7 &&
+          strcmp(strrchr(place, ':'), inode) == 0 && of_child == (!waits && owner != getpid()))
+        printf("%s%s %s %s %s %s %s\n", waits ? "-> " : "", kind, way, type, owner == getpid() ? "parent" : "child", from, to);
+    }
+    fclose(locks);
   }
-  fclose(locks);
   lock(fd, F_SETLK, F_UNLCK, 0, 0);
   read(to_parent[0], &byte, 1);
   lock(fd, F_SETLKW, F_WRLCK, 0, 0);
