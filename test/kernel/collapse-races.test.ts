@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { PA, VA } from '../../src/base/index.js';
 import type { MaySleep, Strategy } from '../../src/kernel/contexts/index.js';
-import { Scheduler, searchSchedules, sleepPoint } from '../../src/kernel/contexts/index.js';
+import { Scheduler, searchSchedules } from '../../src/kernel/contexts/index.js';
 import type { MmStruct, Page } from '../../src/kernel/mm/index.js';
 import {
   allocContigRange,
@@ -29,7 +29,7 @@ import {
   unpinUserPage,
 } from '../../src/kernel/mm/index.js';
 import type { Fixture, User } from './kernel-fixture.js';
-import { boot } from './kernel-fixture.js';
+import { boot, storeFromTask } from './kernel-fixture.js';
 
 const PAGE = 4096;
 const HUGE = 512;
@@ -38,7 +38,6 @@ const RW = PROT_READ | PROT_WRITE;
 const STEP = 64;
 const EAGAIN = -11;
 const EINVAL = -22;
-const RESCHED = sleepPoint('user');
 
 interface Stage {
   readonly k: Fixture;
@@ -51,28 +50,6 @@ interface Stage {
 }
 
 const byteOf = (i: number): number => i / STEP + 1;
-
-/** A store from a task: walks, faults, stores in one step, as the hardware would. */
-function* store(k: Fixture, user: User, addr: number, value: number, tag?: number): MaySleep<void> {
-  const va = VA(BigInt(addr));
-  for (let tries = 0; tries < 60; tries++) {
-    const mapping = k.memory.virtToPhys(user.as, va);
-    if (mapping?.write) {
-      k.port.writeBytes(mapping.pa, Uint8Array.of(value));
-      if (tag !== undefined && mapping.tagged) k.port.writeTag(mapping.pa, tag);
-      return;
-    }
-    const result = yield* k.memory.handleMmFault(user.as, va, {
-      write: true,
-      exec: false,
-      user: true,
-      tagAccess: false,
-    });
-    if (result.kind !== 'handled') throw new Error(`fault at 0x${addr.toString(16)}: ${result.kind}`);
-    yield RESCHED;
-  }
-  throw new Error(`no progress at 0x${addr.toString(16)}`);
-}
 
 function* collapse({ k, user, at, results }: Stage): MaySleep<void> {
   results.push(yield* k.memory.madvise(user.as, VA(BigInt(at)), HUGE * PAGE, MADV_COLLAPSE));
@@ -147,8 +124,8 @@ describe.each([
       (s) => [
         collapse(s),
         collapse(s),
-        store(s.k, s.user, s.at + STEP * PAGE + 32, 200, 9),
-        store(s.k, s.user, s.at + 3 * PAGE, 201, 10),
+        storeFromTask(s.k, s.user, s.at + STEP * PAGE + 32, 200, 9),
+        storeFromTask(s.k, s.user, s.at + 3 * PAGE, 201, 10),
       ],
       (s) => {
         expectBlock(s, [STEP]);
@@ -167,7 +144,7 @@ describe.each([
   it('migration of two pages of it, and a store', () => {
     search(
       tagged,
-      (s) => [collapse(s), migrate(s, 0), migrate(s, STEP), store(s.k, s.user, s.at + 32, 1)],
+      (s) => [collapse(s), migrate(s, 0), migrate(s, STEP), storeFromTask(s.k, s.user, s.at + 32, 1)],
       (s) => expectBlock(s),
     );
   });
@@ -182,9 +159,9 @@ describe.each([
           const as = yield* s.k.memory.cloneAddressSpace(s.user.as);
           if (typeof as === 'number') throw new Error(`fork: ${as}`);
           forked = { user: s.k.user(as), stage: s };
-          yield* store(s.k, forked.user, s.at + 32, 77);
+          yield* storeFromTask(s.k, forked.user, s.at + 32, 77);
         })(),
-        store(s.k, s.user, s.at + 2 * STEP * PAGE + 32, 88),
+        storeFromTask(s.k, s.user, s.at + 2 * STEP * PAGE + 32, 88),
       ],
       (s) => {
         expect(forked?.stage).toBe(s);
@@ -283,7 +260,7 @@ it('tag storage is taken back from under pages that are collapsed', () => {
     false,
     (s) => {
       const { user, addr } = others.get(s.k)!;
-      return [collapse(s), store(s.k, user, addr, 5, 7), store(s.k, user, addr + PAGE, 6, 8)];
+      return [collapse(s), storeFromTask(s.k, user, addr, 5, 7), storeFromTask(s.k, user, addr + PAGE, 6, 8)];
     },
     (s) => {
       const { user, addr } = others.get(s.k)!;

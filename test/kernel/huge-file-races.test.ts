@@ -28,7 +28,7 @@ import {
   unpinUserPage,
 } from '../../src/kernel/mm/index.js';
 import type { Fixture, User } from './kernel-fixture.js';
-import { boot } from './kernel-fixture.js';
+import { boot, storeFromTask } from './kernel-fixture.js';
 
 const PAGE = 4096;
 const HUGE = 512;
@@ -58,29 +58,6 @@ function* later(s: Stage, work: MaySleep<unknown>): MaySleep<void> {
 }
 
 const byteOf = (i: number): number => i / STEP + 1;
-
-/** A store from a task: walks, faults, stores in one step, as the hardware would. */
-function* store(s: Stage, user: User, addr: number, value: number, tag?: number): MaySleep<void> {
-  const { k } = s;
-  const va = VA(BigInt(addr));
-  for (let tries = 0; tries < 80; tries++) {
-    const mapping = k.memory.virtToPhys(user.as, va);
-    if (mapping?.write) {
-      k.port.writeBytes(mapping.pa, Uint8Array.of(value));
-      if (tag !== undefined && mapping.tagged) k.port.writeTag(mapping.pa, tag);
-      return;
-    }
-    const result = yield* k.memory.handleMmFault(user.as, va, {
-      write: true,
-      exec: false,
-      user: true,
-      tagAccess: false,
-    });
-    if (result.kind !== 'handled') throw new Error(`fault at 0x${addr.toString(16)}: ${result.kind}`);
-    yield RESCHED;
-  }
-  throw new Error(`no progress at 0x${addr.toString(16)}`);
-}
 
 /** Faults all over the block, each with the entry before it gone; the page may be gone, too. */
 function* loads({ k }: Stage, user: User, at: number): MaySleep<void> {
@@ -197,8 +174,8 @@ describe.each([
       'always',
       false,
       (s) => [
-        store(s, s.user, s.at + PAGE, 1, 3),
-        store(s, s.other, s.there + 9 * PAGE, 2),
+        storeFromTask(s.k, s.user, s.at + PAGE, 1, 3),
+        storeFromTask(s.k, s.other, s.there + 9 * PAGE, 2),
         s.k.memory.writeFile(s.file, 100 * PAGE, Uint8Array.of(3)),
       ],
       (s) => {
@@ -219,7 +196,7 @@ describe.each([
       (s) => [
         split(s),
         migrate(s),
-        store(s, s.other, s.there + 70 * PAGE, 99),
+        storeFromTask(s.k, s.other, s.there + 70 * PAGE, 99),
         s.k.memory.readFile(s.file, 0, BLOCK),
       ],
       (s) => {
@@ -238,7 +215,7 @@ describe.each([
         s.k.memory.truncateFile(s.file, 200 * PAGE),
         split(s),
         tryToFreePages(s.k.mm, GFP_HIGHUSER_MOVABLE, 2),
-        store(s, s.user, s.at + 3 * PAGE, 77),
+        storeFromTask(s.k, s.user, s.at + 3 * PAGE, 77),
       ],
       (s) => {
         expectBlock(s, [], 200);
@@ -258,7 +235,7 @@ describe.each([
       (s) => [
         collapse(s, s.user, s.at),
         collapse(s, s.other, s.there),
-        store(s, s.other, s.there + STEP * PAGE + 32, 200),
+        storeFromTask(s.k, s.other, s.there + STEP * PAGE + 32, 200),
         later(
           s,
           (function* () {
@@ -352,7 +329,7 @@ describe.each([
         collapse(s, s.user, s.at),
         tryToFreePages(s.k.mm, GFP_HIGHUSER_MOVABLE, 2),
         s.k.memory.munmap(s.other.as, VA(BigInt(s.there + 128 * PAGE)), 128 * PAGE),
-        store(s, s.user, s.at + 5 * PAGE, 9),
+        storeFromTask(s.k, s.user, s.at + 5 * PAGE, 9),
       ],
       (s) => {
         expect(s.user.load(s.at + 5 * PAGE, 1)).toEqual(Uint8Array.of(9));

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { VA } from '../../src/base/index.js';
 import type { MaySleep, Strategy } from '../../src/kernel/contexts/index.js';
-import { Scheduler, searchSchedules, sleepPoint } from '../../src/kernel/contexts/index.js';
+import { Scheduler, searchSchedules } from '../../src/kernel/contexts/index.js';
 import type { Page } from '../../src/kernel/mm/index.js';
 import {
   allocLike,
@@ -22,40 +22,17 @@ import {
   splitFolioUnlocked,
 } from '../../src/kernel/mm/index.js';
 import type { Fixture, User } from './kernel-fixture.js';
-import { boot } from './kernel-fixture.js';
+import { boot, storeFromTask } from './kernel-fixture.js';
 
 const PAGE = 4096;
 const HUGE = 512;
 const RW = PROT_READ | PROT_WRITE;
-const RESCHED = sleepPoint('user');
 
 interface Stage {
   readonly k: Fixture;
   readonly user: User;
   /** Of a block that asked for a huge page. */
   readonly at: number;
-}
-
-/** A store from a task: walks, faults, stores in one step, as the hardware would. */
-function* store({ k, user }: Stage, addr: number, value: number, tag?: number): MaySleep<void> {
-  const va = VA(BigInt(addr));
-  for (let tries = 0; tries < 60; tries++) {
-    const mapping = k.memory.virtToPhys(user.as, va);
-    if (mapping?.write) {
-      k.port.writeBytes(mapping.pa, Uint8Array.of(value));
-      if (tag !== undefined && mapping.tagged) k.port.writeTag(mapping.pa, tag);
-      return;
-    }
-    const result = yield* k.memory.handleMmFault(user.as, va, {
-      write: true,
-      exec: false,
-      user: true,
-      tagAccess: false,
-    });
-    if (result.kind !== 'handled') throw new Error(`fault at 0x${addr.toString(16)}: ${result.kind}`);
-    yield RESCHED;
-  }
-  throw new Error(`no progress at 0x${addr.toString(16)}`);
 }
 
 function* migrate({ k }: Stage, page: Page): MaySleep<void> {
@@ -121,7 +98,7 @@ describe.each([
     search(
       prot,
       false,
-      (s) => [store(s, s.at, 1, 3), store(s, s.at + 9 * PAGE, 2, 4)],
+      (s) => [storeFromTask(s.k, s.user, s.at, 1, 3), storeFromTask(s.k, s.user, s.at + 9 * PAGE, 2, 4)],
       ({ user, at }) => {
         expect([user.load(at, 1), user.load(at + 9 * PAGE, 1)]).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
         if (tagged) expect([user.loadTag(at), user.loadTag(at + 9 * PAGE)]).toEqual([3, 4]);
@@ -133,7 +110,11 @@ describe.each([
     search(
       prot,
       true,
-      (s, head) => [splitFolioUnlocked(s.k.mm, head), migrate(s, head), store(s, s.at + 70 * PAGE, 99)],
+      (s, head) => [
+        splitFolioUnlocked(s.k.mm, head),
+        migrate(s, head),
+        storeFromTask(s.k, s.user, s.at + 70 * PAGE, 99),
+      ],
       (s) => {
         expectBlock(s, tagged);
         expect(s.user.load(s.at + 70 * PAGE, 1)).toEqual(Uint8Array.of(99));
@@ -153,7 +134,7 @@ describe.each([
           PROT_READ | (prot & PROT_MTE),
         ),
         migrate(s, head),
-        store(s, s.at + 70 * PAGE, 99),
+        storeFromTask(s.k, s.user, s.at + 70 * PAGE, 99),
       ],
       (s) => {
         expectBlock(s, tagged);

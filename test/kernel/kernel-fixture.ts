@@ -5,7 +5,7 @@
 import { expect } from 'vitest';
 import { PA, VA } from '../../src/base/index.js';
 import type { MaySleep } from '../../src/kernel/contexts/index.js';
-import { Contexts } from '../../src/kernel/contexts/index.js';
+import { Contexts, sleepPoint } from '../../src/kernel/contexts/index.js';
 import type {
   AddressSpace,
   FaultResult,
@@ -234,4 +234,34 @@ export function pattern(pageSize: number, seed: number): Uint8Array {
     out[i] = x;
   }
   return out;
+}
+
+const RESCHED = sleepPoint('user');
+
+/** A store from a task: walks, faults, stores in one step, as the hardware would; the tag only where it is tagged. */
+export function* storeFromTask(
+  { memory, port }: Fixture,
+  { as }: User,
+  addr: number,
+  value: number,
+  tag?: number,
+): MaySleep<void> {
+  const va = VA(BigInt(addr));
+  for (let tries = 0; tries < 80; tries++) {
+    const mapping = memory.virtToPhys(as, va);
+    if (mapping?.write) {
+      port.writeBytes(mapping.pa, Uint8Array.of(value));
+      if (tag !== undefined && mapping.tagged) port.writeTag(mapping.pa, tag);
+      return;
+    }
+    const result = yield* memory.handleMmFault(as, va, {
+      write: true,
+      exec: false,
+      user: true,
+      tagAccess: false,
+    });
+    if (result.kind !== 'handled') throw new Error(`fault at 0x${addr.toString(16)}: ${result.kind}`);
+    yield RESCHED;
+  }
+  throw new Error(`no progress at 0x${addr.toString(16)}`);
 }

@@ -17,7 +17,7 @@ import {
 } from '../ipc/index.js';
 import { CAP, capable, readUser, type Thread, writeUser } from '../process/index.js';
 import { int, long, type Syscall, type SyscallServices, uint } from './row.js';
-import { ipcCaller } from './sysv-shm.js';
+import { ipcCaller, ipcStat } from './sysv-ipc.js';
 
 const CTL = { STAT: 11, INFO: 12, STAT_ANY: 13 } as const;
 const MSGMNB = 16384;
@@ -86,14 +86,8 @@ function* control(
     }
     case IPC.STAT:
     case CTL.STAT:
-    case CTL.STAT_ANY: {
-      const queue = command === IPC.STAT ? msg.ids.get(id) : (msg.ids.at(id) ?? -EINVAL);
-      if (typeof queue === 'number') return queue;
-      const denied = command === CTL.STAT_ANY ? 0 : ipcAllows(queue, ipcCaller(thread), IPC_READ);
-      if (denied !== 0) return -EACCES;
-      const error = yield* writeUser(mm, thread, address, messageQueueBytes(queue));
-      return error !== 0 || command === IPC.STAT ? error : queue.perm.id;
-    }
+    case CTL.STAT_ANY:
+      return yield* ipcStat(services, thread, msg.ids, id, command, CTL, address, messageQueueBytes);
     case IPC.SET:
     case IPC.RMID: {
       const bytes = command === IPC.SET ? yield* readUser(mm, thread, address, 120) : new Uint8Array();

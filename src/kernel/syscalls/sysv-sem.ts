@@ -20,7 +20,7 @@ import {
 import { readUser, type Thread, writeUser } from '../process/index.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 import { readTimespec } from './sleeping.js';
-import { ipcCaller } from './sysv-shm.js';
+import { ipcCaller, ipcStat } from './sysv-ipc.js';
 
 const CTL = {
   GETPID: 11,
@@ -131,14 +131,8 @@ function* control(
     }
     case IPC.STAT:
     case CTL.STAT:
-    case CTL.STAT_ANY: {
-      const set = command === IPC.STAT ? sem.ids.get(id) : (sem.ids.at(id) ?? -EINVAL);
-      if (typeof set === 'number') return set;
-      const denied = command === CTL.STAT_ANY ? 0 : ipcAllows(set, ipcCaller(thread), IPC_READ);
-      if (denied !== 0) return -EACCES;
-      const error = yield* writeUser(mm, thread, arg, semaphoreSetBytes(set));
-      return error !== 0 || command === IPC.STAT ? error : set.perm.id;
-    }
+    case CTL.STAT_ANY:
+      return yield* ipcStat(services, thread, sem.ids, id, command, CTL, arg, semaphoreSetBytes);
     case IPC.SET:
     case IPC.RMID: {
       const bytes = command === IPC.SET ? yield* readUser(mm, thread, arg, 88) : new Uint8Array();

@@ -4,13 +4,12 @@
  * Ref. ipc/shm.c (do_shmat, ksys_shmdt, ksys_shmctl).
  */
 import { VA } from '../../base/index.js';
-import { EACCES, EFAULT, EINVAL, EPERM, type MaySleep } from '../contexts/index.js';
+import { EFAULT, EINVAL, EPERM, type MaySleep } from '../contexts/index.js';
 import {
   changePermissions,
   IPC,
   IPC_READ,
   IPC_WRITE,
-  type IpcCaller,
   ipcAllows,
   ipcOwns,
   type Segment,
@@ -18,23 +17,12 @@ import {
   segmentBytes,
 } from '../ipc/index.js';
 import { MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE } from '../mm/index.js';
-import { CAP, capable, readUser, type Thread, writeUser } from '../process/index.js';
+import { readUser, type Thread, writeUser } from '../process/index.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
+import { ipcCaller, ipcStat } from './sysv-ipc.js';
 
 const SHM = { RDONLY: 0o10000, RND: 0o20000, REMAP: 0o40000, EXEC: 0o100000 } as const;
 const CTL = { LOCK: 11, UNLOCK: 12, STAT: 13, INFO: 14, STAT_ANY: 15 } as const;
-
-/** The caller as IPC sees it. */
-export function ipcCaller({ credentials, process }: Thread): IpcCaller {
-  return {
-    pid: process.pid,
-    uid: credentials.user.effective,
-    gid: credentials.group.effective,
-    groups: credentials.groups,
-    overrides: capable(credentials, CAP.IPC_OWNER),
-    administers: capable(credentials, CAP.SYS_ADMIN),
-  };
-}
 
 function* attach(
   { mm, ipc }: SyscallServices,
@@ -153,14 +141,8 @@ function* control(
     }
     case IPC.STAT:
     case CTL.STAT:
-    case CTL.STAT_ANY: {
-      const segment = command === IPC.STAT ? ids.get(id) : (ids.at(id) ?? -EINVAL);
-      if (typeof segment === 'number') return segment;
-      const denied = command === CTL.STAT_ANY ? 0 : ipcAllows(segment, ipcCaller(thread), IPC_READ);
-      if (denied !== 0) return -EACCES;
-      const error = yield* writeUser(mm, thread, address, segmentBytes(segment));
-      return error !== 0 || command === IPC.STAT ? error : segment.perm.id;
-    }
+    case CTL.STAT_ANY:
+      return yield* ipcStat(services, thread, ids, id, command, CTL, address, segmentBytes);
     default: {
       const segment = ids.get(id);
       if (![IPC.RMID, IPC.SET, CTL.LOCK, CTL.UNLOCK].some((known) => known === command)) return -EINVAL;
