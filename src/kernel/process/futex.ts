@@ -213,12 +213,13 @@ export class Futexes {
    * futex_lock_pi_atomic(): takes the lock where the word names nobody, else marks the word as waited for.
    *
    * @param caller whose memory the word is in.
+   * @param takerOf who takes it, asked together with the word; undefined: nobody does any more, and 0 is the result.
    * @param findThread a thread by its number.
    * @returns 'taken', the state of the lock that somebody has, or a negative errno.
    */
   *tryLock(
     caller: Thread,
-    taker: Thread,
+    takerOf: () => Thread | undefined,
     address: bigint,
     key: string,
     waits: boolean,
@@ -229,6 +230,11 @@ export class Futexes {
     const found = yield* updateU32(this.#mm, caller, address, (word) => {
       // Asked together with the word: waiters may come and go while the word's page is brought in.
       waiter = this.#at(key)[0];
+      const taker = takerOf();
+      if (taker === undefined) {
+        next = 0;
+        return undefined;
+      }
       if (ownerOf(word) === taker.tid) {
         next = -EDEADLK;
         return undefined;
@@ -320,11 +326,17 @@ export class Futexes {
     findThread: (tid: number) => Thread | undefined,
   ): MaySleep<number> {
     let done = 0;
-    const top = this.#at(from)[0];
+    let top = this.#at(from)[0];
     if (top === undefined) return 0;
     if (top.requeueKey !== to) return -EINVAL;
-    let pi = yield* this.tryLock(thread, top.thread, toAddress, to, move > 0, findThread);
+    const first = () => {
+      // The one that was first may have gone while the word's page was brought in.
+      top = this.#at(from)[0];
+      return top?.requeueKey === to ? top.thread : undefined;
+    };
+    let pi = yield* this.tryLock(thread, first, toAddress, to, move > 0, findThread);
     if (typeof pi === 'number') return pi;
+    if (top === undefined) return 0;
     if (pi === 'taken') {
       this.#wake(top);
       done++;
@@ -349,15 +361,36 @@ export class Futexes {
 
   /** exit_pi_state_list(): locks of a thread that ends go to who waits first, marked as the dead one's. */
   *exit(thread: Thread): MaySleep<void> {
-    const owned = [...(this.#owned.get(thread) ?? [])];
-    for (const pi of owned) {
-      this.#setOwner(pi, undefined);
+    for (;;) {
+      // Others come to wait for what the thread still has while it gives away the rest.
+      const owned = this.#owned.get(thread)?.values().next().value;
+      if (owned === undefined) return;
+      yield* this.#inherit(owned);
+    }
+  }
+
+  /** A lock whose owner ends: who waits first when the word is written has it. */
+  *#inherit(pi: PiState): MaySleep<void> {
+    const owner = pi.owner;
+    for (;;) {
       const waiter = this.#firstFor(pi);
-      if (waiter === undefined) continue;
-      const next = (FUTEX_WAITERS | FUTEX_OWNER_DIED | waiter.thread.tid) >>> 0;
+      if (waiter === undefined) {
+        this.#setOwner(pi, undefined);
+        return;
+      }
+      let heir: FutexWaiter | undefined;
       // fixup_pi_state_owner(): in the waiter's memory, which is there as long as it waits.
-      yield* updateU32(this.#mm, waiter.thread, waiter.address, () => next);
-      if (!waiter.woken) this.#handOver(waiter);
+      const found = yield* updateU32(this.#mm, waiter.thread, waiter.address, () => {
+        // Asked together with the word: a waiter may give up while the word's page is brought in.
+        heir = this.#firstFor(pi);
+        return heir && (FUTEX_WAITERS | FUTEX_OWNER_DIED | heir.thread.tid) >>> 0;
+      });
+      if (pi.owner !== owner) return;
+      // A word that cannot be written keeps nobody from having the lock.
+      if (found === undefined && this.#firstFor(pi) === waiter) heir = waiter;
+      if (heir === undefined) continue;
+      this.#handOver(heir);
+      return;
     }
   }
 

@@ -215,7 +215,7 @@ function* lock(
   if (typeof deadline === 'number') return deadline;
   const key = futexes.keyOf(thread, address, (operation & PRIVATE_FLAG) === 0);
   const find = (tid: number) => alive(table.thread(tid));
-  const tried = yield* futexes.tryLock(thread, thread, address, key, false, find);
+  const tried = yield* futexes.tryLock(thread, () => thread, address, key, false, find);
   if (tried === 'taken') return 0;
   if (typeof tried === 'number') return tried;
   if (isTry) {
