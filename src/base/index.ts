@@ -2,6 +2,7 @@
 export * from './addresses.js';
 export * from './bits.js';
 export * from './diagnostics.js';
+export * from './guest-text.js';
 export * from './random.js';
 export * from './sizes.js';
 export * from './softfloat/index.js';

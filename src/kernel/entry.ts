@@ -21,6 +21,7 @@ import {
   forceSignal,
   killProcess,
   NO_SYSCALL,
+  oomBadness,
   type Process,
   type SignalInfo,
   sendToThread,
@@ -59,6 +60,8 @@ const LEAST_ERROR = 2n ** 64n - 4096n;
 /** Words remembered at most. */
 const MOST_WORDS = 4096;
 
+/** What is said of who was killed for it. */
+const OUT_OF_MEMORY = 'out of memory';
 const OOM_WAIT = sleepPoint('out of memory: the victim leaves');
 
 export interface EntryOptions {
@@ -192,26 +195,31 @@ export class UserEntry {
     }
   }
 
-  /** out_of_memory(): the process with the most resident memory dies. */
+  /** out_of_memory(): the process of the worst badness dies; who asks, where none may. */
   *#outOfMemory(thread: Thread): MaySleep<void> {
-    const { table } = this.#services;
+    const { table, mm } = this.#services;
     let victim = thread.process;
+    let worst = oomBadness(mm, victim);
     for (const process of table.processes) {
-      if (process.end !== undefined || process.oomScoreAdjustment === -1000) continue;
+      if (process.end !== undefined) continue;
       // Somebody is on the way out already: that frees memory too.
       if (process.groupExit !== undefined && process !== thread.process) {
         yield OOM_WAIT;
         return;
       }
-      if (process.mm.residentPages > victim.mm.residentPages) victim = process;
+      const badness = oomBadness(mm, process);
+      if (badness !== undefined && (worst === undefined || badness > worst)) {
+        worst = badness;
+        victim = process;
+      }
     }
     this.#services.log(`Out of memory: Killed process ${victim.pid} (${victim.name})`);
     if (victim === thread.process) {
-      killProcess(thread);
+      killProcess(thread, OUT_OF_MEMORY);
       return;
     }
     const leader = victim.leader ?? [...victim.threads][0];
-    if (leader !== undefined) killProcess(leader);
+    if (leader !== undefined) killProcess(leader, OUT_OF_MEMORY);
     yield OOM_WAIT;
   }
 

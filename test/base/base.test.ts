@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   bits,
+  bytesOfText,
   formatSize,
   logicalTag,
   parseSize,
@@ -8,6 +9,7 @@ import {
   replicate,
   rotateRight,
   signExtend,
+  textOfBytes,
   untagged,
   withBits,
 } from '../../src/base/index.js';
@@ -55,5 +57,21 @@ describe('sizes', () => {
     expect(parseSize('12 parsecs')).toBeUndefined();
     expect(formatSize(60 * 2 ** 20)).toBe('60 MiB');
     expect(formatSize(1.5 * 2 ** 30)).toBe('1.5 GiB');
+  });
+});
+
+describe('text of a guest', () => {
+  it.each([
+    [[0x63, 0x61, 0x66, 0xc3, 0xa9], 'café'],
+    [[0x63, 0x61, 0x66, 0xe9], 'caf\udce9'],
+    [[0xff, 0xfe], '\udcff\udcfe'],
+    // A byte order mark is two more characters' worth of name; half a pair is no character of UTF-8.
+    [[0xef, 0xbb, 0xbf, 0x61], '\ufeffa'],
+    [[0xed, 0xb2, 0x80], '\udced\udcb2\udc80'],
+    [[0xf0, 0x9f, 0x98, 0x80, 0xf0, 0x9f, 0x98], '😀\udcf0\udc9f\udc98'],
+    [[0xc0, 0x80], '\udcc0\udc80'],
+  ])('%j is %j and back', (bytes, text) => {
+    expect(textOfBytes(Uint8Array.from(bytes))).toBe(text);
+    expect([...bytesOfText(text)]).toEqual(bytes);
   });
 });

@@ -48,6 +48,7 @@ const ENDS: Readonly<Record<string, number>> = {
   threads: 0,
   processes: 9,
   files: 0,
+  fifos: 0,
   sockets: 0,
   tracing: 0,
   limits: 0,

@@ -37,6 +37,7 @@ const WORDS: readonly (readonly [string, string])[] = [
   ['Too many levels of symbolic links', 'Symbolic link loop'],
   ['No child processes', 'No child process'],
   ['Connection timed out', 'Operation timed out'],
+  ['File name too long', 'Filename too long'],
   ['Owner died', 'Previous owner died'],
   ['Too many open files', 'No file descriptors available'],
   ['Cannot allocate memory', 'Out of memory'],

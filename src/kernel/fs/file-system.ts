@@ -5,7 +5,9 @@
  * Ref. fs/namei.c (path_lookupat, may_create, vfs_rename), path_resolution(7). Every process is root,
  * so permissions are not checked.
  */
+
 import type { Random } from '../../base/index.js';
+import { bytesOfText } from '../../base/index.js';
 import {
   type Contexts,
   EBUSY,
@@ -201,7 +203,7 @@ export class FileSystem {
     for (;;) {
       const name = rest.shift()!;
       const last = rest.length === 0;
-      if (new TextEncoder().encode(name).length > NAME_MAX) return -ENAMETOOLONG;
+      if (bytesOfText(name).length > NAME_MAX) return -ENAMETOOLONG;
       if (name === '.' || name === '..') {
         at = name === '.' ? at : at.parent;
         if (last) return { parent: at.parent, name: '', inode: at, wantsDirectory };
@@ -320,7 +322,7 @@ export class FileSystem {
     return file;
   }
 
-  /** mkfifo(3): opening waits for nobody; O_WRONLY | O_NONBLOCK without a reader is ENXIO. */
+  /** mkfifo(3): O_WRONLY | O_NONBLOCK without a reader is ENXIO; who opens an end waits for the other. */
   newFifo(mode: number): SpecialFile {
     const pipe = new Pipe();
     return new SpecialFile(this.nextInode(), S_IFIFO | (mode & 0o7777), (flags, inode) => {

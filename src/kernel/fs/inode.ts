@@ -4,6 +4,7 @@
  * A directory or file may stand for one of the host that is read when it is first needed; from then on
  * it is the guest's own, and nothing is ever written back.
  */
+import { bytesOfText } from '../../base/index.js';
 import { EFBIG, EINVAL, ENOSPC, EPERM, type MaySleep, type Mutex } from '../contexts/index.js';
 import type { MappableFile } from '../mm/index.js';
 import { F_SEAL, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
@@ -283,7 +284,7 @@ export class Symlink extends Inode {
   }
 
   override get size(): number {
-    return new TextEncoder().encode(this.target).length;
+    return bytesOfText(this.target).length;
   }
 }
 

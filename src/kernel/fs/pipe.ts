@@ -40,6 +40,9 @@ export class Pipe {
   capacity = CAPACITY;
   readers = 0;
   writers = 0;
+  /** Ends opened so far (r_counter, w_counter). */
+  readersEver = 0;
+  writersEver = 0;
   readonly changed = new WaitList();
 
   get length(): number {
@@ -86,14 +89,40 @@ export class Pipe {
 
 export class PipeEnd extends OpenFile {
   readonly pipe: Pipe;
+  /** Without a writer since this reader came, there is nobody who could have hung up (f_version). */
+  #writersBefore = -1;
 
   /** `flags`: O_RDONLY or O_WRONLY say which end; O_RDWR, on a FIFO, is both. */
   constructor(inode: Inode, flags: number, path: string, pipe: Pipe) {
     super(inode, flags, path);
     this.pipe = pipe;
-    if (this.readable) pipe.readers++;
-    if (this.writable) pipe.writers++;
+    if (this.readable) {
+      pipe.readers++;
+      pipe.readersEver++;
+    }
+    if (this.writable) {
+      pipe.writers++;
+      pipe.writersEver++;
+    }
     pipe.changed.wake();
+  }
+
+  /**
+   * fifo_open(): one end waits for the other, which sees it already. 0, or -ERESTARTSYS, with the end still to be
+   * released.
+   */
+  *waitForPartner(waiter: Waiter): MaySleep<number> {
+    const { pipe } = this;
+    if (this.readable && this.writable) return 0;
+    const partners = () => (this.readable ? pipe.writersEver : pipe.readersEver);
+    if ((this.readable ? pipe.writers : pipe.readers) > 0) return 0;
+    const before = partners();
+    if ((this.flags & O_NONBLOCK) !== 0) {
+      if (this.readable) this.#writersBefore = before;
+      return 0;
+    }
+    const woken = yield* waitFor(waiter, [pipe.changed], () => partners() !== before);
+    return woken ? 0 : -ERESTARTSYS;
   }
 
   *read(waiter: Waiter, count: number): MaySleep<Uint8Array | number> {
@@ -166,7 +195,7 @@ export class PipeEnd extends OpenFile {
     let bits = 0;
     if (this.readable) {
       if (pipe.length > 0) bits |= POLLIN | POLLRDNORM;
-      if (pipe.writers === 0) bits |= POLLHUP;
+      if (pipe.writers === 0 && pipe.writersEver !== this.#writersBefore) bits |= POLLHUP;
     }
     if (this.writable) {
       if (pipe.room >= PIPE_BUF) bits |= POLLOUT | POLLWRNORM;

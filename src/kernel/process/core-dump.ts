@@ -8,7 +8,7 @@
  * Ref. fs/binfmt_elf.c (elf_core_dump, fill_note_info), arch/arm64/kernel/elfcore.c,
  * include/linux/elfcore.h; Documentation/arch/arm64/memory-tagging-extension.rst.
  */
-import { VA as toVA } from '../../base/index.js';
+import { bytesOfText, VA as toVA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import type { VmaInfo } from '../mm/index.js';
 import type { KernelState } from './kernel-state.js';
@@ -29,12 +29,11 @@ const MOST_BYTES = 512 * 2 ** 20;
 /** A byte holds the tags of two granules. */
 const BYTES_PER_TAG_BYTE = 32;
 
-const encoder = new TextEncoder();
 const aligned = (bytes: number, to: number) => Math.ceil(bytes / to) * to;
 
 /** One note: name, type, contents, each padded to four bytes. */
 function note(name: 'CORE' | 'LINUX', type: number, contents: Uint8Array): Uint8Array {
-  const title = encoder.encode(`${name}\0`);
+  const title = bytesOfText(`${name}\0`);
   const at = 12 + aligned(title.length, 4);
   const bytes = new Uint8Array(at + aligned(contents.length, 4));
   const view = new DataView(bytes.buffer);
@@ -72,15 +71,15 @@ function processNote({ process, comm }: Thread): Uint8Array {
   [process.pid, process.parent?.pid ?? 0, process.pgid, process.sid].forEach((id, i) => {
     view.setInt32(24 + 4 * i, id, true);
   });
-  bytes.set(encoder.encode(comm).subarray(0, 15), 40);
-  bytes.set(encoder.encode(process.program.args.join(' ')).subarray(0, 79), 56);
+  bytes.set(bytesOfText(comm).subarray(0, 15), 40);
+  bytes.set(bytesOfText(process.program.args.join(' ')).subarray(0, 79), 56);
   return note('CORE', NT.PRPSINFO, bytes);
 }
 
 /** fill_files_note(): which mappings are of files; offsets in pages. */
 function filesNote(vmas: readonly VmaInfo[], pageSize: number): Uint8Array {
   const files = vmas.filter((vma) => vma.backing !== undefined && vma.name.startsWith('/'));
-  const names = encoder.encode(files.map((vma) => `${vma.name}\0`).join(''));
+  const names = bytesOfText(files.map((vma) => `${vma.name}\0`).join(''));
   const bytes = new Uint8Array(16 + 24 * files.length + names.length);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(files.length), true);

@@ -6,7 +6,7 @@
  *
  * Ref. fs/exec.c (bprm_execve, begin_new_exec, de_thread), fs/binfmt_script.c.
  */
-import { InputError } from '../../base/index.js';
+import { InputError, textOfBytes } from '../../base/index.js';
 import { type ElfFile, isElf, readElf } from '../../elf/index.js';
 import { EACCES, EAGAIN, ELOOP, ENOEXEC, type MaySleep } from '../contexts/index.js';
 import { type Directory, type Inode, RegularFile } from '../fs/index.js';
@@ -73,7 +73,7 @@ function* resolve(state: KernelState, base: Directory, request: ExecveRequest): 
       return elf === undefined ? -ENOEXEC : { elf, inode, path, args };
     }
     if (head[0] !== 0x23 || head[1] !== 0x21) return -ENOEXEC;
-    const line = new TextDecoder().decode(head).slice(2).split('\n')[0]!.trim();
+    const line = textOfBytes(head).slice(2).split('\n')[0]!.trim();
     const space = line.search(/[ \t]/);
     const interpreter = space < 0 ? line : line.slice(0, space);
     if (interpreter === '') return -ENOEXEC;

@@ -14,6 +14,7 @@ export * from './id-registers.js';
 export type { KernelState } from './kernel-state.js';
 export * from './life.js';
 export * from './limits.js';
+export * from './oom.js';
 export * from './pointer-auth-keys.js';
 export * from './process.js';
 export * from './process-table.js';

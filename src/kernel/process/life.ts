@@ -10,6 +10,7 @@ import { CAP, capable } from './credentials.js';
 import type { LoadedProgram } from './exec.js';
 import type { KernelState } from './kernel-state.js';
 import { type ResourceLimits, RLIMIT } from './limits.js';
+import { tooManyThreads } from './oom.js';
 import { Process, type Program, type SharedSpace } from './process.js';
 import { MOST_THREADS } from './process-table.js';
 import { inheritTracing, ptraceEvent } from './ptrace.js';
@@ -100,7 +101,7 @@ function flagsValid(flags: number): boolean {
 export function* cloneThread(state: KernelState, parent: Thread, request: CloneRequest): MaySleep<number> {
   const { flags } = request;
   if (!flagsValid(flags)) return -EINVAL;
-  if (state.table.threadCount >= MOST_THREADS || tooManyProcesses(state, parent)) return -EAGAIN;
+  if (tooManyThreads(state.mm, state.table.threadCount) || tooManyProcesses(state, parent)) return -EAGAIN;
   const space = yield* cloneSpace(state, parent.process, flags);
   if (typeof space === 'number') return space;
   // Killed while memory was copied, perhaps with its whole group: no child gets away that nobody saw.

@@ -246,16 +246,6 @@ export function processIo({ io }: Process): string {
   return `rchar: ${rchar}\nwchar: ${wchar}\nsyscr: ${syscr}\nsyscw: ${syscw}\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n`;
 }
 
-/** oom_badness() in thousandths of what there is, moved by the adjustment: two thirds are 0. */
-export function oomScore({ mm }: KernelState, process: Process): string {
-  if (process.end !== undefined) return '0\n';
-  const total = ((mm.meminfo()['MemTotal'] ?? 0) * 1024) / mm.pageSize;
-  const { residentPages, swapEntries, nrTables } = process.mm;
-  const points = ((residentPages + swapEntries + nrTables) * 1000) / Math.max(1, total);
-  const badness = points + process.oomScoreAdjustment;
-  return `${process.oomScoreAdjustment === -1000 ? 0 : Math.max(0, Math.floor(((1000 + badness) * 2) / 3))}\n`;
-}
-
 /** /proc/PID/fdinfo/N; undefined where nothing is open there. */
 export function descriptorInfo(files: FileTable, fd: number): string | undefined {
   const file = files.get(fd);

@@ -121,7 +121,6 @@ export const SYSCTLS: Readonly<Record<string, string>> = {
   'kernel/shmmax': '18446744073692774399',
   'kernel/shmmni': '4096',
   'kernel/tainted': '0',
-  'kernel/threads-max': '16384',
   'kernel/version': '#1 SMP PREEMPT mtemu',
   'kernel/yama/ptrace_scope': '0',
   'net/core/somaxconn': '4096',

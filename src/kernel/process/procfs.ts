@@ -5,7 +5,7 @@
  *
  * Ref. fs/proc/{base,task_mmu,array,stat}.c; Documentation/filesystems/proc.rst.
  */
-import { VA } from '../../base/index.js';
+import { bytesOfText, VA } from '../../base/index.js';
 import { MOST_CPUS } from '../../machine/index.js';
 import { EINVAL, ENOENT, type MaySleep } from '../contexts/index.js';
 import {
@@ -23,6 +23,7 @@ import {
 } from '../fs/index.js';
 import { NET_FILES } from '../net/index.js';
 import type { KernelState } from './kernel-state.js';
+import { mostThreads, oomScore } from './oom.js';
 import type { Process } from './process.js';
 import {
   buddyinfoText,
@@ -39,7 +40,6 @@ import {
   ID_MAP,
   mountinfoText,
   mountsText,
-  oomScore,
   processIo,
   processStat,
   processStatm,
@@ -66,8 +66,6 @@ import type { UserCpu } from './user-context.js';
 /** Who looks: /proc/self is theirs. */
 export type CurrentThread = () => Thread | undefined;
 
-const encoder = new TextEncoder();
-
 type Content = string | Uint8Array;
 
 export class ProcFs {
@@ -92,7 +90,7 @@ export class ProcFs {
       S_IFREG | (store === undefined ? mode : mode | 0o200),
       (flags, inode) => {
         const made = content();
-        const bytes = typeof made === 'string' ? encoder.encode(made) : made;
+        const bytes = typeof made === 'string' ? bytesOfText(made) : made;
         return new GeneratedFile(inode, flags, '/proc', bytes, store);
       },
     );
@@ -160,6 +158,8 @@ export class ProcFs {
       const folder = () => this.#sysctls(`${path}${first}/`);
       names.set(first, rest.length > 0 ? folder : () => this.#file(() => `${value}\n`));
     }
+    if (path === 'kernel/')
+      names.set('threads-max', () => this.#file(() => `${mostThreads(this.#state.mm)}\n`));
     if (path === 'vm/') {
       names.set('nr_hugepages', () =>
         nrHugepages(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
@@ -305,7 +305,7 @@ export class ProcFs {
         ),
       io: () => this.#file(() => processIo(process), undefined, 0o400),
       wchan: () => this.#file(() => '0'),
-      oom_score: () => this.#file(() => oomScore(state, process)),
+      oom_score: () => this.#file(() => `${oomScore(state.mm, process)}\n`),
       oom_score_adj: () => this.#adjustment(process),
       cgroup: () => this.#file(() => '0::/\n'),
       mounts: () => this.#file(() => mountsText(state)),

@@ -6,6 +6,7 @@
  *
  * Ref. fs/binfmt_elf.c (create_elf_tables); the AAPCS64 wants SP 16-byte aligned.
  */
+import { bytesOfText } from '../../base/index.js';
 import { AT } from './abi.js';
 
 export interface StackContents {
@@ -28,8 +29,6 @@ export interface StackImage {
   readonly auxv: Uint8Array;
 }
 
-const encoder = new TextEncoder();
-
 export function buildInitialStack(contents: StackContents): StackImage {
   const chunks: { address: bigint; bytes: Uint8Array }[] = [];
   let cursor = contents.top - 8n; // the kernel leaves a null word at the very top
@@ -39,7 +38,7 @@ export function buildInitialStack(contents: StackContents): StackImage {
     return cursor;
   };
   const pushString = (text: string): bigint => {
-    const bytes = encoder.encode(text);
+    const bytes = bytesOfText(text);
     const ended = new Uint8Array(bytes.length + 1);
     ended.set(bytes);
     return push(ended);

@@ -1,6 +1,7 @@
 /**
  * What calls with paths and descriptors share: user strings, the folder a relative path starts from.
  */
+import { textOfBytes } from '../../base/index.js';
 import { EBADF, ENOENT, ENOTDIR, type MaySleep } from '../contexts/index.js';
 import { AT_EMPTY_PATH, AT_FDCWD, Directory, type Inode, type OpenFile } from '../fs/index.js';
 import { readString, type Thread } from '../process/index.js';
@@ -15,7 +16,7 @@ export function* userPath(
   address: bigint,
 ): MaySleep<string | number> {
   const bytes = yield* readString(mm, thread, address);
-  return typeof bytes === 'number' ? bytes : new TextDecoder().decode(bytes);
+  return typeof bytes === 'number' ? bytes : textOfBytes(bytes);
 }
 
 /** The folder that `dirfd` names for a path; an absolute path needs none. */

@@ -3,6 +3,7 @@
  *
  * Ref. kernel/sys.c (prctl), security/commoncap.c (cap_task_prctl).
  */
+import { bytesOfText, textOfBytes } from '../../base/index.js';
 import { EFAULT, EINVAL, EPERM, type MaySleep } from '../contexts/index.js';
 import {
   CAP,
@@ -90,12 +91,12 @@ function* prctl(
       const name = yield* readString(mm, thread, arg2, 16);
       if (name === -EFAULT) return -EFAULT;
       const bytes = typeof name === 'number' ? yield* readUser(mm, thread, arg2, 15) : name;
-      thread.comm = new TextDecoder().decode(bytes ?? new Uint8Array());
+      thread.comm = textOfBytes(bytes ?? new Uint8Array());
       return 0;
     }
     case PR.GET_NAME: {
       const name = new Uint8Array(16);
-      name.set(new TextEncoder().encode(thread.comm).subarray(0, 15));
+      name.set(bytesOfText(thread.comm).subarray(0, 15));
       return yield* writeUser(mm, thread, arg2, name);
     }
     case PR.GET_SECCOMP:

@@ -1,6 +1,7 @@
 /**
  * System calls of processes: clone, execve, exit, wait, identity, prctl.
  */
+import { textOfBytes } from '../../base/index.js';
 import { E2BIG, EFAULT, EINVAL, ENOENT, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import {
   CLONE,
@@ -48,7 +49,7 @@ function* userStrings({ mm }: SyscallServices, thread: Thread, address: bigint):
     if (typeof text === 'number') return text === -EFAULT ? -EFAULT : -E2BIG;
     bytes += text.length + 9;
     if (bytes > MOST_STRINGS) return -E2BIG;
-    strings.push(new TextDecoder().decode(text));
+    strings.push(textOfBytes(text));
   }
 }
 

@@ -5,6 +5,7 @@
  *
  * Ref. net/socket.c, socket(2), bind(2), connect(2), accept(2).
  */
+import { textOfBytes } from '../../base/index.js';
 import {
   EADDRINUSE,
   EAFNOSUPPORT,
@@ -112,7 +113,7 @@ export function* writeAddress(
   return yield* writeU32(mm, thread, length, bytes.length);
 }
 
-const textOf = ({ name }: UnixAddress): string => new TextDecoder().decode(name);
+const textOf = ({ name }: UnixAddress): string => textOfBytes(name);
 
 /** The socket that an AF_UNIX address names: undefined for none; a negative errno where its path fails. */
 export function findUnix(

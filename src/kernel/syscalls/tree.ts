@@ -3,6 +3,7 @@
  *
  * Ref. fs/open.c, fs/namei.c, fs/readdir.c.
  */
+import { bytesOfText } from '../../base/index.js';
 import {
   E2BIG,
   EBADF,
@@ -38,6 +39,7 @@ import {
   O_PATH,
   O_TMPFILE,
   OpenDirectory,
+  PipeEnd,
   RegularFile,
   S_IFIFO,
   S_IFMT,
@@ -57,8 +59,6 @@ import {
 import { type At, fileOf, inodeAt, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
-const encoder = new TextEncoder();
-
 function* open(
   services: SyscallServices,
   thread: Thread,
@@ -75,7 +75,15 @@ function* open(
   const file =
     link?.open(flags) ??
     (yield* services.files.open(at.base, at.path, flags & ~O_CLOEXEC, mode & ~fs.umask & 0o7777));
-  return typeof file === 'number' ? file : files.add(file, (flags & O_CLOEXEC) !== 0);
+  if (typeof file === 'number') return file;
+  if (file instanceof PipeEnd) {
+    const error = yield* file.waitForPartner(thread);
+    if (error < 0) {
+      file.release();
+      return error;
+    }
+  }
+  return files.add(file, (flags & O_CLOEXEC) !== 0);
 }
 
 /** struct open_how: flags, mode, how the path is resolved. */
@@ -184,7 +192,7 @@ function* directoryEntries(
   let used = 0;
   let at = directory.position;
   for (const { name, inode } of directory.listing.slice(at)) {
-    const text = encoder.encode(name);
+    const text = bytesOfText(name);
     const length = (19 + text.length + 1 + 7) & ~7;
     if (used + length > room) break;
     const record = new Uint8Array(length);
@@ -323,7 +331,7 @@ export const treeSyscalls: readonly Syscall[] = [
     name: 'getcwd',
     args: ['pointer', 'unsigned'],
     *run({ mm, files }, thread, [address, size]) {
-      const path = encoder.encode(`${files.pathOf(thread.process.fs.cwd)}\0`);
+      const path = bytesOfText(`${files.pathOf(thread.process.fs.cwd)}\0`);
       if (size < BigInt(path.length)) return -ERANGE;
       const error = yield* writeUser(mm, thread, address, path);
       return error === 0 ? path.length : error;
@@ -544,7 +552,7 @@ export const treeSyscalls: readonly Syscall[] = [
       const inode = yield* inodeAt(services, thread, dirfd, path, AT_EMPTY_PATH, false);
       if (typeof inode === 'number') return inode;
       if (!(inode instanceof Symlink)) return -EINVAL;
-      const text = encoder.encode(inode.target).subarray(0, int(room));
+      const text = bytesOfText(inode.target).subarray(0, int(room));
       const error = yield* writeUser(services.mm, thread, address, text);
       return error === 0 ? text.length : error;
     },
