@@ -5,7 +5,7 @@
  * the loop, what a lean form does not do leads to the form's function, which does more ("thorough": any
  * alignment inside a page); what that does not do either is left to the evaluator.
  */
-import { SECOND_TLB_ENTRIES, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../../machine/index.js';
+import { contextOfSlot, SECOND_TLB_ENTRIES, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../../machine/index.js';
 import {
   br,
   brIfUnlikely,
@@ -87,17 +87,31 @@ export interface Frame {
   missIf?(condition: Code, table: 'read' | 'write', address: number): Code;
 }
 
+/** Where a key has the context. */
+const CONTEXT_SHIFT = 44;
+
 /** Offset in a TLB table of an address's entry. `low`: the low half of the address, used twice. */
 export const tlbSlotCode = (low: Code): Code =>
   i32.and(
     i32.xor(i32.shrU(low, i32.const(8)), i32.shrU(low, i32.const(20))),
     i32.const((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
   );
-/** The same of the second level's tables. */
-export const secondTlbSlotCode = (low: Code): Code =>
-  i32.and(
-    i32.xor(i32.shrU(low, i32.const(8)), i32.shrU(low, i32.const(22))),
-    i32.const((SECOND_TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
+/** The part of an offset that comes from the context of a key, an i64. */
+function contextCode(entries: number, context: Code): Code {
+  const { shift, mask } = contextOfSlot(entries);
+  return i32.and(i32.wrap(i64.shrU(context, i64.const(BigInt(CONTEXT_SHIFT - shift)))), i32.const(mask));
+}
+/** The offset of an entry for fetches. `context`: as a key has it. */
+export const fetchTlbSlotCode = (low: Code, context: Code): Code =>
+  i32.xor(tlbSlotCode(low), contextCode(TLB_ENTRIES, context));
+/** The offset of an entry in the second level's tables. */
+export const secondTlbSlotCode = (low: Code, context: Code): Code =>
+  i32.xor(
+    i32.and(
+      i32.xor(i32.shrU(low, i32.const(8)), i32.shrU(low, i32.const(22))),
+      i32.const((SECOND_TLB_ENTRIES - 1) * TLB_ENTRY_BYTES),
+    ),
+    contextCode(SECOND_TLB_ENTRIES, context),
   );
 
 /** A frame whose instruction has a record. */

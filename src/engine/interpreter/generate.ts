@@ -32,6 +32,7 @@ import {
   cellI64,
   FORM_PARAMS,
   FunctionFrame,
+  fetchTlbSlotCode,
   JUMP,
   LOOP_LOCALS,
   LOOP_TEMPORARIES,
@@ -40,7 +41,6 @@ import {
   NEXT,
   SLOW,
   TAKEN,
-  tlbSlotCode,
 } from './frame.js';
 import {
   Cell,
@@ -198,7 +198,7 @@ function enterPage(): Code {
     i32.store(get(LoopLocal.cpu), get(LoopLocal.btype), STATE + Cell.BTYPE),
     exit(Exit.page, target),
   ];
-  const slot = tlbSlotCode(i32.wrap(target));
+  const slot = fetchTlbSlotCode(i32.wrap(target), get(LoopLocal.fetchContext));
   const withoutTop = i64.shl(target, i64.const(8n));
   const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), get(LoopLocal.fetchContext));
   const differs = i64.xor(i64.load(get(LoopLocal.entry), FETCH_TABLE), key);

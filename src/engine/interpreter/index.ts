@@ -5,6 +5,7 @@ export { FloatFormBuilder } from './float-vectors.js';
 export { lower } from './forms.js';
 export {
   type Frame,
+  fetchTlbSlotCode,
   NO_PAGE,
   type PageCache,
   type Switch,

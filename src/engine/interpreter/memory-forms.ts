@@ -149,7 +149,7 @@ export class MemoryFormBuilder extends FormBuilder {
       i64.store(local.get(entry), i64.load(local.get(second), from + at), TABLE[table] + at);
     this.emit(
       when(i64.ne(found, local.get(key)), [
-        local.set(second, frame.entry(secondTlbSlotCode(local.get(low)))),
+        local.set(second, frame.entry(secondTlbSlotCode(local.get(low), frame.dataContext))),
         frame.failIf(i64.ne(i64.load(local.get(second), from), local.get(key))),
         half(0),
         half(8),

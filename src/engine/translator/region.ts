@@ -10,6 +10,7 @@ import { TLB_TABLE_BYTES } from '../../machine/index.js';
 import {
   Cell,
   FloatFormBuilder,
+  fetchTlbSlotCode,
   lower,
   RegionExit,
   Special,
@@ -46,8 +47,8 @@ import { Graph, type Node } from './structure.js';
 
 /** A page, beside the first, that a region has code of: what its fetch TLB entry must hold. */
 export interface PageCheck {
-  /** Offset in a TLB table. */
-  readonly slot: number;
+  /** The low half of its virtual address. */
+  readonly low: number;
   /** The key without the context. */
   readonly key: bigint;
   /** The records, and whether the page is guarded. */
@@ -240,10 +241,11 @@ class RegionWriter {
     );
     const table = context.tlb + 2 * TLB_TABLE_BYTES;
     const pageChecks = (this.#place.asksGuarded ? [firstCheck, ...checks] : checks).map(
-      ({ slot, key, word }) => {
-        const wanted = i64.or(i64.const(key), i64.load(cpu, STATE + Cell.FETCH_CONTEXT));
-        const isKey = i64.eq(i64.load(i32.const(slot), table), wanted);
-        const isWord = i32.eq(i32.load(i32.const(slot), table + 12), i32.const(word));
+      ({ low, key, word }) => {
+        const context = i64.load(cpu, STATE + Cell.FETCH_CONTEXT);
+        const slot = fetchTlbSlotCode(i32.const(low), context);
+        const isKey = i64.eq(i64.load(slot, table), i64.or(i64.const(key), context));
+        const isWord = i32.eq(i32.load(slot, table + 12), i32.const(word));
         return when(i32.eqz(i32.and(isKey, isWord)), this.#give(RegionExit.leave));
       },
     );

@@ -20,11 +20,11 @@ import {
   TLB_ENTRY_BYTES,
   TLB_TABLE_BYTES,
   TlbKind,
-  tlbSlot,
 } from '../../machine/index.js';
 import {
   Cell,
   cpuDistance,
+  fetchTlbSlotCode,
   GUARDED,
   HEAT_OFFSET,
   Heat,
@@ -346,7 +346,7 @@ export class Translator implements Translation {
       const { records, guarded } = seen.get(number)!;
       const va = BigInt.asUintN(64, base + BigInt(number * PAGE));
       return {
-        slot: tlbSlot(Number(BigInt.asUintN(32, va))) * TLB_ENTRY_BYTES,
+        low: Number(BigInt.asUintN(32, va)) | 0,
         key: BigInt.asUintN(44, va >> 12n),
         word: records | (guarded ? GUARDED : 0),
       };
@@ -389,9 +389,10 @@ function linkCode(cpu: Cpu, regionType: number): Code {
   const get = local.get;
   const state = i32.const(cpuDistance(cpu.index));
   const table = cpu.mmu.tlb.base + 2 * TLB_TABLE_BYTES;
-  const slot = tlbSlotCode(i32.wrap(get(pc)));
+  const context = i64.load(state, STATE + Cell.FETCH_CONTEXT);
+  const slot = fetchTlbSlotCode(i32.wrap(get(pc)), context);
   const withoutTop = i64.shl(get(pc), i64.const(8n));
-  const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), i64.load(state, STATE + Cell.FETCH_CONTEXT));
+  const key = i64.or(i64.shrU(withoutTop, i64.const(20n)), context);
   const differs = i64.xor(i64.load(slot, table), key);
   const nonCanonical = i64.xor(i64.shrS(withoutTop, i64.const(8n)), get(pc));
   const wrong = i64.or(i64.or(differs, nonCanonical), i64.and(get(pc), i64.const(3n)));
@@ -428,8 +429,9 @@ function refillCode(cpu: Cpu, link: number): Code {
   const { base } = cpu.mmu.tlb;
   const low = i32.wrap(get(missed));
   const table = (bytes: number) => i32.mul(get(isWrite), i32.const(bytes));
+  const context = i64.load(state, STATE + Cell.DATA_CONTEXT);
   const page = i64.shrU(i64.shl(get(missed), i64.const(8n)), i64.const(20n));
-  const key = i64.or(page, i64.load(state, STATE + Cell.DATA_CONTEXT));
+  const key = i64.or(page, context);
   // Regions find no entries of the half that they must not access: there is nothing to come back for.
   const wrongHalf = i64.and(
     i64.xor(get(missed), i64.load(state, STATE + Cell.HALF)),
@@ -439,7 +441,7 @@ function refillCode(cpu: Cpu, link: number): Code {
   const half = (at: number) => i64.store(get(first), i64.load(get(second), base + TLB_BYTES + at), base + at);
   return [
     local.set(first, i32.add(tlbSlotCode(low), table(TLB_TABLE_BYTES))),
-    local.set(second, i32.add(secondTlbSlotCode(low), table(SECOND_TLB_TABLE_BYTES))),
+    local.set(second, i32.add(secondTlbSlotCode(low, context), table(SECOND_TLB_TABLE_BYTES))),
     when(i64.eqz(i64.or(differs, wrongHalf)), [
       half(0),
       half(8),

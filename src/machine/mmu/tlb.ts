@@ -42,9 +42,25 @@ const ALL_BYTES = TLB_BYTES + 2 * SECOND_TLB_TABLE_BYTES;
  * some multiple of 16 MiB below it do not fight for one. Generated code computes the same.
  */
 export const tlbSlot = (low: number): number => ((low >>> 12) ^ (low >>> 24)) & (TLB_ENTRIES - 1);
-/** The same in the second level's tables. */
-export const secondTlbSlot = (low: number): number =>
-  ((low >>> 12) ^ (low >>> 26)) & (SECOND_TLB_ENTRIES - 1);
+/** Bits of a context that slots depend on, the highest of a slot. */
+const CONTEXT_BITS = 3;
+const SLOT_CONTEXTS = 1 << CONTEXT_BITS;
+const contextPart = (entries: number, context: number): number =>
+  (context & (SLOT_CONTEXTS - 1)) * (entries >>> CONTEXT_BITS);
+/**
+ * The slot of a fetch: processes that have code at the same addresses do not fight for one. Reads and writes,
+ * which are many more, leave that to the second level.
+ */
+export const fetchTlbSlot = (low: number, context: number): number =>
+  tlbSlot(low) ^ contextPart(TLB_ENTRIES, context);
+/** The slot in the second level's tables. */
+export const secondTlbSlot = (low: number, context: number): number =>
+  (((low >>> 12) ^ (low >>> 26)) & (SECOND_TLB_ENTRIES - 1)) ^ contextPart(SECOND_TLB_ENTRIES, context);
+/** The part of a slot's byte offset that is the context's: a mask of the context shifted left. */
+export const contextOfSlot = (entries: number): { readonly shift: number; readonly mask: number } => {
+  const unit = (entries >>> CONTEXT_BITS) * TLB_ENTRY_BYTES;
+  return { shift: Math.log2(unit), mask: (SLOT_CONTEXTS - 1) * unit };
+};
 
 export const UNTAGGED = -1;
 export const SLOW = -2;
@@ -86,8 +102,13 @@ export class Tlb {
   }
 
   /** Word index of the second level's entry for an address. `kind`: read or write. */
-  #second(kind: TlbKind, low: number): number {
-    return (this.base + TLB_BYTES + kind * SECOND_TLB_TABLE_BYTES) / 4 + secondTlbSlot(low) * 4;
+  #second(kind: TlbKind, low: number, context: number): number {
+    return (this.base + TLB_BYTES + kind * SECOND_TLB_TABLE_BYTES) / 4 + secondTlbSlot(low, context) * 4;
+  }
+
+  /** Index of an address's entry. */
+  #at(kind: TlbKind, low: number, context: number): number {
+    return kind * TLB_ENTRIES + (kind === TlbKind.fetch ? fetchTlbSlot(low, context) : tlbSlot(low));
   }
 
   /**
@@ -95,7 +116,7 @@ export class Tlb {
    * none: it is to be filled again, or accesses to it would never be direct any more.
    */
   find(kind: TlbKind, low: number, high: number, context: number): number {
-    const at = kind * TLB_ENTRIES + tlbSlot(low);
+    const at = this.#at(kind, low, context);
     const keyLow = (high << 20) | (low >>> 12) | 0;
     const keyHigh = ((high >>> 12) & 0xfff) | (context << 12) | 0;
     if (this.keyLow[at] !== keyLow || this.keyHigh[at] !== keyHigh) return -1;
@@ -122,7 +143,7 @@ export class Tlb {
     tagHost: number,
     size: number,
   ): number {
-    const at = kind * TLB_ENTRIES + tlbSlot(low);
+    const at = this.#at(kind, low, context);
     const keyLow = (high << 20) | (low >>> 12);
     const keyHigh = ((high >>> 12) & 0xfff) | (context << 12);
     this.keyLow[at] = keyLow;
@@ -131,7 +152,7 @@ export class Tlb {
     this.flags[at] = flags | (host < 0 ? 0 : EntryFlag.direct);
     const words = this.linear.i32;
     const w = (this.base + at * TLB_ENTRY_BYTES) >>> 2;
-    const second = kind === TlbKind.fetch ? -1 : this.#second(kind, low);
+    const second = kind === TlbKind.fetch ? -1 : this.#second(kind, low, context);
     if (second >= 0) words[second + 1] = 0;
     if (host < 0) {
       words[w + 1] = 0;
@@ -212,9 +233,11 @@ export class Tlb {
       const slot = tlbSlot(page);
       this.#drop(slot);
       this.#drop(TLB_ENTRIES + slot);
-      this.#drop(2 * TLB_ENTRIES + slot);
-      this.linear.i32[this.#second(TlbKind.read, page) + 1] = 0;
-      this.linear.i32[this.#second(TlbKind.write, page) + 1] = 0;
+      for (let context = 0; context < SLOT_CONTEXTS; context++) {
+        this.#drop(this.#at(TlbKind.fetch, page, context));
+        this.linear.i32[this.#second(TlbKind.read, page, context) + 1] = 0;
+        this.linear.i32[this.#second(TlbKind.write, page, context) + 1] = 0;
+      }
     }
     this.generation++;
   }

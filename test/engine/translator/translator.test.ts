@@ -20,7 +20,9 @@ import {
   mappedMachine,
   SCTLR_ON,
   TAGS,
+  type Tables,
   TCF0,
+  TCR_39,
   testMachine,
 } from '../../machine/support.js';
 
@@ -39,14 +41,19 @@ function start(machine: Machine, steps: number, engine: Engine) {
 }
 
 /** The same program under evaluator and translator, which must agree on everything. */
-function both(prepare: (machine: Machine) => void, source: string, steps = 100_000, checks = 0) {
+function both(
+  prepare: (machine: Machine, tables: Tables) => void,
+  source: string,
+  steps = 100_000,
+  checks = 0,
+) {
   const [a, b] = ['evaluate', 'translate'].map((name) => {
     const { machine, tables } = mappedMachine();
     tables.mapRange(DATA, 0x20000, D.user | D.tagged);
     machine.memory.fillTags(PA(DATA), 0x10000, 3);
     machine.cpu.writeRegister('sctlr_el1', SCTLR_ON | TCF0(checks));
     load(machine, source);
-    prepare(machine);
+    prepare(machine, tables);
     const engine = createEngine(machine, name);
     const stop = start(machine, steps, engine);
     return { machine, engine, stop };
@@ -117,6 +124,52 @@ describe('a hot loop', () => {
       100_000,
       1,
     );
+  });
+
+  it('reads what it then writes, and faults at the store where only that is forbidden', () => {
+    const { machine, engine } = both(
+      ({ cpu, memory }, tables) => {
+        memory.fillTags(PA(DATA + 0x10000), 0x10000, 3);
+        tables.mapRange(DATA + 0x10000, 0x10000, D.user | D.tagged | D.readOnly);
+        cpu.writeX(1, BigInt(DATA) | TAG3);
+      },
+      '1: ldr x4, [x1]\n add x4, x4, x5\n add x5, x5, #1\n str x4, [x1], #8\n b 1b',
+      100_000,
+      1,
+    );
+    expect(machine.cpu.readRegister('elr_el1')).toBe(BigInt(CODE + 12));
+    expect(machine.cpu.readRegister('far_el1') & ~TAG3).toBe(BigInt(DATA + 0x10000));
+    expect(statisticsOf(engine).translated).toBeGreaterThan(30_000);
+  });
+
+  it('accesses the other half of the address space, where the halves differ', () => {
+    const upper = 0xffff_ff80_0000_0000n;
+    const { machine, engine } = both(
+      ({ cpu }, tables) => {
+        // The same tables, but without TBI.
+        cpu.writeRegister('tcr_el1', (TCR_39 & ~(1n << 23n)) | (25n << 16n) | (2n << 30n));
+        cpu.writeRegister('ttbr1_el1', BigInt(tables.root));
+        cpu.writeX(1, BigInt(DATA));
+        cpu.writeX(2, upper | BigInt(DATA + 0x8000));
+        // No TBI there: what the top byte is not a copy of bit 55 in is no address.
+        cpu.writeX(5, (upper | BigInt(DATA + 0x8000)) & ~(1n << 58n));
+        cpu.writeX(3, BigInt(DATA));
+      },
+      // Every 256th round in the upper half.
+      `1: ldr x4, [x3]
+          add x4, x4, #1
+          str x4, [x3]
+          add x0, x0, #1
+          cmp x0, #4000
+          csel x2, x5, x2, eq
+          tst x0, #255
+          csel x3, x2, x1, eq
+          b 1b`,
+    );
+    expect(machine.cpu.readRegister('elr_el1')).toBe(BigInt(CODE));
+    expect(machine.cpu.readRegister('far_el1')).toBe((upper | BigInt(DATA + 0x8000)) & ~(1n << 58n));
+    expect(machine.memory.load(PA(DATA + 0x8000), 8)).toBe(15n);
+    expect(statisticsOf(engine).translated).toBeGreaterThan(25_000);
   });
 
   it('stops exactly at every limit', () => {
