@@ -105,7 +105,8 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --stats                      at the end, one line of JSON with counters (see below)
   --report text|json           form of the tag-check fault report
   --core FILE                  the core file of the process that a signal killed last
-  --check                      verify the memory manager's invariants after every kernel operation
+  --check                      verify the memory manager's invariants after every kernel operation;
+                               with several CPUs, at the first moment when none is inside the kernel
   --dmesg                      the kernel's log
   --max-steps N                end with 124 after N instructions
   --timeout SECONDS            end with 124 after this time

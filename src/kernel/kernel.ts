@@ -151,6 +151,8 @@ export class Kernel implements Supervisor {
   #tree: DeviceTree | undefined;
   readonly #threads = new WeakMap<Task, Thread>();
   #maxSteps = Number.MAX_SAFE_INTEGER;
+  /** --check: memory has changed since the invariants were looked at. */
+  #checkDue = false;
   /** Why no thread can go on. */
   #fatal: RunOutcome | undefined;
 
@@ -432,6 +434,7 @@ export class Kernel implements Supervisor {
         this.#endAll();
         return this.#violated() ?? { kind: 'ended', end: process.end };
       }
+      if (this.#checkDue) this.#fatal ??= this.#violated();
       if (this.#fatal !== undefined) return this.#fatal;
       if (state.clock.steps >= this.#maxSteps) return { kind: 'limit', which: 'steps' };
       if (limits.expired?.() === true) return { kind: 'limit', which: 'time' };
@@ -459,9 +462,12 @@ export class Kernel implements Supervisor {
     }
   }
 
+  /** The invariants, where no CPU but the one whose turn it is is inside the kernel; else as soon as that is so. */
   #violated(): RunOutcome | undefined {
+    if (this.#options.check !== true) return undefined;
     // What another CPU is in the middle of is not to be judged.
-    if (this.#options.check !== true || !this.#booted.runQueue.othersInUser) return undefined;
+    this.#checkDue = !this.#booted.runQueue.othersInUser;
+    if (this.#checkDue) return undefined;
     const violations = this.mm.checkInvariants();
     return violations.length === 0 ? undefined : { kind: 'violation', violations };
   }

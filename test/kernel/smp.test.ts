@@ -6,7 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { assemble } from '../../src/assembler/index.js';
+import { MiB } from '../../src/base/index.js';
+import { readElf, toElf } from '../../src/elf/index.js';
+import { bootSystem, RunQueue } from '../../src/kernel/index.js';
+import type { Violation } from '../../src/kernel/mm/index.js';
+import { defaultTree } from '../../src/machine/index.js';
 import { mtemu } from '../cli/in-process.js';
 
 const FOLDER = new URL('./smp/', import.meta.url).pathname;
@@ -141,5 +147,27 @@ describe('the machine of --cpus', () => {
     const refused = await mtemu(['run', '--cpus', '9', 'x.s'], files);
     expect(refused).toMatchObject({ status: 2 });
     expect(refused.stderr).toContain('a machine has 1 to 8 CPUs, not 9');
+  });
+});
+
+describe('--check while another CPU is inside the kernel', () => {
+  it('looks at the invariants when it has left', () => {
+    const { kernel } = bootSystem({ tree: defaultTree(64 * MiB), check: true });
+    const text = '_start: mov x8, #172\nsvc #0\nb .\n';
+    const elf = readElf(toElf(assemble({ name: 'p.s', text }, {})), 'p.s');
+    const process = kernel.spawn({ elf, args: ['p.s'] });
+    if (typeof process === 'number') throw new Error(`errno ${-process}`);
+    const broken = [{ invariant: 'I1', detail: 'broken on purpose' }] as unknown as readonly Violation[];
+    const checks = vi.spyOn(kernel.mm, 'checkInvariants').mockReturnValue([...broken]);
+    const outside = vi.spyOn(RunQueue.prototype, 'othersInUser', 'get');
+    try {
+      // For the page fault of the first instruction, the call, and a while longer.
+      for (let n = 0; n < 4; n++) outside.mockReturnValueOnce(false);
+      expect(kernel.run(process, { maxSteps: 1_000_000 })).toEqual({ kind: 'violation', violations: broken });
+      expect(checks).toHaveBeenCalledTimes(1);
+      expect(outside.mock.calls.length).toBeGreaterThan(4);
+    } finally {
+      outside.mockRestore();
+    }
   });
 });
