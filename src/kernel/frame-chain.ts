@@ -21,6 +21,13 @@ export interface ChainStart {
   readonly most: number;
   /** Physical address of a user address, where one is mapped. */
   readonly locate: (address: number) => number | undefined;
+  /**
+   * Where a return address leads back from a signal handler: the PC that the signal interrupted, out of the frame
+   * below the frame record that the kernel made. The stack may be another one from there on.
+   */
+  readonly interrupted?: (link: number, record: number) => number | undefined;
+  /** X30: a handler that has made no record of its own returns there, and X29 is still the kernel's. */
+  readonly link?: number;
 }
 
 /**
@@ -36,14 +43,27 @@ export function frameChain(memory: MemorySystem, start: ChainStart): number[] {
   const returns: number[] = [];
   let record = userBits(start.record);
   let below = userBits(start.sp);
+  let elsewhere: number | undefined;
+  const throughHandler = (link: number | undefined): void => {
+    const pc = link === undefined ? undefined : start.interrupted?.(link, record);
+    if (link === undefined || pc === undefined) return;
+    returns.push(link, pc);
+    below = record;
+    elsewhere = wordAt(record);
+  };
+  if (start.link !== undefined && record % 8 === 0 && start.link !== wordAt(record + 8)) {
+    throughHandler(start.link);
+  }
   while (returns.length < start.most && record % 8 === 0) {
-    if (record < below || record - below > MOST_FRAME_BYTES) break;
+    if (record !== elsewhere && (record < below || record - below > MOST_FRAME_BYTES)) break;
     const next = wordAt(record);
     const link = wordAt(record + 8) ?? 0;
     if (next === undefined || link < 4) break;
-    returns.push(link);
     below = record + 16;
     record = next;
+    const before = returns.length;
+    throughHandler(link);
+    if (returns.length === before) returns.push(link);
   }
   return returns;
 }

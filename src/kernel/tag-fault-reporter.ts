@@ -7,7 +7,14 @@ import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
 import { type Machine, MOST_CALLERS, type TaggingCpu, TlbKind } from '../machine/index.js';
 import { frameChain, userBits } from './frame-chain.js';
 import type { MemoryManager } from './mm/index.js';
-import type { Process, Thread, UserCpus, UserRegisters } from './process/index.js';
+import {
+  type Process,
+  SIGFRAME_BYTES,
+  SIGFRAME_PC,
+  type Thread,
+  type UserCpus,
+  type UserRegisters,
+} from './process/index.js';
 import {
   describeTagPageOwner,
   type HistoryEntry,
@@ -30,6 +37,10 @@ const ROWS_EACH_SIDE = 8n;
 const MOST_FRAMES = 32;
 /** Events of one granule that are looked at. */
 const MOST_RUNS = 64;
+/** What ends a signal handler, whoever provides it: `mov x8, #139` and `svc #0`, after `bti c` perhaps. */
+const BTI_C = 0xd503245f;
+const MOV_X8_SIGRETURN = 0xd2801168;
+const SVC = 0xd4000001;
 
 export class TagFaultReporter {
   readonly #machine: Machine;
@@ -141,21 +152,62 @@ export class TagFaultReporter {
    * function than the one being executed; elsewhere it is a call's that has returned already.
    */
   #frames(process: Process, pc: bigint, lr: number, returns: readonly number[]): StackFrame[] {
-    const frame = (at: bigint): StackFrame => ({ pc: VA(at), symbol: process.symbolize(at) });
-    const leadsToCode = (address: number) => address >= 4 && this.#isCode(process, BigInt(address - 4));
-    const isLeaf = leadsToCode(lr) && !sameFunction(process, BigInt(lr - 4), pc);
-    const end = returns.findIndex((address) => !leadsToCode(address));
-    return [
-      frame(pc),
-      ...(isLeaf && lr !== returns[0] ? [frame(BigInt(lr))] : []),
-      ...returns.slice(0, end < 0 ? undefined : end).map((address) => frame(BigInt(address))),
-    ];
+    const frame = (at: number): StackFrame => {
+      const isHandlerEnd = this.#returnsFromHandler(process, at);
+      return {
+        pc: VA(BigInt(at)),
+        symbol: isHandlerEnd ? '<signal handler called>' : process.symbolize(BigInt(at)),
+      };
+    };
+    const found: StackFrame[] = [frame(Number(pc))];
+    // The function that was called last, and what its X30 is: both known again where a signal interrupted one.
+    let leaf = pc;
+    let link: number | undefined = lr;
+    for (let i = 0; i <= returns.length; i++) {
+      const next = returns[i];
+      if (link !== undefined) {
+        const isLeaf = this.#leadsToCode(process, link) && !sameFunction(process, BigInt(link - 4), leaf);
+        if (isLeaf && link !== next) found.push(frame(link));
+      }
+      if (next === undefined || !this.#leadsToCode(process, next)) break;
+      found.push(frame(next));
+      link = undefined;
+      if (!this.#returnsFromHandler(process, next) || returns[i + 1] === undefined) continue;
+      const interrupted = returns[++i]!;
+      found.push(frame(interrupted));
+      leaf = BigInt(interrupted);
+      link = returns[++i];
+    }
+    return found;
+  }
+
+  #leadsToCode(process: Process, address: number): boolean {
+    return (
+      address >= 4 &&
+      (this.#isCode(process, BigInt(address - 4)) || this.#returnsFromHandler(process, address))
+    );
+  }
+
+  /** The code at an address calls rt_sigreturn: a signal handler returns there. */
+  #returnsFromHandler(process: Process, address: number): boolean {
+    if (address % 4 !== 0) return false;
+    const at = (word: number) => this.#wordAt(process, VA(BigInt(address + 4 * word)));
+    const first = at(0) === BTI_C ? 1 : 0;
+    return at(first) === MOV_X8_SIGRETURN && at(first + 1) === SVC;
   }
 
   #backtrace(process: Process, { x, sp }: UserRegisters, pc: VA): StackFrame[] {
     const locate = (address: number) => this.#mm.virtToPhys(process.mm, VA(BigInt(address)))?.pa;
-    const returns = frameChain(this.#machine.memory, { record: x[29]!, sp, most: MOST_FRAMES, locate });
-    return this.#frames(process, pc, userBits(x[30]!), returns);
+    const wordAt = (address: number) => this.#wordAt(process, VA(BigInt(address)));
+    const interrupted = (link: number, record: number): number | undefined => {
+      if (record % 8 !== 0 || !this.#returnsFromHandler(process, link)) return undefined;
+      const saved = record - SIGFRAME_BYTES + SIGFRAME_PC;
+      const low = wordAt(saved);
+      return low === undefined ? undefined : (low >>> 0) + ((wordAt(saved + 4) ?? 0) & 0xffff) * 2 ** 32;
+    };
+    const lr = userBits(x[30]!);
+    const start = { record: x[29]!, sp, most: MOST_FRAMES, locate, interrupted, link: lr };
+    return this.#frames(process, pc, lr, frameChain(this.#machine.memory, start));
   }
 
   /** What `TagHistory` asks for where generated code did not see it, inside the instruction that tags. */

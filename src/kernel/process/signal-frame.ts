@@ -28,6 +28,8 @@ const RECORDS = MCONTEXT + 288;
 const RECORDS_SIZE = 4096;
 /** sizeof(struct rt_sigframe). */
 export const SIGFRAME_BYTES = RECORDS + RECORDS_SIZE;
+/** Where the PC of the interrupted code is in it. */
+export const SIGFRAME_PC = PC;
 export const FRAME_RECORD_BYTES = 16;
 
 const FPSIMD_MAGIC = 0x46508001;
