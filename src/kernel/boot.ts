@@ -80,6 +80,7 @@ export function bootKernel(options: BootOptions): Booted {
     contexts: options.contexts,
     tlb: tlb.hooks,
     banks: layout.banks,
+    nodes: layout.numa,
     reserved: [
       ...layout.reserved,
       ...(discovery.enabled ? [] : layout.tagStorage),

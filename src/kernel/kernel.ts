@@ -285,8 +285,10 @@ export class Kernel implements Supervisor {
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;
-    state.runQueue.spawn(contexts.newTask('kswapd0'), mm.kswapd());
-    state.runQueue.spawn(contexts.newTask('kcompactd0'), mm.kcompactd());
+    for (const { nodeId } of mm.nodeInfo().filter((node) => node.hasMemory)) {
+      state.runQueue.spawn(contexts.newTask(`kswapd${nodeId}`), mm.kswapd(nodeId));
+      state.runQueue.spawn(contexts.newTask(`kcompactd${nodeId}`), mm.kcompactd(nodeId));
+    }
     state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
     state.runQueue.spawn(
       contexts.newTask('khugepaged'),

@@ -131,7 +131,7 @@ function search(
         if (tagged) user.storeTag(at + i * PAGE + 32, byteOf(i));
         other.load(there + i * PAGE, 1);
       }
-      if (touched) expect(k.mm.events.nr_shmem_hugepages).toBe(huge === 'never' ? 0 : 1);
+      if (touched) expect(k.mm.globalNodeState('nr_shmem_hugepages')).toBe(huge === 'never' ? 0 : 1);
       k.run(lruAddDrainAll(k.mm));
       const scheduler = new Scheduler(k.contexts, strategy);
       for (const [cpu, work] of tasks(stage).entries()) scheduler.spawn(`cpu ${cpu}`, work, { cpu });
@@ -179,7 +179,7 @@ describe.each([
         s.k.memory.writeFile(s.file, 100 * PAGE, Uint8Array.of(3)),
       ],
       (s) => {
-        expect(s.k.mm.events.nr_shmem_hugepages).toBe(1);
+        expect(s.k.mm.globalNodeState('nr_shmem_hugepages')).toBe(1);
         expect(s.user.load(s.at + 9 * PAGE, 1)).toEqual(Uint8Array.of(2));
         expect(s.other.load(s.there + PAGE, 1)).toEqual(Uint8Array.of(1));
         expect(s.user.load(s.at + 100 * PAGE, 1)).toEqual(Uint8Array.of(3));
@@ -252,7 +252,7 @@ describe.each([
         for (let i = 3; i < HUGE; i += STEP) {
           expect(s.user.load(s.at + i * PAGE, 1)).toEqual(Uint8Array.of(201));
         }
-        whole += s.k.mm.events.nr_shmem_hugepages;
+        whole += s.k.mm.globalNodeState('nr_shmem_hugepages');
       },
     );
     expect(whole).toBeGreaterThan(0);
@@ -297,7 +297,7 @@ describe.each([
         loads(s, s.user, s.at),
         loads(s, s.other, s.there),
       ],
-      (s) => expect(s.k.mm.events.nr_shmem).toBe(0),
+      (s) => expect(s.k.mm.globalNodeState('nr_shmem')).toBe(0),
       80,
     );
   });

@@ -10,8 +10,10 @@ import type {
   AddressSpace,
   FaultResult,
   KernelMemoryManager,
+  MemoryBank,
   Mm,
   MovableCore,
+  NumaLayout,
   PageSize,
   PhysicalMapping,
   PhysRange,
@@ -34,7 +36,9 @@ export interface FixtureOptions {
   readonly kasanHwTags?: boolean;
   readonly movable?: MovableCore;
   /** Full control instead of the one-region layout. */
-  readonly banks?: readonly PhysRange[];
+  readonly banks?: readonly MemoryBank[];
+  /** CPUs' nodes, and distances. */
+  readonly nodes?: NumaLayout;
   readonly regions?: readonly TagRegion[];
   readonly reserved?: readonly PhysRange[];
   /** Called before anything touches memory; may put another memory in the port's place. */
@@ -96,6 +100,7 @@ export function boot(options: FixtureOptions = {}): Fixture {
     log: (line) => log.push(line),
     ...(options.pageblockOrder === undefined ? {} : { pageblockOrder: options.pageblockOrder }),
     ...(options.swapPages === undefined ? {} : { swapPages: options.swapPages }),
+    ...(options.nodes === undefined ? {} : { nodes: options.nodes }),
     ...(options.mte === undefined ? {} : { mte: options.mte }),
     ...(options.movable === undefined ? {} : { movable: options.movable }),
     ...(options.kasanHwTags === undefined ? {} : { kasanHwTags: options.kasanHwTags }),

@@ -52,7 +52,8 @@ function isFreeBuddy(map: Memmap, buddy: number, order: number, zone: Zone): boo
     buddy < map.pages &&
     (map.flags[buddy]! & PG_buddy) !== 0 &&
     map.order[buddy] === order &&
-    map.zoneOf(buddy as Page) === zone.index
+    map.zoneOf(buddy as Page) === zone.index &&
+    map.nodeOf(buddy as Page) === zone.nodeId
   );
 }
 

@@ -106,7 +106,7 @@ function* collapseFile(mm: Mm, inode: Inode, start: number, cc: CollapseControl)
     if (page === undefined) continue;
     mm.memmap.mapping[page] = 0;
     mm.memmap.clear(page, PG_isolated);
-    mm.events.nr_isolated_anon--;
+    mm.nodeStats(page).nr_isolated_anon--;
     folioUnlock(mm, page);
     // The cache's, the isolation's and ours.
     for (let i = 0; i < 3; i++) yield* putPage(mm, page);
@@ -181,7 +181,8 @@ function replacePages(
   // Ours becomes one of the cache's.
   map.refcount[hpage]! += old.length - 1;
   for (let i = 0; i < old.length; i++) inode.pages.set(start + i, (hpage + i) as Page);
-  countCached(mm, inode, old.filter((page) => page === undefined).length, 1);
+  for (const page of old) if (page !== undefined) countCached(mm, inode, page, -1, 0);
+  countCached(mm, inode, hpage, old.length, 1);
 }
 
 /**

@@ -17,6 +17,7 @@ import type { Page } from './memmap.js';
 import { migratePages } from './migrate.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_MOVABLE, MIGRATE_PCPTYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
+import type { PglistData } from './node.js';
 import { drainAllPages, postAllocIsolated } from './page-alloc.js';
 import { PG_buddy, PG_head, PG_lru, PG_swapcache } from './page-flags.js';
 import { isAnonPage } from './rmap.js';
@@ -67,8 +68,7 @@ function isolateMigratepages(mm: Mm, control: CompactControl): Page[] {
     }
     control.migrateAt++;
     mm.events.compact_migrate_scanned++;
-    if (map.zoneOf(page) !== control.zone.index || !map.test(page, PG_lru) || map.test(page, PG_head))
-      continue;
+    if (mm.pageZone(page) !== control.zone || !map.test(page, PG_lru) || map.test(page, PG_head)) continue;
     if (map.pageblockMigratetype(page) === MIGRATE_ISOLATE) continue;
     const cached = map.test(page, PG_swapcache) ? 1 : 0;
     // A reference beyond the mappings is a pin.
@@ -87,8 +87,7 @@ function isolateFreepages(mm: Mm, control: CompactControl): void {
     const block = end - 1 - ((end - 1) % map.pageblockNrPages);
     control.freeAt = Math.max(block, control.migrateAt);
     const type = map.pageblockMigratetype(block as Page);
-    if (map.zoneOf(block as Page) !== zone.index || (type !== MIGRATE_MOVABLE && type !== MIGRATE_CMA))
-      continue;
+    if (mm.pageZone(block as Page) !== zone || (type !== MIGRATE_MOVABLE && type !== MIGRATE_CMA)) continue;
     for (let at = control.freeAt; at < end; ) {
       const page = at as Page;
       mm.events.compact_free_scanned++;
@@ -169,12 +168,18 @@ function noteOutcome(zone: Zone, order: number, success: boolean): void {
  *
  * @returns true if some zone has a free block of the order now.
  */
-export function* tryToCompactPages(mm: Mm, gfp: Gfp, order: number, highestZone: number): MaySleep<boolean> {
+export function* tryToCompactPages(
+  mm: Mm,
+  gfp: Gfp,
+  order: number,
+  highestZone: number,
+  { zonelist }: PglistData = mm.localNode,
+): MaySleep<boolean> {
   const task = mm.contexts.current;
   if (order === 0 || (gfp & __GFP_IO) === 0 || task.memalloc) return false;
   let any = false;
-  for (let i = mm.zones.length - 1; i >= 0 && !any; i--) {
-    const zone = mm.zones[i]!;
+  for (const zone of zonelist) {
+    if (any) break;
     if (zone.index > highestZone || !isSuitable(zone, order) || deferred(zone, order)) continue;
     mm.events.compact_stall++;
     task.memalloc = true;
@@ -188,17 +193,17 @@ export function* tryToCompactPages(mm: Mm, gfp: Gfp, order: number, highestZone:
 }
 
 /** wakeup_kcompactd(): a block of the order is wanted, by somebody who goes on without. */
-export function wakeupKcompactd(mm: Mm, order: number): void {
+export function wakeupKcompactd(node: PglistData, order: number): void {
   if (order === 0) return;
-  mm.kcompactdMaxOrder = Math.max(mm.kcompactdMaxOrder, order);
-  mm.kcompactdWait.wakeUp();
+  node.kcompactdMaxOrder = Math.max(node.kcompactdMaxOrder, order);
+  node.kcompactdWait.wakeUp();
 }
 
-/** kcompactd_do_work(): every zone in which memory is free, and has the wrong shape only. */
-function* kcompactdDoWork(mm: Mm, order: number): MaySleep<void> {
+/** kcompactd_do_work(): every zone of the node in which memory is free, and has the wrong shape only. */
+function* kcompactdDoWork(mm: Mm, node: PglistData, order: number): MaySleep<void> {
   const task = mm.contexts.current;
   mm.events.compact_daemon_wake++;
-  for (const zone of mm.zones) {
+  for (const zone of node.zones) {
     const control: CompactControl = { zone, order, migrateAt: 0, freeAt: 0, free: [] };
     if (isDone(mm, control) || !isSuitable(zone, order) || deferred(zone, order)) continue;
     task.memalloc = true;
@@ -208,13 +213,13 @@ function* kcompactdDoWork(mm: Mm, order: number): MaySleep<void> {
   }
 }
 
-/** kcompactd(): for a scheduler to run beside the others; ends when `stopped` says so. */
-export function* kcompactd(mm: Mm, stopped: () => boolean): MaySleep<void> {
+/** kcompactd() of a node: for a scheduler to run beside the others; ends when `stopped` says so. */
+export function* kcompactd(mm: Mm, node: PglistData, stopped: () => boolean): MaySleep<void> {
   while (!stopped()) {
-    yield* mm.kcompactdWait.waitEvent(() => stopped() || mm.kcompactdMaxOrder > 0);
-    const order = mm.kcompactdMaxOrder;
-    mm.kcompactdMaxOrder = 0;
-    if (order > 0) yield* kcompactdDoWork(mm, order);
+    yield* node.kcompactdWait.waitEvent(() => stopped() || node.kcompactdMaxOrder > 0);
+    const order = node.kcompactdMaxOrder;
+    node.kcompactdMaxOrder = 0;
+    if (order > 0) yield* kcompactdDoWork(mm, node, order);
     yield COND_RESCHED;
   }
 }

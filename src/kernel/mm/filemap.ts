@@ -228,15 +228,16 @@ export function addToPageCache(mm: Mm, inode: Inode, index: number, folio: Page)
   const pages = folioNrPages(mm, folio);
   memmap.refcount[folio]! += pages;
   for (let i = 0; i < pages; i++) inode.pages.set(index + i, (folio + i) as Page);
-  countCached(mm, inode, pages, pages > 1 ? 1 : 0);
+  countCached(mm, inode, folio, pages, pages > 1 ? 1 : 0);
 }
 
 /** NR_FILE_PAGES, NR_SHMEM and NR_SHMEM_THPS. */
-export function countCached(mm: Mm, inode: Inode, pages: number, huge: number): void {
-  mm.events.nr_file_pages += pages;
+export function countCached(mm: Mm, inode: Inode, folio: Page, pages: number, huge: number): void {
+  const stats = mm.nodeStats(folio);
+  stats.nr_file_pages += pages;
   if (!inode.isShmem) return;
-  mm.events.nr_shmem += pages;
-  mm.events.nr_shmem_hugepages += huge;
+  stats.nr_shmem += pages;
+  stats.nr_shmem_hugepages += huge;
 }
 
 /** filemap_remove_folio(): the folio is locked and unmapped; drops the cache's references. */
@@ -246,7 +247,7 @@ export function* removeFromPageCache(mm: Mm, inode: Inode, folio: Page): MaySlee
   const pages = folioNrPages(mm, folio);
   for (let i = 0; i < pages; i++) inode.pages.delete(index + i);
   mm.memmap.mapping[folio] = 0;
-  countCached(mm, inode, -pages, pages > 1 ? -1 : 0);
+  countCached(mm, inode, folio, -pages, pages > 1 ? -1 : 0);
   mm.memmap.refcount[folio]! -= pages - 1;
   yield* putPage(mm, folio);
 }

@@ -23,6 +23,7 @@ export const __GFP_RETRY_MAYFAIL = 0x4000;
 export const __GFP_NORETRY = 0x10000;
 export const __GFP_COMP = 0x40000;
 export const __GFP_HARDWALL = 0x100000;
+export const __GFP_THISNODE = 0x200000;
 export const __GFP_ACCOUNT = 0x400000;
 export const __GFP_TAGGED = 0x800000;
 export const __GFP_SKIP_ZERO = 0x1000000;

@@ -255,7 +255,8 @@ export function* moveHugePmd(mm: Mm, source: PA, target: PA): Atomic<void> {
 export function deferSplit(mm: Mm, page: Page): void {
   const head = mm.memmap.head(page);
   // Of a file nothing is gained: its pages are in the cache all the same.
-  if (mm.deferredSplit.has(head) || !isAnonPage(mm, head) || !isPartiallyMapped(mm, head)) return;
-  mm.deferredSplit.add(head);
+  const { deferredSplit } = mm.pageNode(head);
+  if (deferredSplit.has(head) || !isAnonPage(mm, head) || !isPartiallyMapped(mm, head)) return;
+  deferredSplit.add(head);
   mm.events.thp_deferred_split_page++;
 }

@@ -103,6 +103,7 @@ export function* freeHugeFolio(mm: Mm, head: Page): Atomic<void> {
 }
 
 function* dissolve(mm: Mm, head: Page): Atomic<void> {
+  mm.pageNode(head).nrHugePages--;
   mm.memmap.clear(head, PG_hugetlb);
   mm.memmap.refcount[head] = 1;
   yield* freePages(mm, head, mm.layout.pmdOrder);
@@ -121,6 +122,7 @@ export function* setMaxHugePages(mm: Mm, count: number): MaySleep<void> {
     mm.memmap.set(page, PG_hugetlb);
     mm.memmap.refcount[page] = 0;
     pool.total++;
+    mm.pageNode(page).nrHugePages++;
     pool.free.push(page);
   }
   while (pool.total - pool.surplus > count && pool.free.length > pool.reserved) {

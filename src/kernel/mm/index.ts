@@ -93,6 +93,7 @@ export * from './migratetype.js';
 export type { FailureInjector, Mm, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
 export { changeProtNuma } from './mprotect.js';
+export { LOCAL_DISTANCE, MAX_NUMNODES, type NumaLayout, type PglistData, REMOTE_DISTANCE } from './node.js';
 export {
   allocPages,
   allocPagesAtomic,

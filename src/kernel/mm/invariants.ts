@@ -12,6 +12,7 @@ import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
+import { checkNodes } from './node-invariants.js';
 import {
   PG_buddy,
   PG_dirty,
@@ -190,10 +191,10 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       out.push({ invariant: 'free', detail: `${pfnText(mm, page)} is free and in use` });
     }
   }
-  if (tables !== tablePages || tables !== mm.events.nr_page_table_pages) {
+  if (tables !== tablePages || tables !== mm.globalNodeState('nr_page_table_pages')) {
     out.push({
       invariant: 'counters',
-      detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.events.nr_page_table_pages} counted`,
+      detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.globalNodeState('nr_page_table_pages')} counted`,
     });
   }
 }
@@ -216,8 +217,9 @@ function checkMlocked(mm: Mm, locked: Uint8Array, out: Violation[]): void {
       out.push({ invariant: 'mlock', detail: `${pfnText(mm, page)} is on the wrong LRU list` });
     }
   }
-  if (pages !== mm.events.nr_mlock) {
-    out.push({ invariant: 'counters', detail: `${pages} pages are mlocked, ${mm.events.nr_mlock} counted` });
+  const counted = mm.zones.reduce((sum, zone) => sum + zone.nrMlock, 0);
+  if (pages !== counted) {
+    out.push({ invariant: 'counters', detail: `${pages} pages are mlocked, ${counted} counted` });
   }
 }
 
@@ -273,10 +275,10 @@ function checkPageCache(mm: Mm, out: Violation[]): void {
       }
     }
   }
-  if (cached !== mm.events.nr_file_pages) {
+  if (cached !== mm.globalNodeState('nr_file_pages')) {
     out.push({
       invariant: 'counters',
-      detail: `${cached} pages of files in memory, ${mm.events.nr_file_pages} counted`,
+      detail: `${cached} pages of files in memory, ${mm.globalNodeState('nr_file_pages')} counted`,
     });
   }
 }
@@ -315,10 +317,10 @@ function checkWriteback(mm: Mm, out: Violation[]): void {
       }
     }
   }
-  if (dirty !== mm.events.nr_dirty || underWay !== mm.events.nr_writeback) {
+  if (dirty !== mm.globalNodeState('nr_dirty') || underWay !== mm.globalNodeState('nr_writeback')) {
     out.push({
       invariant: 'counters',
-      detail: `dirty ${mm.events.nr_dirty}, under writeback ${mm.events.nr_writeback}; found ${dirty}, ${underWay}`,
+      detail: `dirty ${mm.globalNodeState('nr_dirty')}, under writeback ${mm.globalNodeState('nr_writeback')}; found ${dirty}, ${underWay}`,
     });
   }
   if (clean.size === 0) return;
@@ -401,5 +403,6 @@ export function checkMmInvariants(mm: Mm): Violation[] {
   checkSwap(mm, out);
   checkKsm(mm, forEachPte, out);
   checkHugetlb(mm, out);
+  checkNodes(mm, out);
   return out;
 }

@@ -1,5 +1,5 @@
 /**
- * LRU lists and the per-CPU batches before them (mm/swap.c).
+ * LRU lists, which are their node's (node.ts), and the per-CPU batches before them (mm/swap.c).
  *
  * A new page first waits, with a reference, in its CPU's batch; only pages that reached a list can be
  * isolated for migration. That is why contiguous allocation drains all CPUs, and why it disables the
@@ -10,6 +10,13 @@ import { racePoint } from '../contexts/index.js';
 import { freeHugeFolio } from './hugetlb.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
+import {
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+  LRU_UNEVICTABLE,
+} from './node.js';
 import { freeUnrefPage, getPage, putPageTestzero } from './page-alloc.js';
 import {
   PG_active,
@@ -21,29 +28,18 @@ import {
   PG_unevictable,
 } from './page-flags.js';
 
-export const LRU_INACTIVE_ANON = 0;
-export const LRU_ACTIVE_ANON = 1;
-export const LRU_INACTIVE_FILE = 2;
-export const LRU_ACTIVE_FILE = 3;
-export const LRU_UNEVICTABLE = 4;
-export const NR_LRU_LISTS = 5;
-
 /** Pages a folio_batch holds. */
 const PAGEVEC_SIZE = 15;
 
 const LRU_ADD = racePoint('lru_add');
 
 export class LruCache {
-  readonly lists: Int32Array;
-  /** Pages on each list. */
-  readonly sizes = new Int32Array(NR_LRU_LISTS);
   /** lru_add batches, one a CPU. */
   readonly batches: Page[][];
   /** lru_disable_count. */
   disabled = 0;
 
-  constructor(mm: Mm, cpus: number) {
-    this.lists = Int32Array.from({ length: NR_LRU_LISTS }, () => mm.memmap.newListHead());
+  constructor(cpus: number) {
     this.batches = Array.from({ length: cpus }, () => []);
   }
 }
@@ -55,6 +51,12 @@ function lruListOf(mm: Mm, page: Page): number {
   const active = (flags & PG_active) !== 0;
   if ((flags & PG_swapbacked) !== 0) return active ? LRU_ACTIVE_ANON : LRU_INACTIVE_ANON;
   return active ? LRU_ACTIVE_FILE : LRU_INACTIVE_FILE;
+}
+
+/** update_lru_size(). */
+function updateLruSize(mm: Mm, page: Page, list: number, pages: number): void {
+  mm.pageNode(page).lruvec.sizes[list]! += pages;
+  mm.pageZone(page).lruSizes[list]! += pages;
 }
 
 /** lru_add_fn(): a folio that must stay goes where reclaim does not look; lruvec_add_folio(). */
@@ -70,8 +72,8 @@ export function lruvecAdd(mm: Mm, page: Page): void {
   }
   const list = lruListOf(mm, page);
   mm.memmap.set(page, PG_lru);
-  mm.memmap.listAdd(page, mm.lru.lists[list]!);
-  mm.lru.sizes[list]! += 1 << mm.memmap.folioOrder(page);
+  mm.memmap.listAdd(page, mm.pageNode(page).lruvec.lists[list]!);
+  updateLruSize(mm, page, list, 1 << mm.memmap.folioOrder(page));
 }
 
 /** lruvec_del_folio(). */
@@ -79,7 +81,7 @@ export function lruvecDel(mm: Mm, page: Page): void {
   const list = lruListOf(mm, page);
   mm.memmap.clear(page, PG_lru);
   mm.memmap.listDel(page);
-  mm.lru.sizes[list]! -= 1 << mm.memmap.folioOrder(page);
+  updateLruSize(mm, page, list, -(1 << mm.memmap.folioOrder(page)));
 }
 
 /** Changes PG_mlocked of a folio, and with it the list that it is on. */
@@ -88,7 +90,7 @@ function setMlocked(mm: Mm, head: Page, locked: boolean): void {
   if (onList) lruvecDel(mm, head);
   if (locked) mm.memmap.set(head, PG_mlocked);
   else mm.memmap.clear(head, PG_mlocked);
-  mm.events.nr_mlock += (locked ? 1 : -1) << mm.memmap.folioOrder(head);
+  mm.pageZone(head).nrMlock += (locked ? 1 : -1) << mm.memmap.folioOrder(head);
   if (onList) lruvecAdd(mm, head);
 }
 
@@ -166,14 +168,14 @@ export function folioIsolateLru(mm: Mm, page: Page): boolean {
   getPage(mm, page);
   lruvecDel(mm, page);
   mm.memmap.set(page, PG_isolated);
-  mm.events.nr_isolated_anon += 1 << mm.memmap.folioOrder(page);
+  mm.nodeStats(page).nr_isolated_anon += 1 << mm.memmap.folioOrder(page);
   return true;
 }
 
 /** folio_putback_lru(): back through the batch; drops the isolation's reference. */
 export function* folioPutbackLru(mm: Mm, page: Page): Atomic<void> {
   mm.memmap.clear(page, PG_isolated);
-  mm.events.nr_isolated_anon -= 1 << mm.memmap.folioOrder(page);
+  mm.nodeStats(page).nr_isolated_anon -= 1 << mm.memmap.folioOrder(page);
   yield* folioAddLru(mm, page);
   yield* putPage(mm, page);
 }

@@ -52,6 +52,8 @@ export class Memmap {
   readonly prev: Int32Array;
   /** Migratetype of each pageblock. */
   readonly #pageblocks: Uint8Array;
+  /** Node of each pageblock. */
+  readonly #nodes: Uint8Array;
 
   readonly #chunks: readonly Chunk[];
   #heads: number;
@@ -96,6 +98,7 @@ export class Memmap {
     this.next = new Int32Array(pages + MAX_LIST_HEADS);
     this.prev = new Int32Array(pages + MAX_LIST_HEADS);
     this.#pageblocks = new Uint8Array(Math.ceil(pages / this.pageblockNrPages));
+    this.#nodes = new Uint8Array(this.#pageblocks.length);
     this.#heads = pages;
   }
 
@@ -134,6 +137,16 @@ export class Memmap {
 
   zoneOf(page: Page): number {
     return this.flags[page]! >>> ZONES_PGSHIFT;
+  }
+
+  /** page_to_nid(). */
+  nodeOf(page: Page): number {
+    return this.#nodes[page >>> this.pageblockOrder]!;
+  }
+
+  /** The whole pageblock belongs to one node. */
+  setPageblockNode(page: Page, nodeId: number): void {
+    this.#nodes[page >>> this.pageblockOrder] = nodeId;
   }
 
   /** compound_head(): the page itself where it is no tail. */

@@ -37,7 +37,9 @@ import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
-import { meminfo, vmstat, zoneinfo } from './procfs.js';
+import type { PglistData } from './node.js';
+import { numaMapsOf } from './numa-maps.js';
+import { meminfo, nodeInfo, vmstat, zoneinfo } from './procfs.js';
 import { punchHole } from './punch-hole.js';
 import { smapsOf } from './smaps.js';
 import type { ThpSettings } from './thp-settings.js';
@@ -50,6 +52,8 @@ import type {
   MappableFile,
   MemoryManager,
   MmapRequest,
+  NodeInfo,
+  NumaCounts,
   PageSize,
   PhysicalMapping,
   SmapCounts,
@@ -355,8 +359,8 @@ export class KernelMemoryManager implements MemoryManager {
     return hole ? -ENOMEM : 0;
   }
 
-  kswapd(): MaySleep<void> {
-    return kswapd(this.mm, () => false);
+  kswapd(nodeId: number): MaySleep<void> {
+    return kswapd(this.mm, this.#node(nodeId), () => false);
   }
 
   ksmd(pause: (milliseconds: number) => MaySleep<void>): MaySleep<void> {
@@ -389,8 +393,14 @@ export class KernelMemoryManager implements MemoryManager {
     return hibernate(this.mm, powerCycle);
   }
 
-  kcompactd(): MaySleep<void> {
-    return kcompactd(this.mm, () => false);
+  kcompactd(nodeId: number): MaySleep<void> {
+    return kcompactd(this.mm, this.#node(nodeId), () => false);
+  }
+
+  #node(nodeId: number): PglistData {
+    const node = this.mm.nodes.at(nodeId);
+    if (node === undefined) throw new RangeError(`no node ${nodeId}`);
+    return node;
   }
 
   flusher(sleep: Parameters<MemoryManager['flusher']>[0]): MaySleep<void> {
@@ -478,6 +488,14 @@ export class KernelMemoryManager implements MemoryManager {
 
   zoneinfo(): readonly ZoneInfo[] {
     return zoneinfo(this.mm);
+  }
+
+  nodeInfo(): readonly NodeInfo[] {
+    return nodeInfo(this.mm);
+  }
+
+  numaMaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: NumaCounts }[] {
+    return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(this.mm, vma), counts: numaMapsOf(this.mm, vma) }));
   }
 
   get thp(): ThpSettings {

@@ -7,7 +7,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM, racePoint, sleepPoint } from '../contexts/index.js';
-import { type Inode, inodeOf } from './filemap.js';
+import { countCached, type Inode, inodeOf } from './filemap.js';
 import { folioMapcount, folioNrPages, isLarge } from './folio.js';
 import { folioLock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
@@ -124,6 +124,10 @@ function* migrateMapping(mm: Mm, to: Page, from: Page): MaySleep<number> {
   map.index[to] = map.index[from]!;
   if (swapcache) moveSwapCache(mm, to, from);
   if (inode) {
+    if (inode.disk !== undefined && map.test(from, PG_dirty)) {
+      mm.nodeStats(from).nr_dirty--;
+      mm.nodeStats(to).nr_dirty++;
+    }
     yield* moveInPageCache(mm, inode, to, from);
   } else if (swapcache) {
     yield* putPage(mm, from);
@@ -136,6 +140,8 @@ function moveSwapCache(mm: Mm, to: Page, from: Page): void {
   const map = mm.memmap;
   const entry = map.private[from]!;
   mm.swap!.cache.set(entry, to);
+  mm.nodeStats(from).nr_swapcached--;
+  mm.nodeStats(to).nr_swapcached++;
   map.private[to] = entry;
   map.set(to, PG_swapcache);
   map.private[from] = 0;
@@ -152,6 +158,10 @@ function* undoMigrateMapping(mm: Mm, to: Page, from: Page): MaySleep<void> {
     yield* putPage(mm, to);
   }
   if (!inode) return;
+  if (inode.disk !== undefined && mm.memmap.test(from, PG_dirty)) {
+    mm.nodeStats(to).nr_dirty--;
+    mm.nodeStats(from).nr_dirty++;
+  }
   yield* moveInPageCache(mm, inode, from, to);
 }
 
@@ -162,6 +172,9 @@ function* moveInPageCache(mm: Mm, inode: Inode, to: Page, from: Page): Atomic<vo
   for (let i = 0; i < pages; i++) inode.pages.set(map.index[from]! + i, (to + i) as Page);
   map.refcount[to]! += pages;
   map.refcount[from]! -= pages - 1;
+  const huge = pages > 1 ? 1 : 0;
+  countCached(mm, inode, from, -pages, -huge);
+  countCached(mm, inode, to, pages, huge);
   yield* putPage(mm, from);
 }
 
@@ -240,7 +253,7 @@ export function* migratePages(mm: Mm, from: Page[], newFolio: NewFolio): MaySlee
       const moved = folioNrPages(mm, page);
       from.splice(from.indexOf(page), 1);
       mm.memmap.clear(page, PG_isolated);
-      mm.events.nr_isolated_anon -= moved;
+      mm.nodeStats(page).nr_isolated_anon -= moved;
       mm.events.pgmigrate_success += moved;
       yield* putPage(mm, page);
     } else {
@@ -269,12 +282,13 @@ function* splitIsolated(mm: Mm, page: Page, from: Page[], queue: Page[]): MaySle
   return true;
 }
 
-/** alloc_migration_target(): as large as the source; of a large one, only what is there at once. */
+/** alloc_migration_target(): on its node if possible, and as large as the source; of a large one, only what is there at once. */
 export function* allocLike(mm: Mm, source: Page, gfp: Gfp): MaySleep<Page | undefined> {
   const order = mm.memmap.folioOrder(source);
-  if (order === 0) return yield* allocPages(mm, gfp, 0);
+  const node = mm.pageNode(source);
+  if (order === 0) return yield* allocPages(mm, gfp, 0, node);
   const light = (gfp | __GFP_COMP | __GFP_NOWARN) & ~__GFP_DIRECT_RECLAIM;
-  return yield* allocPages(mm, light, order);
+  return yield* allocPages(mm, light, order, node);
 }
 
 function* migrateWithRetries(mm: Mm, page: Page, newFolio: NewFolio): MaySleep<number> {

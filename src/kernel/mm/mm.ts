@@ -19,6 +19,7 @@ import type { LruCache } from './lru.js';
 import type { Memblock } from './memblock.js';
 import type { Memmap, Page } from './memmap.js';
 import type { MmStruct } from './mm-struct.js';
+import type { NodeStatItem, NodeStats, NodeTable, PglistData } from './node.js';
 import type { PageTableLayout } from './pgtable.js';
 import type { MemoryPort } from './port.js';
 import type { SlabCache } from './slab.js';
@@ -26,7 +27,7 @@ import type { SwapDevice } from './swap.js';
 import { ThpSettings } from './thp-settings.js';
 import type { TlbHooks } from './types.js';
 import { Metrics, VmEvents } from './vmstat.js';
-import type { Zone } from './zone.js';
+import { type Zone, zoneId } from './zone.js';
 
 /** Makes chosen operations fail, for fault injection; `true` fails this one. */
 export type FailureInjector = (operation: string) => boolean;
@@ -41,7 +42,7 @@ export interface MmParts {
   readonly layout: PageTableLayout;
   readonly memblock: Memblock;
   readonly memmap: Memmap;
-  readonly zones: readonly Zone[];
+  readonly nodes: NodeTable;
   readonly log: (line: string) => void;
   /** system_supports_mte(). */
   readonly mte: boolean;
@@ -56,7 +57,8 @@ export class Mm {
   readonly pageSize: number;
   readonly memblock: Memblock;
   readonly memmap: Memmap;
-  /** Populated zones, lowest first. */
+  readonly nodes: NodeTable;
+  /** Populated zones of all nodes, each node's lowest first. */
   readonly zones: readonly Zone[];
   readonly log: (line: string) => void;
   readonly events = new VmEvents();
@@ -65,13 +67,6 @@ export class Mm {
   readonly addressSpaces = new Set<MmStruct>();
   /** The swap device, after swapon(). */
   swap: SwapDevice | undefined;
-  /** kswapd_wait. */
-  readonly kswapdWait: WaitQueue;
-  /** kswapd_order: the largest block that was asked for since it last looked. */
-  kswapdOrder = 0;
-  /** kcompactd_wait, and kcompactd_max_order: what it shall make. */
-  readonly kcompactdWait: WaitQueue;
-  kcompactdMaxOrder = 0;
   /** Files that have, or may have, pages in memory; by id. */
   readonly inodes = new Map<number, Inode>();
   nextInodeId = 1;
@@ -96,8 +91,6 @@ export class Mm {
   readonly thp: ThpSettings;
   /** khugepaged_scan and khugepaged_wait. */
   readonly khugepaged: KhugepagedScan;
-  /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
-  readonly deferredSplit = new Set<Page>();
   readonly ksm: Ksm;
   readonly hugetlb: HugetlbPool;
   totalCmaPages = 0;
@@ -110,7 +103,7 @@ export class Mm {
   trace: TraceSink = () => {};
   /** CONFIG_NUMA: vma_alloc_folio() is a function; without it, a macro of its own. */
   numa = true;
-  readonly #zoneByIndex: (Zone | undefined)[] = [];
+  readonly #zoneById: (Zone | undefined)[] = [];
 
   constructor(parts: MmParts) {
     this.contexts = parts.contexts;
@@ -121,23 +114,47 @@ export class Mm {
     this.pageSize = parts.layout.pageSize;
     this.memblock = parts.memblock;
     this.memmap = parts.memmap;
-    this.zones = parts.zones;
+    this.nodes = parts.nodes;
+    this.zones = parts.nodes.online.flatMap(({ zones }) => zones);
     this.log = parts.log;
     this.mte = parts.mte;
     this.khugepaged = new KhugepagedScan(parts.contexts);
     this.thp = new ThpSettings(parts.layout, () => this.khugepaged.wait.wakeUp());
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
     this.flusherWait = new WaitQueue(parts.contexts, 'wb_workfn');
-    this.kcompactdWait = new WaitQueue(parts.contexts, 'kcompactd_wait');
-    this.kswapdWait = new WaitQueue(parts.contexts, 'kswapd_wait');
     this.ksm = new Ksm(this);
     this.hugetlb = new HugetlbPool(parts.contexts);
-    for (const zone of parts.zones) this.#zoneByIndex[zone.index] = zone;
+    for (const zone of this.zones) this.#zoneById[zone.id] = zone;
   }
 
   /** page_zone(). */
   pageZone(page: Page): Zone {
-    return this.#zoneByIndex[this.memmap.zoneOf(page)]!;
+    return this.#zoneById[zoneId(this.memmap.nodeOf(page), this.memmap.zoneOf(page))]!;
+  }
+
+  /** page_pgdat(). */
+  pageNode(page: Page): PglistData {
+    return this.nodes.at(this.memmap.nodeOf(page))!;
+  }
+
+  /** What mod_node_page_state() changes, of the page's node. */
+  nodeStats(page: Page): NodeStats {
+    return this.pageNode(page).stats;
+  }
+
+  /** global_node_page_state(). */
+  globalNodeState(item: NodeStatItem): number {
+    return this.nodes.online.reduce((sum, { stats }) => sum + stats[item], 0);
+  }
+
+  /** Pages on an LRU list, of all nodes. */
+  globalLruSize(list: number): number {
+    return this.nodes.online.reduce((sum, { lruvec }) => sum + lruvec.sizes[list]!, 0);
+  }
+
+  /** numa_node_id(): the node of the CPU that runs. */
+  get localNode(): PglistData {
+    return this.nodes.ofCpu(this.contexts.current.cpu);
   }
 
   /** page_to_phys(), in bytes. */

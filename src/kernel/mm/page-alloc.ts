@@ -23,6 +23,7 @@ import {
   __GFP_MOVABLE,
   __GFP_SKIP_ZERO,
   __GFP_TAGGED,
+  __GFP_THISNODE,
   __GFP_ZERO,
   ALLOC_CMA,
   ALLOC_MIN_RESERVE,
@@ -44,6 +45,7 @@ import {
   PAGE_ALLOC_COSTLY_ORDER,
 } from './migratetype.js';
 import type { Mm } from './mm.js';
+import type { NodeTable, PglistData } from './node.js';
 import { PAGE_FLAGS_CHECK_AT_PREP, PG_buddy, PG_head, PG_pcp, PG_reserved } from './page-flags.js';
 import { tryToFreePages } from './vmscan.js';
 import type { Zone } from './zone.js';
@@ -154,18 +156,28 @@ function takeFromZone(
   return rmqueue(mm.memmap, zone, order, migratetype, allocFlags);
 }
 
-/** get_page_from_freelist(): the first zone, from the highest allowed down, whose watermark permits. */
-function getPageFromFreelist(mm: Mm, gfp: Gfp, order: number, flags: number): Page | undefined {
+/** get_page_from_freelist(): the first zone of the node's list, none higher than allowed, whose watermark permits. */
+function getPageFromFreelist(
+  mm: Mm,
+  gfp: Gfp,
+  order: number,
+  flags: number,
+  node: PglistData,
+): Page | undefined {
+  const { zonelist } = node;
   const highest = gfpZone(gfp);
   const migratetype = gfpMigratetype(gfp);
   let allocFlags = flags;
   // alloc_flags_nofragment(): with a lower zone to turn to, do not mix types in this one.
-  const preferred = mm.zones.findLast((zone) => zone.index <= highest);
-  if (preferred?.index === ZONE_NORMAL && mm.zones[0]!.index === ZONE_DMA32) allocFlags |= ALLOC_NOFRAGMENT;
+  const preferred = zonelist.find((zone) => zone.index <= highest);
+  if (preferred === undefined) return undefined;
+  if (preferred.index === ZONE_NORMAL && hasDma32(mm, preferred)) allocFlags |= ALLOC_NOFRAGMENT;
   for (;;) {
-    for (let i = mm.zones.length - 1; i >= 0; i--) {
-      const zone = mm.zones[i]!;
+    for (const zone of zonelist) {
       if (zone.index > highest) continue;
+      if ((gfp & __GFP_THISNODE) !== 0 && zone.nodeId !== node.nodeId) break;
+      // Memory that is near is worth more than pageblocks of one kind.
+      if ((allocFlags & ALLOC_NOFRAGMENT) !== 0 && zone.nodeId !== preferred.nodeId) break;
       const mark = zone.watermark[allocFlags & ALLOC_WMARK_MASK]!;
       if (
         (allocFlags & ALLOC_NO_WATERMARKS) === 0 &&
@@ -175,12 +187,30 @@ function getPageFromFreelist(mm: Mm, gfp: Gfp, order: number, flags: number): Pa
       const page = takeFromZone(mm, zone, order, migratetype, allocFlags);
       if (page !== undefined) {
         countAllocation(mm, zone, order);
+        zoneStatistics(mm, preferred, zone);
         return page;
       }
     }
     if ((allocFlags & ALLOC_NOFRAGMENT) === 0) return undefined;
     allocFlags &= ~ALLOC_NOFRAGMENT;
   }
+}
+
+/** alloc_flags_nofragment(): the preferred zone's own node has ZONE_DMA32 to turn to. */
+function hasDma32(mm: Mm, preferred: Zone): boolean {
+  return mm.nodes.at(preferred.nodeId)?.zones[0]?.index === ZONE_DMA32;
+}
+
+/** zone_statistics(): whether the memory is where it was wanted, and near to who wanted it. */
+function zoneStatistics(mm: Mm, preferred: Zone, zone: Zone): void {
+  if (zone.nodeId === preferred.nodeId) {
+    zone.numa.numa_hit++;
+  } else {
+    zone.numa.numa_miss++;
+    preferred.numa.numa_foreign++;
+  }
+  if (zone.nodeId === mm.localNode.nodeId) zone.numa.numa_local++;
+  else zone.numa.numa_other++;
 }
 
 function countAllocation(mm: Mm, zone: Zone, order: number): void {
@@ -191,28 +221,44 @@ function countAllocation(mm: Mm, zone: Zone, order: number): void {
 }
 
 /** Whether the request passes its watermark at once, or in the slow path after draining. */
-function findPages(mm: Mm, gfp: Gfp, order: number): Page | undefined {
+function findPages(mm: Mm, gfp: Gfp, order: number, node: PglistData): Page | undefined {
   if (mm.shouldFail('page_alloc')) return undefined;
-  const fast = getPageFromFreelist(mm, gfp, order, gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW));
+  const fast = getPageFromFreelist(mm, gfp, order, gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW), node);
   if (fast !== undefined) return fast;
   if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
-    mm.kswapdOrder = Math.max(mm.kswapdOrder, order);
-    mm.kswapdWait.wakeUp();
-    // wakeup_kswapd(): who cannot compact itself leaves that to kcompactd.
-    if (!gfpAllowsBlocking(gfp)) wakeupKcompactd(mm, order);
+    wakeAllKswapds(node, gfpZone(gfp), order, mm.nodes, !gfpAllowsBlocking(gfp));
   }
   let slow = ALLOC_WMARK_MIN;
   if ((gfp & __GFP_HIGH) !== 0) slow |= ALLOC_MIN_RESERVE;
   if ((gfp & __GFP_DIRECT_RECLAIM) === 0) slow |= ALLOC_NON_BLOCK;
   if (mm.contexts.current.memalloc) slow |= ALLOC_NO_WATERMARKS;
   slow = gfpToAllocFlagsCma(mm, gfp, slow);
-  const page = getPageFromFreelist(mm, gfp, order, slow);
+  const page = getPageFromFreelist(mm, gfp, order, slow, node);
   if (page !== undefined || !gfpAllowsBlocking(gfp)) return page;
   mm.events.allocstall++;
   drainAllPages(mm);
-  const last = getPageFromFreelist(mm, gfp, order, slow);
+  const last = getPageFromFreelist(mm, gfp, order, slow, node);
   if (last === undefined) noteFailure(mm, gfp);
   return last;
+}
+
+/** wake_all_kswapds(): of every node that the request could be served from. */
+function wakeAllKswapds(
+  { zonelist }: PglistData,
+  highest: number,
+  order: number,
+  nodes: NodeTable,
+  compact: boolean,
+): void {
+  let last: PglistData | undefined;
+  for (const zone of zonelist) {
+    if (zone.index > highest || zone.nodeId === last?.nodeId) continue;
+    last = nodes.at(zone.nodeId)!;
+    last.kswapdOrder = Math.max(last.kswapdOrder, order);
+    last.kswapdWait.wakeUp();
+    // wakeup_kswapd(): who cannot compact itself leaves that to kcompactd.
+    if (compact) wakeupKcompactd(last, order);
+  }
 }
 
 function noteFailure(mm: Mm, gfp: Gfp): void {
@@ -224,16 +270,16 @@ function noteFailure(mm: Mm, gfp: Gfp): void {
 const MAX_RECLAIM_RETRIES = 4;
 
 /** __alloc_pages_direct_compact() and _reclaim(), as long as reclaim frees anything. */
-function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | undefined> {
+function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number, node: PglistData): MaySleep<Page | undefined> {
   for (let round = 0; round < MAX_RECLAIM_RETRIES; round++) {
-    if (yield* tryToCompactPages(mm, gfp, order, gfpZone(gfp))) {
-      const page = findPages(mm, gfp, order);
+    if (yield* tryToCompactPages(mm, gfp, order, gfpZone(gfp), node)) {
+      const page = findPages(mm, gfp, order, node);
       if (page !== undefined) return page;
     }
-    const freed = yield* tryToFreePages(mm, gfp, gfpZone(gfp));
+    const freed = yield* tryToFreePages(mm, gfp, gfpZone(gfp), node);
     if (freed === 0) return undefined;
     drainAllPages(mm);
-    const page = findPages(mm, gfp, order);
+    const page = findPages(mm, gfp, order, node);
     if (page !== undefined) return page;
   }
   return undefined;
@@ -283,17 +329,23 @@ function prepCompoundPage(mm: Mm, page: Page, order: number): void {
 /**
  * alloc_pages(): 2^order pages, refcount 1.
  *
+ * @param node whose memory is preferred (alloc_pages_node()): the running CPU's, if left out.
  * @returns the first page, or undefined where memory is short.
  */
-export function* allocPages(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | undefined> {
+export function* allocPages(
+  mm: Mm,
+  gfp: Gfp,
+  order: number,
+  node: PglistData = mm.localNode,
+): MaySleep<Page | undefined> {
   if (gfpAllowsBlocking(gfp)) mm.contexts.mightSleep('alloc_pages');
-  let page = findPages(mm, gfp, order);
-  if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order);
+  let page = findPages(mm, gfp, order, node);
+  if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order, node);
   if (page === undefined) return undefined;
   postAllocBegin(mm, page, order);
   if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPage(page, order, gfp))) {
     // Held until another was found, so that the same page does not come back at once.
-    const other = yield* allocPages(mm, gfp, order);
+    const other = yield* allocPages(mm, gfp, order, node);
     yield* freePages(mm, page, order);
     return other;
   }
@@ -303,7 +355,7 @@ export function* allocPages(mm: Mm, gfp: Gfp, order: number): MaySleep<Page | un
 
 /** alloc_pages() for callers that must not sleep. */
 export function* allocPagesAtomic(mm: Mm, gfp: Gfp, order: number): Atomic<Page | undefined> {
-  const page = findPages(mm, gfp & ~__GFP_DIRECT_RECLAIM, order);
+  const page = findPages(mm, gfp & ~__GFP_DIRECT_RECLAIM, order, mm.localNode);
   if (page === undefined) return undefined;
   postAllocBegin(mm, page, order);
   if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPageAtomic(page, order, gfp))) {
@@ -333,7 +385,7 @@ function freePagesPrepared(mm: Mm, page: Page, order: number): void {
         `refcount ${map.refcount[page]} mapcount ${map.mapcount[page]}`,
     );
   }
-  if (order > 0) mm.deferredSplit.delete(page);
+  if (order > 0) mm.pageNode(page).deferredSplit.delete(page);
   for (let i = 0; i < 1 << order; i++) {
     const at = page + i;
     if (map.mapcount[at] !== 0) {

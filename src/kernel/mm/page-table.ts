@@ -42,13 +42,13 @@ export function* allocTable(mm: Mm): MaySleep<Page | undefined> {
   const page = yield* allocPages(mm, GFP_PGTABLE_USER, 0);
   if (page === undefined) return undefined;
   mm.memmap.set(page, PG_table);
-  mm.events.nr_page_table_pages++;
+  mm.nodeStats(page).nr_page_table_pages++;
   return page;
 }
 
 export function* freeTable(mm: Mm, page: Page): Atomic<void> {
   mm.memmap.clear(page, PG_table);
-  mm.events.nr_page_table_pages--;
+  mm.nodeStats(page).nr_page_table_pages--;
   yield* freePages(mm, page, 0);
 }
 

@@ -65,7 +65,7 @@ export function folioAddNewAnonRmap(mm: Mm, page: Page, vma: Vma, addr: number):
     return;
   }
   map.mapcount[page] = 1;
-  mm.events.nr_anon_pages++;
+  mm.nodeStats(page).nr_anon_pages++;
 }
 
 /** linear_page_index(). */
@@ -83,12 +83,12 @@ export const isMigrationEntryAnon = (mm: Mm, entry: bigint): boolean =>
 
 /** folio_add_file_rmap_pte(). */
 export function folioAddFileRmap(mm: Mm, page: Page): void {
-  if (addPteMapping(mm, page, 1) === 1) mm.events.nr_mapped++;
+  if (addPteMapping(mm, page, 1) === 1) mm.nodeStats(page).nr_mapped++;
 }
 
 /** Another mapping of an anonymous page (fork, migration entries turned back). */
 export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
-  if (addPteMapping(mm, page, 1) === 1) mm.events.nr_anon_pages++;
+  if (addPteMapping(mm, page, 1) === 1) mm.nodeStats(page).nr_anon_pages++;
   if (exclusive) mm.memmap.set(page, PG_anon_exclusive);
 }
 
@@ -96,12 +96,13 @@ export function folioAddAnonRmap(mm: Mm, page: Page, exclusive: boolean): void {
 function countPmdMapped(mm: Mm, head: Page, by: 1 | -1, pages: number): void {
   // Set aside, they are in none of them.
   if (mm.memmap.test(head, PG_hugetlb)) return;
+  const stats = mm.nodeStats(head);
   if (isAnonPage(mm, head)) {
-    mm.events.nr_anon_pages += by * pages;
-    mm.events.nr_anon_transparent_hugepages += by;
+    stats.nr_anon_pages += by * pages;
+    stats.nr_anon_transparent_hugepages += by;
   } else {
-    mm.events.nr_mapped += by * pages;
-    mm.events.nr_shmem_pmdmapped += by;
+    stats.nr_mapped += by * pages;
+    stats.nr_shmem_pmdmapped += by;
   }
 }
 
@@ -133,8 +134,8 @@ export function folioMapSwapped(mm: Mm, page: Page, vma: Vma, addr: number, excl
 export function folioRemoveRmap(mm: Mm, page: Page): void {
   if (addPteMapping(mm, page, -1) > 0) return;
   if (!isLarge(mm, mm.memmap.head(page))) munlockFolio(mm, page, 'cleared');
-  if (isAnonPage(mm, page)) mm.events.nr_anon_pages--;
-  else mm.events.nr_mapped--;
+  if (isAnonPage(mm, page)) mm.nodeStats(page).nr_anon_pages--;
+  else mm.nodeStats(page).nr_mapped--;
 }
 
 /** `addr` is the address of the folio's first page, which of a large one may lie before the VMA. */

@@ -58,7 +58,7 @@ export class SlabCache {
 
   #newSlab(page: Page): void {
     this.#mm.memmap.set(page, PG_slab);
-    this.#mm.events.nr_slab_unreclaimable++;
+    this.#mm.nodeStats(page).nr_slab_unreclaimable++;
     this.#partial.set(
       page,
       Array.from({ length: this.#perSlab }, (_, i) => this.#perSlab - 1 - i),
@@ -87,7 +87,7 @@ export class SlabCache {
     }
     this.#partial.delete(page);
     mm.memmap.clear(page, PG_slab);
-    mm.events.nr_slab_unreclaimable--;
+    mm.nodeStats(page).nr_slab_unreclaimable--;
     yield* freePages(mm, page, 0);
   }
 }

@@ -15,6 +15,7 @@ import { lruAddDrainAll, lruvecAdd, lruvecDel, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { removeMigrationPtes } from './migrate.js';
 import type { Mm } from './mm.js';
+import type { PglistData } from './node.js';
 import { getPage } from './page-alloc.js';
 import {
   PG_active,
@@ -110,8 +111,8 @@ function splitLocked(mm: Mm, head: Page, pages: number, inode: Inode | undefined
   const { memmap: map } = mm;
   const onLru = map.test(head, PG_lru);
   if (onLru) lruvecDel(mm, head);
-  else if (map.test(head, PG_isolated)) mm.events.nr_isolated_anon -= pages - 1;
-  mm.deferredSplit.delete(head);
+  else if (map.test(head, PG_isolated)) mm.nodeStats(head).nr_isolated_anon -= pages - 1;
+  mm.pageNode(head).deferredSplit.delete(head);
   map.clear(head, PG_head);
   map.order[head] = 0;
   for (let i = 1; i < pages; i++) {
@@ -129,7 +130,7 @@ function splitLocked(mm: Mm, head: Page, pages: number, inode: Inode | undefined
   if (onLru) lruvecAdd(mm, head);
   if (inode === undefined) return;
   map.refcount[head]! -= pages - 1;
-  countCached(mm, inode, 0, -1);
+  countCached(mm, inode, head, 0, -1);
   dropBeyondEnd(mm, inode, head, pages);
 }
 
@@ -143,7 +144,7 @@ function dropBeyondEnd(mm: Mm, inode: Inode, head: Page, pages: number): void {
     map.mapping[tail] = 0;
     map.refcount[tail]!--;
     map.clear(tail, PG_dirty);
-    countCached(mm, inode, -1, 0);
+    countCached(mm, inode, tail, -1, 0);
   }
 }
 
@@ -158,10 +159,10 @@ export function* splitFolioUnlocked(mm: Mm, head: Page): MaySleep<boolean> {
 }
 
 /** deferred_split_scan(): folios some of whose pages serve nobody are split. @returns how many pages that freed. */
-export function* deferredSplitScan(mm: Mm, most = 32): MaySleep<number> {
+export function* deferredSplitScan(mm: Mm, node: PglistData, most = 32): MaySleep<number> {
   let freed = 0;
-  for (const head of [...mm.deferredSplit].slice(0, most)) {
-    if (!mm.deferredSplit.delete(head)) continue;
+  for (const head of [...node.deferredSplit].slice(0, most)) {
+    if (!node.deferredSplit.delete(head)) continue;
     const unused = folioNrPages(mm, head) - pagesMappedByPte(mm, head);
     if (yield* splitFolioUnlocked(mm, head)) freed += unused;
   }

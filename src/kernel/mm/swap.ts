@@ -107,7 +107,7 @@ export function addToSwapCache(mm: Mm, page: Page, entry: SwapEntry): void {
   mm.memmap.set(page, PG_swapcache);
   mm.memmap.private[page] = entry;
   mm.swap!.cache.set(entry, page);
-  mm.events.nr_swapcached++;
+  mm.nodeStats(page).nr_swapcached++;
 }
 
 /** delete_from_swap_cache(): drops the cache's reference; the slot goes with its last user. */
@@ -116,7 +116,7 @@ export function* deleteFromSwapCache(mm: Mm, page: Page): Atomic<void> {
   mm.memmap.clear(page, PG_swapcache);
   mm.memmap.private[page] = 0;
   mm.swap!.cache.delete(entry);
-  mm.events.nr_swapcached--;
+  mm.nodeStats(page).nr_swapcached--;
   yield* freeIfUnused(mm, entry);
   yield* putPage(mm, page);
 }

@@ -23,6 +23,12 @@ export interface PhysRange {
   readonly size: number;
 }
 
+/** Memory that a memory node of the device tree describes. */
+export interface MemoryBank extends PhysRange {
+  /** `numa-node-id`; 0 where left out. */
+  readonly nid?: number;
+}
+
 /** One tag region of discovery: all bounds are inclusive page frame numbers of the kernel's page size. */
 export interface TagRegion {
   readonly memStartPfn: number;
@@ -209,6 +215,9 @@ export interface SmapCounts {
 /** One zone, as /proc/zoneinfo, buddyinfo and pagetypeinfo have it; pages. */
 export interface ZoneInfo {
   readonly name: string;
+  readonly nodeId: number;
+  /** zone_stat_item and numa_stat_item. */
+  readonly stats: Readonly<Record<string, number>>;
   readonly startPfn: number;
   readonly free: number;
   readonly freeCma: number;
@@ -225,6 +234,34 @@ export interface ZoneInfo {
   readonly freeBlocks: readonly number[];
   /** By migratetype name: free blocks of each order, and pageblocks. */
   readonly types: Readonly<Record<string, { readonly free: readonly number[]; readonly blocks: number }>>;
+}
+
+/** One node, as /sys/devices/system/node has it. */
+export interface NodeInfo {
+  readonly nodeId: number;
+  readonly cpus: readonly number[];
+  /** To every online node, in their order. */
+  readonly distances: readonly number[];
+  readonly hasMemory: boolean;
+  /** Some of it is not for movable data only. */
+  readonly hasNormalMemory: boolean;
+  /** kB. */
+  readonly meminfo: Readonly<Record<string, number>>;
+  readonly numastat: Readonly<Record<string, number>>;
+  readonly vmstat: Readonly<Record<string, number>>;
+}
+
+/** What /proc/PID/numa_maps counts of one mapping; pages. */
+export interface NumaCounts {
+  readonly pages: number;
+  readonly anon: number;
+  readonly active: number;
+  readonly writeback: number;
+  readonly mapcountMax: number;
+  readonly dirty: number;
+  readonly swapcache: number;
+  /** Node and pages on it, ascending. */
+  readonly nodes: readonly (readonly [number, number])[];
 }
 
 /** A walk's result for one page. */
@@ -371,10 +408,10 @@ export interface MemoryManager {
   syncFile(file: MappableFile, first?: number, end?: number): MaySleep<number>;
   /** MS_SYNC writes what shared mappings of the range changed; a hole in the range is -ENOMEM, at the end. */
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
-  /** kswapd0, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
-  kswapd(): MaySleep<void>;
-  /** kcompactd0, likewise: sleeps until somebody who cannot compact wants a block. */
-  kcompactd(): MaySleep<void>;
+  /** kswapd of a node, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
+  kswapd(nodeId: number): MaySleep<void>;
+  /** kcompactd of a node, likewise: sleeps until somebody who cannot compact wants a block. */
+  kcompactd(nodeId: number): MaySleep<void>;
   /** The flusher of files on disk, likewise; `sleep` also ends when what it is given is called. */
   flusher(
     sleep: (milliseconds: number, woken: (wake: (() => void) | undefined) => void) => MaySleep<void>,
@@ -435,8 +472,12 @@ export interface MemoryManager {
 
   /** Of each mapping, in order of address. */
   smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[];
-  /** Populated zones, lowest first. */
+  /** Of each mapping, in order of address. */
+  numaMaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: NumaCounts }[];
+  /** Populated zones of all nodes, each node's lowest first. */
   zoneinfo(): readonly ZoneInfo[];
+  /** Online nodes, by number. */
+  nodeInfo(): readonly NodeInfo[];
   /** pageblock_order. */
   readonly pageblockOrder: number;
   /** /sys/kernel/mm/transparent_hugepage. */

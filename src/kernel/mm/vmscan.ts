@@ -16,19 +16,12 @@ import { folioTrylock, folioUnlock } from './folio-lock.js';
 import type { Gfp } from './gfp.js';
 import { gfpMigratetype } from './gfp.js';
 import { maybeDmaPinned } from './gup.js';
-import {
-  folioIsolateLru,
-  folioPutbackLru,
-  LRU_ACTIVE_ANON,
-  LRU_ACTIVE_FILE,
-  LRU_INACTIVE_ANON,
-  LRU_INACTIVE_FILE,
-  lruAddDrainAll,
-  putPage,
-} from './lru.js';
+import { folioIsolateLru, folioPutbackLru, lruAddDrainAll, putPage } from './lru.js';
 import type { Page } from './memmap.js';
 import { MIGRATE_CMA, MIGRATE_MOVABLE } from './migratetype.js';
 import type { Mm } from './mm.js';
+import type { PglistData } from './node.js';
+import { LRU_ACTIVE_ANON, LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from './node.js';
 import {
   PG_active,
   PG_dirty,
@@ -67,18 +60,24 @@ interface ScanControl {
 /** Is there anything that reclaim could work with? */
 const canReclaim = (mm: Mm): boolean =>
   mm.swap !== undefined ||
-  mm.deferredSplit.size > 0 ||
-  mm.lru.sizes[LRU_INACTIVE_FILE]! + mm.lru.sizes[LRU_ACTIVE_FILE]! > 0;
+  mm.nodes.online.some(({ deferredSplit }) => deferredSplit.size > 0) ||
+  mm.globalLruSize(LRU_INACTIVE_FILE) + mm.globalLruSize(LRU_ACTIVE_FILE) > 0;
 
 /** inactive_is_low(): for small machines, when less than half of the list is inactive. */
-const inactiveIsLow = (mm: Mm, inactive: number, active: number): boolean =>
-  mm.lru.sizes[inactive]! < mm.lru.sizes[active]!;
+const inactiveIsLow = ({ lruvec }: PglistData, inactive: number, active: number): boolean =>
+  lruvec.sizes[inactive]! < lruvec.sizes[active]!;
 
 /** isolate_lru_folios(): up to a cluster from the end of a list. */
-function isolateLruFolios(mm: Mm, list: number, most: number, control: ScanControl): Page[] {
-  const { memmap: map, lru } = mm;
+function isolateLruFolios(
+  mm: Mm,
+  node: PglistData,
+  list: number,
+  most: number,
+  control: ScanControl,
+): Page[] {
+  const { memmap: map } = mm;
   const taken: Page[] = [];
-  const head = lru.lists[list]!;
+  const head = node.lruvec.lists[list]!;
   let scanned = 0;
   for (let at = map.prev[head]!; at !== head && taken.length < most && scanned < most * 4; scanned++) {
     const page = at as Page;
@@ -93,8 +92,8 @@ function isolateLruFolios(mm: Mm, list: number, most: number, control: ScanContr
 }
 
 /** shrink_active_list(): the oldest active pages become inactive; the next look decides. */
-function* shrinkActiveList(mm: Mm, list: number, control: ScanControl): MaySleep<void> {
-  for (const page of isolateLruFolios(mm, list, SWAP_CLUSTER_MAX, control)) {
+function* shrinkActiveList(mm: Mm, node: PglistData, list: number, control: ScanControl): MaySleep<void> {
+  for (const page of isolateLruFolios(mm, node, list, SWAP_CLUSTER_MAX, control)) {
     mm.memmap.clear(page, PG_active);
     mm.events.pgdeactivate++;
     yield* folioPutbackLru(mm, page);
@@ -110,7 +109,7 @@ function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolea
   folioUnlock(mm, page);
   if (!freed) return false;
   map.clear(page, PG_isolated);
-  mm.events.nr_isolated_anon--;
+  mm.nodeStats(page).nr_isolated_anon--;
   if (control.kswapd) mm.events.pgsteal_kswapd++;
   else mm.events.pgsteal_direct++;
   yield* putPage(mm, page);
@@ -178,10 +177,10 @@ function* removeMapping(mm: Mm, page: Page): Atomic<boolean> {
 }
 
 /** shrink_inactive_list(). */
-function* shrinkInactiveList(mm: Mm, list: number, control: ScanControl): MaySleep<void> {
-  let left = Math.max(SWAP_CLUSTER_MAX, mm.lru.sizes[list]! >> control.priority);
+function* shrinkInactiveList(mm: Mm, node: PglistData, list: number, control: ScanControl): MaySleep<void> {
+  let left = Math.max(SWAP_CLUSTER_MAX, node.lruvec.sizes[list]! >> control.priority);
   while (left > 0 && control.reclaimed < SWAP_CLUSTER_MAX) {
-    const pages = isolateLruFolios(mm, list, SWAP_CLUSTER_MAX, control);
+    const pages = isolateLruFolios(mm, node, list, SWAP_CLUSTER_MAX, control);
     if (pages.length === 0) return;
     left -= pages.length;
     for (const page of pages) {
@@ -192,27 +191,33 @@ function* shrinkInactiveList(mm: Mm, list: number, control: ScanControl): MaySle
   }
 }
 
-/** shrink_node(): one round over all lists. */
-function* shrinkNode(mm: Mm, control: ScanControl): MaySleep<void> {
+/** shrink_node(): one round over all lists of a node. */
+function* shrinkNode(mm: Mm, node: PglistData, control: ScanControl): MaySleep<void> {
   yield* lruAddDrainAll(mm);
-  control.reclaimed += yield* deferredSplitScan(mm);
+  control.reclaimed += yield* deferredSplitScan(mm, node);
   for (const [inactive, active] of [
     [LRU_INACTIVE_FILE, LRU_ACTIVE_FILE],
     [LRU_INACTIVE_ANON, LRU_ACTIVE_ANON],
   ] as const) {
     if (inactive === LRU_INACTIVE_ANON && mm.swap === undefined) continue;
-    if (control.priority === 0 || inactiveIsLow(mm, inactive, active))
-      yield* shrinkActiveList(mm, active, control);
-    if (control.reclaimed < SWAP_CLUSTER_MAX) yield* shrinkInactiveList(mm, inactive, control);
+    if (control.priority === 0 || inactiveIsLow(node, inactive, active))
+      yield* shrinkActiveList(mm, node, active, control);
+    if (control.reclaimed < SWAP_CLUSTER_MAX) yield* shrinkInactiveList(mm, node, inactive, control);
   }
 }
 
 /**
- * try_to_free_pages(): direct reclaim for a request.
+ * try_to_free_pages(): direct reclaim for a request, from every node that could serve it.
  *
+ * @param node that the request prefers.
  * @returns pages freed.
  */
-export function* tryToFreePages(mm: Mm, gfp: Gfp, highestZone: number): MaySleep<number> {
+export function* tryToFreePages(
+  mm: Mm,
+  gfp: Gfp,
+  highestZone: number,
+  { zonelist }: PglistData = mm.localNode,
+): MaySleep<number> {
   const task = mm.contexts.current;
   if (!canReclaim(mm) || task.memalloc) return 0;
   const useCma = gfpMigratetype(gfp) === MIGRATE_MOVABLE && mm.hooks.archAllocCma(gfp);
@@ -228,18 +233,24 @@ export function* tryToFreePages(mm: Mm, gfp: Gfp, highestZone: number): MaySleep
   for (let priority = DEF_PRIORITY; priority >= 0 && control.reclaimed < SWAP_CLUSTER_MAX; priority--) {
     if (task.fatalSignalPending) break;
     control.priority = priority;
-    yield* shrinkNode(mm, control);
+    // shrink_zones().
+    let last = -1;
+    for (const zone of zonelist) {
+      if (zone.index > highestZone || zone.nodeId === last) continue;
+      last = zone.nodeId;
+      yield* shrinkNode(mm, mm.nodes.at(last)!, control);
+    }
     yield COND_RESCHED;
   }
   task.memalloc = false;
   return control.reclaimed;
 }
 
-const balanced = (mm: Mm, mark: number): boolean =>
-  mm.zones.every((zone) => zone.freePages > zone.watermark[mark]!);
+const balanced = ({ zones }: PglistData, mark: number): boolean =>
+  zones.every((zone) => zone.freePages > zone.watermark[mark]!);
 
-/** balance_pgdat(): until every zone is above its high watermark, or nothing more can be freed. */
-export function* balancePgdat(mm: Mm): MaySleep<void> {
+/** balance_pgdat(): until every zone of the node is above its high watermark, or nothing more can be freed. */
+export function* balancePgdat(mm: Mm, node: PglistData): MaySleep<void> {
   const task = mm.contexts.current;
   const control: ScanControl = {
     gfp: 0,
@@ -250,29 +261,29 @@ export function* balancePgdat(mm: Mm): MaySleep<void> {
     reclaimed: 0,
   };
   task.memalloc = true;
-  for (let idle = 0; canReclaim(mm) && !balanced(mm, WMARK_HIGH) && idle < DEF_PRIORITY; ) {
+  for (let idle = 0; canReclaim(mm) && !balanced(node, WMARK_HIGH) && idle < DEF_PRIORITY; ) {
     control.reclaimed = 0;
     control.priority = DEF_PRIORITY - 1 - idle;
-    yield* shrinkNode(mm, control);
+    yield* shrinkNode(mm, node, control);
     idle = control.reclaimed === 0 ? idle + 1 : 0;
     yield COND_RESCHED;
   }
   task.memalloc = false;
 }
 
-/** kswapd(): for a scheduler to run beside the others; ends when `stopped` says so. */
-export function* kswapd(mm: Mm, stopped: () => boolean): MaySleep<void> {
+/** kswapd() of a node: for a scheduler to run beside the others; ends when `stopped` says so. */
+export function* kswapd(mm: Mm, node: PglistData, stopped: () => boolean): MaySleep<void> {
   let seen = -1;
   while (!stopped()) {
     // kswapd_failures: where nothing could be freed, it sleeps until somebody asks again.
-    yield* mm.kswapdWait.waitEvent(
-      () => stopped() || (mm.kswapdWait.wakeups !== seen && !balanced(mm, WMARK_LOW)),
+    yield* node.kswapdWait.waitEvent(
+      () => stopped() || (node.kswapdWait.wakeups !== seen && !balanced(node, WMARK_LOW)),
     );
-    yield* balancePgdat(mm);
+    yield* balancePgdat(mm, node);
     // kswapd_try_to_sleep(): what it freed may lie anywhere.
-    wakeupKcompactd(mm, mm.kswapdOrder);
-    mm.kswapdOrder = 0;
-    seen = mm.kswapdWait.wakeups;
+    wakeupKcompactd(node, node.kswapdOrder);
+    node.kswapdOrder = 0;
+    seen = node.kswapdWait.wakeups;
     yield COND_RESCHED;
   }
 }

@@ -46,6 +46,16 @@ export const MEMINFO_ORDER: readonly string[] = `
   .trim()
   .split(/\s+/);
 
+/** node_read_meminfo() of drivers/base/node.c. */
+export const NODE_MEMINFO_ORDER: readonly string[] = `
+  MemTotal MemFree MemUsed SwapCached Active Inactive Active(anon) Inactive(anon) Active(file) Inactive(file)
+  Unevictable Mlocked Dirty Writeback FilePages Mapped AnonPages Shmem KernelStack PageTables SecPageTables
+  KReclaimable Slab SReclaimable SUnreclaim AnonHugePages ShmemHugePages ShmemPmdMapped FileHugePages FilePmdMapped
+  HugePages_Total HugePages_Free HugePages_Surp
+`
+  .trim()
+  .split(/\s+/);
+
 /** The values in that order; those it does not name follow as they came. */
 export function inOrder(
   order: readonly string[],

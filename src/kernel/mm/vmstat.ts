@@ -2,7 +2,7 @@
  * Counters: /proc/vmstat's events under Linux's names, and metrics that Linux has no counter for.
  *
  * `cma_alloc_*` and `cma_release_*` count pages, as patches v3/6 and v3/7 made them; mainline counts
- * calls. Gauges (nr_free_pages and so on) are kept per zone or computed; see `vmstat()`.
+ * calls. Gauges (nr_free_pages and so on) are kept per zone and per node (node.ts); see `vmstat()`.
  */
 export class VmEvents {
   pgalloc_dma32 = 0;
@@ -28,23 +28,11 @@ export class VmEvents {
   numa_pte_updates = 0;
   numa_huge_pte_updates = 0;
   numa_hint_faults = 0;
-  nr_mlock = 0;
   unevictable_pgs_culled = 0;
   unevictable_pgs_rescued = 0;
   unevictable_pgs_mlocked = 0;
   unevictable_pgs_munlocked = 0;
   unevictable_pgs_cleared = 0;
-  nr_anon_pages = 0;
-  nr_mapped = 0;
-  nr_file_pages = 0;
-  nr_shmem = 0;
-  nr_dirty = 0;
-  nr_writeback = 0;
-  nr_dirtied = 0;
-  nr_written = 0;
-  nr_page_table_pages = 0;
-  nr_isolated_anon = 0;
-  nr_swapcached = 0;
   pgpgin = 0;
   pgpgout = 0;
   pswpin = 0;
@@ -57,9 +45,6 @@ export class VmEvents {
   pgscan_direct = 0;
   pgsteal_kswapd = 0;
   pgsteal_direct = 0;
-  nr_slab_unreclaimable = 0;
-  /** Whole mappings' folios, as Linux prints them. */
-  nr_anon_transparent_hugepages = 0;
   thp_fault_alloc = 0;
   thp_fault_fallback = 0;
   thp_collapse_alloc = 0;
@@ -70,8 +55,6 @@ export class VmEvents {
   thp_file_alloc = 0;
   thp_file_fallback = 0;
   thp_file_mapped = 0;
-  nr_shmem_hugepages = 0;
-  nr_shmem_pmdmapped = 0;
   thp_split_page = 0;
   thp_split_page_failed = 0;
   thp_deferred_split_page = 0;

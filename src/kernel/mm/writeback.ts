@@ -68,8 +68,8 @@ export function folioMarkDirty(mm: Mm, page: Page): void {
     mm.dirtyInodes.add(inode);
     mm.flusherWait.wakeUp();
   }
-  mm.events.nr_dirty++;
-  mm.events.nr_dirtied++;
+  mm.nodeStats(page).nr_dirty++;
+  mm.nodeStats(page).nr_dirtied++;
 }
 
 /** folio_account_cleaned(): of a page that stays, or leaves the cache without being written. */
@@ -78,7 +78,7 @@ export function folioAccountCleaned(mm: Mm, inode: Inode, page: Page): void {
   mm.memmap.clear(page, PG_dirty);
   inode.dirty.delete(mm.memmap.index[page]!);
   if (inode.dirty.size === 0) mm.dirtyInodes.delete(inode);
-  mm.events.nr_dirty--;
+  mm.nodeStats(page).nr_dirty--;
 }
 
 /** Reads one page of the disk into memory: 0 or -EIO. Of a hole, the page is zeros as it came. */
@@ -122,7 +122,7 @@ export function* startWriteback(mm: Mm, inode: Inode, page: Page): MaySleep<bool
   yield* folioMkclean(mm, page);
   folioAccountCleaned(mm, inode, page);
   mm.memmap.set(page, PG_writeback);
-  mm.events.nr_writeback++;
+  mm.nodeStats(page).nr_writeback++;
   return true;
 }
 
@@ -133,14 +133,14 @@ export function* finishWriteback(mm: Mm, inode: Inode, page: Page): MaySleep<num
   if (!fails) inode.disk!.write(index, mm.port.readBytes(mm.pageToPa(page), mm.pageSize));
   yield DISK_IO;
   mm.memmap.clear(page, PG_writeback);
-  mm.events.nr_writeback--;
+  mm.nodeStats(page).nr_writeback--;
   mm.pageWaitQueue.wakeUp();
   if (fails) {
     inode.writeError = true;
     folioMarkDirty(mm, page);
     return -EIO;
   }
-  mm.events.nr_written++;
+  mm.nodeStats(page).nr_written++;
   mm.events.pgpgout += mm.pageSize / 1024;
   return 0;
 }
@@ -195,9 +195,12 @@ export function* syncAll(mm: Mm): MaySleep<void> {
 
 /** global_dirtyable_memory(): pages that are free or hold contents of files. */
 const dirtyable = (mm: Mm): number =>
-  mm.zones.reduce((n, zone) => n + zone.freePages, 0) + mm.events.nr_file_pages - mm.events.nr_shmem;
+  mm.zones.reduce((n, zone) => n + zone.freePages, 0) +
+  mm.globalNodeState('nr_file_pages') -
+  mm.globalNodeState('nr_shmem');
 
-const over = (mm: Mm, ratio: number): boolean => mm.events.nr_dirty > (dirtyable(mm) * ratio) / 100;
+const over = (mm: Mm, ratio: number): boolean =>
+  mm.globalNodeState('nr_dirty') > (dirtyable(mm) * ratio) / 100;
 
 /** balance_dirty_pages(): whoever makes pages dirty faster than the disk takes them writes some itself. */
 export function* balanceDirtyPages(mm: Mm, inode: Inode): MaySleep<void> {

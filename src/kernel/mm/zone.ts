@@ -7,6 +7,7 @@
  */
 import type { Memmap } from './memmap.js';
 import { MIGRATE_PCPTYPES, MIGRATE_TYPES, PAGE_ALLOC_COSTLY_ORDER } from './migratetype.js';
+import { NR_LRU_LISTS, type PglistData } from './node.js';
 
 export const ZONE_DMA32 = 0;
 export const ZONE_NORMAL = 1;
@@ -29,7 +30,22 @@ export interface PerCpuPages {
   readonly lists: Int32Array;
 }
 
+/** page_zone_id(): which zone of which node. */
+export const zoneId = (nodeId: number, index: number): number => nodeId * MAX_NR_ZONES + index;
+
+/** numa_stat_item: allocations, by where they were wanted and where they came from. */
+export class NumaEvents {
+  numa_hit = 0;
+  numa_miss = 0;
+  numa_foreign = 0;
+  numa_interleave = 0;
+  numa_local = 0;
+  numa_other = 0;
+}
+
 export class Zone {
+  readonly id: number;
+  readonly nodeId: number;
   readonly index: number;
   readonly name: string;
   /** Spanned PFNs, end exclusive. */
@@ -43,6 +59,11 @@ export class Zone {
   freePages = 0;
   /** NR_FREE_CMA_PAGES. */
   freeCmaPages = 0;
+  /** NR_ZONE_LRU_BASE: its pages on each LRU list of the node. */
+  readonly lruSizes = new Int32Array(NR_LRU_LISTS);
+  /** NR_MLOCK. */
+  nrMlock = 0;
+  readonly numa = new NumaEvents();
   /** Pageblocks of MIGRATE_ISOLATE. */
   isolatedPageblocks = 0;
   readonly watermark = [0, 0, 0];
@@ -58,7 +79,15 @@ export class Zone {
   compactDeferShift = 0;
   compactOrderFailed = 64;
 
-  constructor(index: number, startPfn: number, endPfn: number, memmap: Memmap, cpus: number) {
+  constructor(
+    nodeId: number,
+    index: number,
+    { startPfn, endPfn }: { readonly startPfn: number; readonly endPfn: number },
+    memmap: Memmap,
+    cpus: number,
+  ) {
+    this.id = zoneId(nodeId, index);
+    this.nodeId = nodeId;
     this.index = index;
     this.name = ZONE_NAMES[index]!;
     this.startPfn = startPfn;
@@ -84,7 +113,8 @@ export class Zone {
 const SWAP_CLUSTER_MAX = 32;
 
 /** init_per_zone_wmark_min() and setup_per_zone_lowmem_reserve(), after managed pages are known. */
-export function setupPerZoneWmarks(zones: readonly Zone[], pageSize: number, cpus: number): void {
+export function setupPerZoneWmarks(nodes: readonly PglistData[], pageSize: number): void {
+  const zones = nodes.flatMap((node) => node.zones);
   // What only movable data may use holds no reserve for the kernel.
   const managed = zones.reduce((sum, zone) => sum + (zone.index === ZONE_MOVABLE ? 0 : zone.managedPages), 0);
   const kib = (managed * pageSize) / 1024;
@@ -101,9 +131,13 @@ export function setupPerZoneWmarks(zones: readonly Zone[], pageSize: number, cpu
     zone.watermark[WMARK_MIN] = min;
     zone.watermark[WMARK_LOW] = min + step;
     zone.watermark[WMARK_HIGH] = min + 2 * step;
-    setupPcp(zone, pageSize, cpus);
+    setupPcp(zone, pageSize, nodes.find(({ nodeId }) => nodeId === zone.nodeId)?.cpus.length ?? 0);
   }
-  // A request that may use zone j keeps out of the last 1/ratio of it in the zones below.
+  for (const { zones: own } of nodes) setupLowmemReserve(own);
+}
+
+/** setup_per_zone_lowmem_reserve(): who may use zone j keeps out of the last 1/ratio of it in the node's zones below. */
+function setupLowmemReserve(zones: readonly Zone[]): void {
   const ratio = [256, 32, 0];
   for (const zone of zones) {
     let above = 0;
@@ -114,13 +148,13 @@ export function setupPerZoneWmarks(zones: readonly Zone[], pageSize: number, cpu
   }
 }
 
-/** zone_batchsize() and zone_highsize(). */
+/** zone_batchsize() and zone_highsize(); `cpus` of the zone's node, of which all share it where it has none. */
 function setupPcp(zone: Zone, pageSize: number, cpus: number): void {
   let batch = Math.floor(Math.min(zone.managedPages / 1024, 2 ** 20 / pageSize) / 4);
   if (batch < 1) batch = 1;
   batch = 2 ** Math.floor(Math.log2(batch + Math.floor(batch / 2))) - 1;
   batch = Math.max(1, batch);
-  const high = Math.max(Math.floor(zone.watermark[WMARK_LOW]! / cpus), batch * 4);
+  const high = Math.max(Math.floor(zone.watermark[WMARK_LOW]! / (cpus || zone.pcp.length)), batch * 4);
   for (const pcp of zone.pcp) {
     pcp.batch = batch;
     pcp.high = high;

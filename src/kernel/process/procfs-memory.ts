@@ -51,7 +51,7 @@ const columns = (numbers: readonly number[], width: number): string =>
 export function buddyinfoText(mm: MemoryManager): string {
   return mm
     .zoneinfo()
-    .map((zone) => `Node 0, ${zoneTitle(zone)} ${columns(zone.freeBlocks, 6)}\n`)
+    .map((zone) => `Node ${zone.nodeId}, ${zoneTitle(zone)} ${columns(zone.freeBlocks, 6)}\n`)
     .join('');
 }
 
@@ -62,12 +62,12 @@ export function pagetypeinfoText(mm: MemoryManager): string {
   const free = zones.flatMap((zone) =>
     types.map(
       (type) =>
-        `Node ${'0'.padStart(4)}, ${zoneTitle(zone)}, type ${type.padStart(12)} ${columns(zone.types[type]!.free, 6)}\n`,
+        `Node ${String(zone.nodeId).padStart(4)}, ${zoneTitle(zone)}, type ${type.padStart(12)} ${columns(zone.types[type]!.free, 6)}\n`,
     ),
   );
   const blocks = zones.map(
     (zone) =>
-      `Node 0, ${zoneTitle(zone)} ${columns(
+      `Node ${zone.nodeId}, ${zoneTitle(zone)} ${columns(
         types.map((type) => zone.types[type]!.blocks),
         12,
       )}\n`,
@@ -86,14 +86,19 @@ const counter = (name: string, value: number): string => `\n      ${name.padEnd(
 
 /** Names of the counters that Linux keeps a node, in the order of /proc/vmstat. */
 const NODE_COUNTERS = /^nr_(?!free|zone_|mlock|dirty_)/;
+/** And those of a zone that the file has not already named. */
+const ZONE_COUNTERS = /^(nr_zone_|nr_mlock|nr_free_cma|numa_)/;
 
 export function zoneinfoText(mm: MemoryManager): string {
-  const perNode = Object.entries(mm.vmstat()).filter(([name]) => NODE_COUNTERS.test(name));
+  const nodes = mm.nodeInfo();
   return mm
     .zoneinfo()
-    .map((zone, at) => {
-      const lines = [`Node 0, ${zoneTitle(zone)}`];
-      if (at === 0) lines.push('\n  per-node stats', ...perNode.map(([name, value]) => counter(name, value)));
+    .map((zone, at, all) => {
+      const lines = [`Node ${zone.nodeId}, ${zoneTitle(zone)}`];
+      const { vmstat } = nodes.find(({ nodeId }) => nodeId === zone.nodeId)!;
+      const perNode = Object.entries(vmstat).filter(([name]) => NODE_COUNTERS.test(name));
+      if (all[at - 1]?.nodeId !== zone.nodeId)
+        lines.push('\n  per-node stats', ...perNode.map(([name, value]) => counter(name, value)));
       const [min, low, high] = zone.watermark;
       const rows = [
         ['boost', 0],
@@ -108,7 +113,10 @@ export function zoneinfoText(mm: MemoryManager): string {
       lines.push(`\n  pages free     ${zone.free}`);
       for (const [name, value] of rows) lines.push(`\n        ${name.padEnd(8)} ${value ?? 0}`);
       lines.push(`\n        protection: (${zone.protection.join(', ')})`);
-      lines.push(counter('nr_free_pages', zone.free), counter('nr_free_cma', zone.freeCma));
+      lines.push(counter('nr_free_pages', zone.free));
+      for (const [name, value] of Object.entries(zone.stats)) {
+        if (ZONE_COUNTERS.test(name)) lines.push(counter(name, value));
+      }
       lines.push('\n  pagesets');
       zone.pagesets.forEach(({ count, high: most, batch }, cpu) => {
         lines.push(`\n    cpu: ${cpu}`);

@@ -58,6 +58,7 @@ import {
 import { transparentHugepageFiles } from './procfs-thp.js';
 import { hugepagesFiles, nrHugepages } from './sysfs-hugepages.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
+import { nodeEntries, numaMapsText } from './sysfs-node.js';
 import { powerFiles } from './sysfs-power.js';
 import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
@@ -215,6 +216,13 @@ export class ProcFs {
                   present: all,
                   kernel_max: () => this.#file(() => `${MOST_CPUS - 1}\n`),
                 }),
+              node: () =>
+                this.#directory(
+                  nodeEntries(this.#state.mm, {
+                    file: (content, store) => this.#file(content, store, store === undefined ? 0o444 : 0o644),
+                    folder: (entries) => this.#directory(entries),
+                  }),
+                ),
             }),
         }),
       power: () =>
@@ -276,6 +284,7 @@ export class ProcFs {
       maps: () => this.#file(() => (alive() ? mapsText(state.mm, process.mm) : '')),
       smaps: () => this.#file(() => (alive() ? smapsText(state.mm, process.mm) : '')),
       smaps_rollup: () => this.#file(() => (alive() ? smapsRollupText(state.mm, process.mm) : '')),
+      numa_maps: () => this.#file(() => (alive() ? numaMapsText(state.mm, process.mm) : '')),
       status: () => this.#file(() => processStatus(state, process, thread())),
       stat: () => this.#file(() => processStat(state, process, thread(), isProcess)),
       statm: () => this.#file(() => processStatm(state, process)),

@@ -55,6 +55,7 @@ export function bootMemory(options: BootMemoryOptions): KernelMemoryManager {
     vaBits: options.vaBits ?? 48,
     mte: hasMte,
     log: options.log,
+    ...(options.nodes === undefined ? {} : { numa: options.nodes }),
     ...(options.movable === undefined ? {} : { movable: options.movable }),
     ...(options.pageblockOrder === undefined ? {} : { pageblockOrder: options.pageblockOrder }),
   });

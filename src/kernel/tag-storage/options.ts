@@ -7,9 +7,11 @@ import type { Contexts } from '../contexts/index.js';
 import type {
   CoreSize,
   FailureInjector,
+  MemoryBank,
   MemoryPort,
   Mm,
   MovableCore,
+  NumaLayout,
   PageSize,
   PhysRange,
   TagRegion,
@@ -21,7 +23,9 @@ export interface BootMemoryOptions {
   readonly contexts: Contexts;
   readonly tlb: TlbHooks;
   /** memory nodes, tag storage included (it is a bank, or part of one). */
-  readonly banks: readonly PhysRange[];
+  readonly banks: readonly MemoryBank[];
+  /** CPUs' nodes and the distances between nodes; one node without it. */
+  readonly nodes?: NumaLayout;
   /** Firmware, device tree, kernel image; the tag regions need not be listed. */
   readonly reserved: readonly PhysRange[];
   readonly tagRegions: readonly TagRegion[];

@@ -440,7 +440,7 @@ export class Model {
   *#reclaim(rounds: number): MaySleep<void> {
     const { mm } = this.k;
     for (let i = 0; i < rounds; i++) yield* tryToFreePages(mm, GFP_HIGHUSER_MOVABLE, ALL_ZONES);
-    yield* balancePgdat(mm);
+    yield* balancePgdat(mm, mm.localNode);
   }
 
   *#compact(): MaySleep<void> {

@@ -96,7 +96,7 @@ describe('compaction', () => {
     const { user, addr, left } = scattered(k, RW | PROT_MTE);
     takeWholeBlocks(k, 4);
     const queue = new RunQueue(k.contexts, 0);
-    queue.spawn(k.contexts.newTask('kcompactd0'), k.memory.kcompactd());
+    queue.spawn(k.contexts.newTask('kcompactd0'), k.memory.kcompactd(0));
     const settle = () => {
       while (queue.step());
     };

@@ -74,7 +74,9 @@ describe('shared anonymous memory', () => {
     parent.exit();
     expect(child.load(at, 6)).toEqual(encode('after!'));
     child.exit();
-    expect([k.mm.inodes.size, k.mm.events.nr_shmem, k.mm.events.nr_mapped]).toEqual([0, 0, 0]);
+    expect([k.mm.inodes.size, k.mm.globalNodeState('nr_shmem'), k.mm.globalNodeState('nr_mapped')]).toEqual([
+      0, 0, 0,
+    ]);
     k.check();
   });
 

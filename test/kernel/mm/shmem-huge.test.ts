@@ -307,7 +307,7 @@ describe.each([
       s.k.run(tryToFreePages(s.k.mm, GFP_HIGHUSER_MOVABLE, 2));
       s.k.check();
     }
-    expect(s.k.mm.events).toMatchObject({ thp_split_page: 1, pswpout: HUGE, nr_shmem: 0 });
+    expect(s.k.memory.vmstat()).toMatchObject({ thp_split_page: 1, pswpout: HUGE, nr_shmem: 0 });
     verify(s, s.user, at);
     s.verify();
     s.done();
@@ -464,13 +464,13 @@ describe.each([
     expect(s.user.madvise(at, HUGE, MADV_HUGEPAGE)).toBe(0);
     s.k.mm.thp.khugepaged.maxPtesNone = 479;
     s.k.run(khugepagedDoScan(s.k.mm));
-    expect(s.k.mm.events).toMatchObject({ thp_scan_exceed_none_pte: 1, nr_shmem_hugepages: 0 });
+    expect(s.k.memory.vmstat()).toMatchObject({ thp_scan_exceed_none_pte: 1, nr_shmem_hugepages: 0 });
     s.k.mm.thp.khugepaged.maxPtesNone = 480;
     s.k.run(khugepagedDoScan(s.k.mm));
     s.k.check();
-    expect(s.k.mm.events).toMatchObject({ nr_shmem_hugepages: 1, nr_shmem_pmdmapped: 0 });
+    expect(s.k.memory.vmstat()).toMatchObject({ nr_shmem_hugepages: 1, nr_shmem_pmdmapped: 0 });
     verify(s, s.user, at);
-    expect(s.k.mm.events.nr_shmem_pmdmapped).toBe(1);
+    expect(s.k.mm.globalNodeState('nr_shmem_pmdmapped')).toBe(1);
     s.done();
   });
 
@@ -508,7 +508,7 @@ describe('tag storage and collapse of files', () => {
     other.load(there, 1);
     expect(other.madvise(there, HUGE, MADV_COLLAPSE)).toBe(0);
     s.k.check();
-    expect(s.k.mm.events.nr_shmem_hugepages).toBe(1);
+    expect(s.k.mm.globalNodeState('nr_shmem_hugepages')).toBe(1);
     for (let i = 0; i < HUGE; i += 16) {
       expect(s.user.load(at + i * PAGE + 64, 4)).toEqual(Uint8Array.from(word(i)));
       expect(s.user.loadTag(at + i * PAGE + 64)).toBe(1 + ((i / 16) % 15));

@@ -135,7 +135,7 @@ describe('swap', () => {
     expect(k.run(k.memory.readFile(file, 0, PAGE))).toEqual(pattern(PAGE, 5));
     swapOut(k, u, at, 2);
     for (let i = 0; i < 4; i++) k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
-    expect([file.cachedPages, k.mm.events.nr_shmem]).toEqual([0, 0]);
+    expect([file.cachedPages, k.mm.globalNodeState('nr_shmem')]).toEqual([0, 0]);
     k.check();
     expect(k.run(k.memory.readFile(file, 0, PAGE))).toEqual(pattern(PAGE, 5));
     expect(reads).toBe(2);
@@ -268,7 +268,7 @@ describe('kswapd', () => {
       page = k.run(allocPages(k.mm, GFP_ATOMIC, 0));
     }
     expect(k.mm.zones[0]!.freePages).toBeLessThan(k.mm.zones[0]!.watermark[1]!);
-    k.run(balancePgdat(k.mm));
+    k.run(balancePgdat(k.mm, k.mm.localNode));
     for (const zone of k.mm.zones) expect(zone.freePages).toBeGreaterThan(zone.watermark[2]!);
     expect(k.mm.events.pgsteal_kswapd).toBeGreaterThan(0);
     for (const page of held) k.run(freePages(k.mm, page, 0));
@@ -283,7 +283,7 @@ describe('kswapd', () => {
     let done = false;
     scheduler.spawn(
       'kswapd',
-      kswapd(k.mm, () => done),
+      kswapd(k.mm, k.mm.localNode, () => done),
       { cpu: 0 },
     );
     scheduler.spawn(
@@ -293,7 +293,7 @@ describe('kswapd', () => {
           yield* access(k, u.as, at + i * PAGE, true, (pa) => k.port.write8(pa as never, i & 255));
         }
         done = true;
-        k.mm.kswapdWait.wakeUp();
+        k.mm.localNode.kswapdWait.wakeUp();
       })(),
       { cpu: 1 },
     );

@@ -33,7 +33,7 @@ const sync = (k: Fixture, file: MappableFile) => k.run(k.memory.syncFile(file));
 const map = (k: Fixture, u: User, file: MappableFile, prot: number, flags: number, pages = 4) =>
   k.run(k.memory.mmap(u.as, { addr: VA(0n), length: pages * PAGE, prot, flags, file, offset: 0 }));
 const counters = (k: Fixture) => {
-  const { nr_dirty, nr_writeback, nr_dirtied, nr_written } = k.mm.events;
+  const { nr_dirty, nr_writeback, nr_dirtied, nr_written } = k.mm.localNode.stats;
   return { nr_dirty, nr_writeback, nr_dirtied, nr_written };
 };
 
@@ -142,7 +142,7 @@ describe('files on disk', () => {
     const file = diskFile(k);
     for (let i = 0; i < pages; i++) expect(write(k, file, i * PAGE, pattern(PAGE, i + 1))).toBe(PAGE);
     k.check();
-    expect(k.mm.events.nr_written).toBeGreaterThan(pages / 2);
+    expect(k.mm.globalNodeState('nr_written')).toBeGreaterThan(pages / 2);
     for (const i of [0, 1, 1000, pages - 1]) {
       expect(Buffer.compare(read(k, file, i * PAGE, PAGE), pattern(PAGE, i + 1))).toBe(0);
     }
