@@ -114,8 +114,10 @@ function zoneMovableStarts(
   const starts = new Map<number, number>();
   // A node that has less than its share leaves more to the others, in another round.
   for (let nodes = nids.length; nodes > 0; nodes--) {
+    let share = Math.floor(core / nodes);
     for (const nid of nids) {
-      let left = Math.floor(core / nodes);
+      if (core < share) share = Math.floor(core / nodes);
+      let left = share;
       for (const range of ranges.filter((each) => each.nid === nid)) {
         let from = Math.max(range.startPfn, starts.get(nid) ?? 0);
         if (from >= range.endPfn) continue;
