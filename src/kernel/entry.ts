@@ -13,15 +13,14 @@ import {
   ERESTARTNOINTR,
   ERESTARTSYS,
   type MaySleep,
-  sleepPoint,
 } from './contexts/index.js';
+import { GFP_HIGHUSER_MOVABLE } from './mm/index.js';
 import {
   decodeUserException,
   emulateIdRead,
   forceSignal,
-  killProcess,
   NO_SYSCALL,
-  oomBadness,
+  outOfMemory,
   type Process,
   type SignalInfo,
   sendToThread,
@@ -59,10 +58,6 @@ const TAG_FAULT_ADDRESS = (1n << 60n) - 1n;
 const LEAST_ERROR = 2n ** 64n - 4096n;
 /** Words remembered at most. */
 const MOST_WORDS = 4096;
-
-/** What is said of who was killed for it. */
-const OUT_OF_MEMORY = 'out of memory';
-const OOM_WAIT = sleepPoint('out of memory: the victim leaves');
 
 export interface EntryOptions {
   readonly machine: Machine;
@@ -191,36 +186,9 @@ export class UserEntry {
       const code = result.code === 'ADRERR' ? 'BUS_ADRERR' : (`SEGV_${result.code}` as const);
       this.#force(thread, signalInfo(result.signal, code, far), esr, far);
     } else if (result.kind === 'oom') {
-      yield* this.#outOfMemory(thread);
+      // No page it was that failed, but a tag block: migration gives up where the allocator would go on.
+      yield* outOfMemory(this.#services, { gfp: GFP_HIGHUSER_MOVABLE, order: 0 });
     }
-  }
-
-  /** out_of_memory(): the process of the worst badness dies; who asks, where none may. */
-  *#outOfMemory(thread: Thread): MaySleep<void> {
-    const { table, mm } = this.#services;
-    let victim = thread.process;
-    let worst = oomBadness(mm, victim);
-    for (const process of table.processes) {
-      if (process.end !== undefined) continue;
-      // Somebody is on the way out already: that frees memory too.
-      if (process.groupExit !== undefined && process !== thread.process) {
-        yield OOM_WAIT;
-        return;
-      }
-      const badness = oomBadness(mm, process);
-      if (badness !== undefined && (worst === undefined || badness > worst)) {
-        worst = badness;
-        victim = process;
-      }
-    }
-    this.#services.log(`Out of memory: Killed process ${victim.pid} (${victim.name})`);
-    if (victim === thread.process) {
-      killProcess(thread, OUT_OF_MEMORY);
-      return;
-    }
-    const leader = victim.leader ?? [...victim.threads][0];
-    if (leader !== undefined) killProcess(leader, OUT_OF_MEMORY);
-    yield OOM_WAIT;
   }
 
   /** Whether the aborted access was to tags; only asked for aborts. */

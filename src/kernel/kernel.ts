@@ -54,6 +54,7 @@ import {
   type KernelState,
   newKeys,
   noteRseq,
+  outOfMemory,
   type Process,
   type ProcessEnd,
   ProcessTable,
@@ -285,6 +286,7 @@ export class Kernel implements Supervisor {
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;
+    mm.useOomKiller((request) => outOfMemory(state, request));
     for (const { nodeId } of mm.nodeInfo().filter((node) => node.hasMemory)) {
       state.runQueue.spawn(contexts.newTask(`kswapd${nodeId}`), mm.kswapd(nodeId));
       state.runQueue.spawn(contexts.newTask(`kcompactd${nodeId}`), mm.kcompactd(nodeId));

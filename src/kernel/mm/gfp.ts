@@ -61,3 +61,50 @@ export const gfpMigratetype = (gfp: Gfp): number => (gfp & (__GFP_MOVABLE | __GF
 
 /** gfpflags_allow_blocking(). */
 export const gfpAllowsBlocking = (gfp: Gfp): boolean => (gfp & __GFP_DIRECT_RECLAIM) !== 0;
+
+/** What show_gfp_flags() looks for, in its order: a name stands for all its bits at once. */
+const GFP_NAMES: readonly (readonly [name: string, bits: Gfp])[] = [
+  ['GFP_TRANSHUGE', GFP_TRANSHUGE],
+  ['GFP_TRANSHUGE_LIGHT', GFP_TRANSHUGE_LIGHT],
+  ['GFP_HIGHUSER_MOVABLE', GFP_HIGHUSER_MOVABLE],
+  ['GFP_HIGHUSER', GFP_HIGHUSER],
+  ['GFP_USER', GFP_USER],
+  ['GFP_KERNEL_ACCOUNT', GFP_KERNEL | __GFP_ACCOUNT],
+  ['GFP_KERNEL', GFP_KERNEL],
+  ['GFP_NOFS', __GFP_RECLAIM | __GFP_IO],
+  ['GFP_ATOMIC', GFP_ATOMIC],
+  ['GFP_NOIO', __GFP_RECLAIM],
+  ['GFP_NOWAIT', GFP_NOWAIT],
+  ['__GFP_HIGHMEM', __GFP_HIGHMEM],
+  ['GFP_DMA32', __GFP_DMA32],
+  ['__GFP_HIGH', __GFP_HIGH],
+  ['__GFP_IO', __GFP_IO],
+  ['__GFP_FS', __GFP_FS],
+  ['__GFP_NOWARN', __GFP_NOWARN],
+  ['__GFP_RETRY_MAYFAIL', __GFP_RETRY_MAYFAIL],
+  ['__GFP_NORETRY', __GFP_NORETRY],
+  ['__GFP_COMP', __GFP_COMP],
+  ['__GFP_ZERO', __GFP_ZERO],
+  ['__GFP_HARDWALL', __GFP_HARDWALL],
+  ['__GFP_ACCOUNT', __GFP_ACCOUNT],
+  ['__GFP_MOVABLE', __GFP_MOVABLE],
+  ['__GFP_RECLAIMABLE', __GFP_RECLAIMABLE],
+  ['__GFP_DIRECT_RECLAIM', __GFP_DIRECT_RECLAIM],
+  ['__GFP_KSWAPD_RECLAIM', __GFP_KSWAPD_RECLAIM],
+  ['__GFP_TAGGED', __GFP_TAGGED],
+  ['__GFP_SKIP_ZERO', __GFP_SKIP_ZERO],
+  ['__GFP_SKIP_KASAN', __GFP_SKIP_KASAN],
+];
+
+/** The flags by name, as the kernel's messages have them. */
+export function describeGfp(gfp: Gfp): string {
+  const names: string[] = [];
+  let left = gfp;
+  for (const [name, bits] of GFP_NAMES) {
+    if ((left & bits) !== bits) continue;
+    names.push(name);
+    left &= ~bits;
+  }
+  if (left !== 0) names.push(`0x${left.toString(16)}`);
+  return names.join('|');
+}

@@ -90,7 +90,7 @@ export { handleMmFault } from './memory.js';
 export { KernelMemoryManager, type TagStorageView } from './memory-manager.js';
 export { allocLike, migratePages, type NewFolio, putbackMovablePages } from './migrate.js';
 export * from './migratetype.js';
-export type { FailureInjector, Mm, TraceSink } from './mm.js';
+export type { FailureInjector, MemoryRequest, Mm, OomKiller, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
 export { changeProtNuma } from './mprotect.js';
 export { LOCAL_DISTANCE, MAX_NUMNODES, type NumaLayout, type PglistData, REMOTE_DISTANCE } from './node.js';

@@ -32,7 +32,7 @@ import {
   MCL_FUTURE,
   MCL_ONFAULT,
 } from './mlock.js';
-import type { Mm, TraceSink } from './mm.js';
+import type { Mm, OomKiller, TraceSink } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMprotect } from './mprotect.js';
@@ -520,6 +520,14 @@ export class KernelMemoryManager implements MemoryManager {
 
   traceTo(sink: TraceSink): void {
     this.mm.trace = sink;
+  }
+
+  useOomKiller(killer: OomKiller): void {
+    this.mm.oomKiller = killer;
+  }
+
+  countOomKill(): void {
+    this.mm.events.oom_kill++;
   }
 
   vmstat(): Readonly<Record<string, number>> {

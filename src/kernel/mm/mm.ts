@@ -5,12 +5,13 @@
  * no architecture code: those arrive as `hooks`.
  */
 import { PA } from '../../base/index.js';
-import type { Contexts } from '../contexts/index.js';
+import type { Contexts, MaySleep } from '../contexts/index.js';
 import { KernelBug, WaitQueue } from '../contexts/index.js';
 import type { AnonVmaTable } from './anon-vma.js';
 import { AsidAllocator } from './asid.js';
 import type { CmaArea } from './cma.js';
 import type { Inode } from './filemap.js';
+import type { Gfp } from './gfp.js';
 import type { MmHooks } from './hooks.js';
 import { HugetlbPool } from './hugetlb.js';
 import { KhugepagedScan } from './khugepaged-scan.js';
@@ -31,6 +32,18 @@ import { type Zone, zoneId } from './zone.js';
 
 /** Makes chosen operations fail, for fault injection; `true` fails this one. */
 export type FailureInjector = (operation: string) => boolean;
+
+/** What could not be had. */
+export interface MemoryRequest {
+  readonly gfp: Gfp;
+  readonly order: number;
+}
+
+/**
+ * out_of_memory(): makes somebody give memory back, and waits for it; false where nobody can, or the caller itself is
+ * to end.
+ */
+export type OomKiller = (request: MemoryRequest) => MaySleep<boolean>;
 
 /** Trace events, under Linux's names. */
 export type TraceSink = (event: string, fields: Readonly<Record<string, number | string>>) => void;
@@ -101,6 +114,8 @@ export class Mm {
   readonly mte: boolean;
   shouldFail: FailureInjector = () => false;
   trace: TraceSink = () => {};
+  /** Left out, an allocation fails where memory is out. */
+  oomKiller: OomKiller | undefined;
   /** CONFIG_NUMA: vma_alloc_folio() is a function; without it, a macro of its own. */
   numa = true;
   readonly #zoneById: (Zone | undefined)[] = [];

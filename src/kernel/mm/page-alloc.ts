@@ -17,10 +17,13 @@ import {
   __GFP_COMP,
   __GFP_DIRECT_RECLAIM,
   __GFP_DMA32,
+  __GFP_FS,
   __GFP_HIGH,
   __GFP_HIGHMEM,
   __GFP_KSWAPD_RECLAIM,
   __GFP_MOVABLE,
+  __GFP_NORETRY,
+  __GFP_RETRY_MAYFAIL,
   __GFP_SKIP_ZERO,
   __GFP_TAGGED,
   __GFP_THISNODE,
@@ -338,6 +341,22 @@ export function* allocPages(
   order: number,
   node: PglistData = mm.localNode,
 ): MaySleep<Page | undefined> {
+  for (;;) {
+    const page = yield* tryAllocPages(mm, gfp, order, node);
+    if (page !== undefined || !(yield* mayOom(mm, gfp, order))) return page;
+  }
+}
+
+/** __alloc_pages_may_oom(): not for those that have a way out, nor for who frees memory itself. */
+function* mayOom(mm: Mm, gfp: Gfp, order: number): MaySleep<boolean> {
+  if (mm.oomKiller === undefined || order > PAGE_ALLOC_COSTLY_ORDER) return false;
+  if ((gfp & __GFP_DIRECT_RECLAIM) === 0 || (gfp & __GFP_FS) === 0) return false;
+  if ((gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_THISNODE)) !== 0) return false;
+  if (mm.contexts.current.memalloc) return false;
+  return yield* mm.oomKiller({ gfp, order });
+}
+
+function* tryAllocPages(mm: Mm, gfp: Gfp, order: number, node: PglistData): MaySleep<Page | undefined> {
   if (gfpAllowsBlocking(gfp)) mm.contexts.mightSleep('alloc_pages');
   let page = findPages(mm, gfp, order, node);
   if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order, node);
@@ -345,7 +364,7 @@ export function* allocPages(
   postAllocBegin(mm, page, order);
   if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPage(page, order, gfp))) {
     // Held until another was found, so that the same page does not come back at once.
-    const other = yield* allocPages(mm, gfp, order, node);
+    const other = yield* tryAllocPages(mm, gfp, order, node);
     yield* freePages(mm, page, order);
     return other;
   }

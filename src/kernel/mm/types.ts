@@ -11,6 +11,7 @@ import type { PowerCycle } from './hibernate.js';
 import type { HugetlbPool } from './hugetlb.js';
 import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
+import type { OomKiller } from './mm.js';
 import type { ShmemHuge } from './shmem-huge.js';
 import type { ThpSettings } from './thp-settings.js';
 
@@ -287,6 +288,8 @@ export interface AddressSpace {
   /** First address above user space. */
   readonly taskSize: VA;
   /** Pages mapped (RSS) and mapped address space, in pages. */
+  /** Pages mapped (VmSize). */
+  readonly totalVm: number;
   readonly residentPages: number;
   readonly totalPages: number;
   /** The most there was mapped (hiwater_vm). */
@@ -490,6 +493,10 @@ export interface MemoryManager {
 
   /** Shows `sink` every trace event from now on. */
   traceTo(sink: (event: string, fields: Readonly<Record<string, number | string>>) => void): void;
+
+  /** Who is asked where memory is out. */
+  useOomKiller(killer: OomKiller): void;
+  countOomKill(): void;
 
   /** /proc/vmstat names. */
   vmstat(): Readonly<Record<string, number>>;

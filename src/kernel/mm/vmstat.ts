@@ -45,6 +45,7 @@ export class VmEvents {
   pgscan_direct = 0;
   pgsteal_kswapd = 0;
   pgsteal_direct = 0;
+  oom_kill = 0;
   thp_fault_alloc = 0;
   thp_fault_fallback = 0;
   thp_collapse_alloc = 0;

@@ -68,8 +68,8 @@ const RESTARTABLE: ReadonlySet<number> = new Set([
 ]);
 
 /** A kill that nobody sent: out of memory. */
-export function killProcess(thread: Thread, reason: string): void {
-  endGroup(thread.process, { kind: 'killed', info: { ...SI_KERNEL_KILL, reason } });
+export function killProcess(process: Process, reason: string): void {
+  endGroup(process, { kind: 'killed', info: { ...SI_KERNEL_KILL, reason } });
 }
 
 /** coredump_task_exit(): until the dump is written and the group ends. */

@@ -189,6 +189,7 @@ function newProcess(
   process.membarriers = from.membarriers;
   process.startTime = state.clock.monotonic;
   process.oomScoreAdjustment = from.oomScoreAdjustment;
+  process.oomScoreAdjustmentLeast = from.oomScoreAdjustmentLeast;
   process.limits = from.limits.clone();
   if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);

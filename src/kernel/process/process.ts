@@ -133,6 +133,11 @@ export class Process {
   readonly io = { rchar: 0, wchar: 0, syscr: 0, syscw: 0 };
   /** /proc/PID/oom_score_adj. */
   oomScoreAdjustment = 0;
+  /** oom_score_adj_min. */
+  oomScoreAdjustmentLeast = 0;
+  /** Chosen for want of memory (TIF_MEMDIE), and not waited for any longer (MMF_OOM_SKIP). */
+  oomVictim = false;
+  oomSkip = false;
   /** CPU time of all its threads, ended ones included. */
   readonly cpu = new CpuClock();
   minorFaults = 0;

@@ -23,7 +23,7 @@ import {
 } from '../fs/index.js';
 import { NET_FILES } from '../net/index.js';
 import type { KernelState } from './kernel-state.js';
-import { mostThreads, oomScore } from './oom.js';
+import { mostThreads, oomScore, setOomScoreAdjustment } from './oom.js';
 import type { Process } from './process.js';
 import {
   buddyinfoText,
@@ -335,10 +335,8 @@ export class ProcFs {
     return this.#file(
       () => `${process.oomScoreAdjustment}\n`,
       (text) => {
-        const value = Number(text.trim());
-        if (!/^-?[0-9]+$/.test(text.trim()) || value < -1000 || value > 1000) return -EINVAL;
-        process.oomScoreAdjustment = value;
-        return 0;
+        const value = /^[-+]?[0-9]+$/.test(text.trim()) ? Number(text.trim()) : Number.NaN;
+        return setOomScoreAdjustment(this.#state, process, value);
       },
       0o644,
     );

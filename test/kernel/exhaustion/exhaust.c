@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,76 @@ static int victims(int offers) {
         kill(small, SIGKILL);
         wait(0);
     }
+    return 0;
+}
+
+static long counter(const char *name) {
+    static char text[65536];
+    int fd = open("/proc/vmstat", O_RDONLY);
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = 0;
+    char *line = strstr(text, name);
+    return line ? atol(line + strlen(name)) : -1;
+}
+
+/* The kernel itself touches the pages, for a call: the killer's turn too, and no EFAULT. */
+static void readAll(void) {
+    int zero = open("/dev/zero", O_RDONLY);
+    for (;;) {
+        char *p = mmap(0, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) _exit(8);
+        if (read(zero, p, MIB) != MIB) _exit(9);
+    }
+}
+
+static void tagAll(void) {
+    int zero = open("/dev/zero", O_RDONLY);
+    prctl(PR_SET_TAGGED_ADDR_CTRL, PR_TAGGED_ADDR_ENABLE | PR_MTE_TCF_SYNC, 0, 0, 0);
+    for (;;) {
+        char *p = mmap(0, MIB, PROT_READ | PROT_WRITE | 0x20, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) _exit(8);
+        if (read(zero, p, MIB) != MIB) _exit(9);
+        p = (char *)((unsigned long)p | 5UL << 56);
+        for (unsigned long at = 0; at < MIB; at += 4096) {
+            __asm__ volatile(".arch armv8.5-a+memtag\n stg %0, [%0]" ::"r"(p + at) : "memory");
+            p[at] = 1;
+        }
+    }
+}
+
+/* A child dies of it; all it had is free again, whoever needs it. */
+static int child(void (*what)(void)) {
+    char text[32];
+    int status;
+    for (int i = 0; i < 2; i++) {
+        if (fork() == 0) what();
+        wait(&status);
+        printf("%s, oom_kill %ld\n", ended(status, text), counter("oom_kill "));
+    }
+    char *rest = mmap(0, 40 * MIB, PROT_READ | PROT_WRITE | 0x20, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    memset(rest, 1, 40 * MIB);
+    printf("40 MiB since, oom_kill %ld\n", counter("oom_kill "));
+    return 0;
+}
+
+/* What can be written back or swapped out is no reason to kill anybody. */
+static int reclaimable(const char *path) {
+    static char block[65536];
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    for (int i = 0; i < 1600; i++) {
+        memset(block, i, sizeof block);
+        if (write(fd, block, sizeof block) != sizeof block) return 1;
+    }
+    char *anon = mmap(0, 80 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (unsigned long at = 0; at < 80 * MIB; at += 4096) *(unsigned long *)(anon + at) = at;
+    unsigned long wrong = 0;
+    for (unsigned long at = 0; at < 80 * MIB; at += 4096) wrong += *(unsigned long *)(anon + at) != at;
+    for (int i = 0; i < 1600; i += 7) {
+        pread(fd, block, sizeof block, i * (long)sizeof block);
+        wrong += block[99] != (char)i;
+    }
+    printf("%lu wrong, oom_kill %ld, swapped %d\n", wrong, counter("oom_kill "), counter("pswpout ") > 0);
     return 0;
 }
 
@@ -139,6 +210,13 @@ int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
     const char *what = argv[1];
     if (!strcmp(what, "memory")) hog();
+    if (!strcmp(what, "reads")) return child(readAll);
+    if (!strcmp(what, "tags")) return child(tagAll);
+    if (!strcmp(what, "reclaimable")) return reclaimable(argv[2]);
+    if (!strcmp(what, "nobody")) {
+        adjust("-1000");
+        hog();
+    }
     if (!strcmp(what, "offers")) return victims(1);
     if (!strcmp(what, "refuses")) return victims(0);
     if (!strcmp(what, "forks")) return forks();
