@@ -232,6 +232,7 @@ export class LoopFrame implements RecordFrame {
 /** Parameters of a form's function: the record, the CPU's distance, the page, the fuel. */
 export const FORM_PARAMS: readonly ValueType[] = [ValueType.i32, ValueType.i32, ValueType.i64, ValueType.i32];
 
+/** A function that is given the CPU's distance in its second parameter and the fuel in its fourth. */
 export class FunctionFrame implements RecordFrame {
   readonly thorough = true;
   readonly onMiss = 'refill';
@@ -250,6 +251,11 @@ export class FunctionFrame implements RecordFrame {
   readonly ata = cellI32(1, Cell.ATA);
   readonly tagWriters = cellI32(1, Cell.TAG_WRITERS);
   readonly locals: ValueType[] = [];
+  readonly #parameters: number;
+
+  constructor(parameters = FORM_PARAMS.length) {
+    this.#parameters = parameters;
+  }
 
   entry(slot: Code): Code {
     return i32.add(cellI32(1, Cell.TLB), slot);
@@ -266,7 +272,7 @@ export class FunctionFrame implements RecordFrame {
 
   local(type: ValueType): number {
     this.locals.push(type);
-    return FORM_PARAMS.length + this.locals.length - 1;
+    return this.#parameters + this.locals.length - 1;
   }
 
   fail(): Code {

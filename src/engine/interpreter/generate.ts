@@ -60,6 +60,7 @@ import {
   SUPERVISOR_IMMEDIATE,
 } from './layout.js';
 import { PAIRS } from './pairs.js';
+import { tagEventFunction, tagEventType } from './tag-events.js';
 
 export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 } as const;
 export const RUN_EXPORT = 'run';
@@ -271,6 +272,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
   special[Handler.evaluate] = leave;
   special[Handler.pageEnd] = pageEnd;
   special[Handler.supervisorCall] = supervisorCall;
+  special[Handler.tagEvent] = leave;
   const handler = i32.load16U(get(LoopLocal.record));
   let nest: Code = brTable(handler, [...special, ...labels], SLOW);
   nest = [block(undecoded, nest), refund(), exit(Exit.decode, herePc())];
@@ -343,9 +345,12 @@ export function generateInterpreter(): GeneratedInterpreter {
   const handlers = [...hotSingle, ...pairs, ...single.slice(hotSingle.length)];
   const module = new ModuleWriter();
   module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
+  const eventType = tagEventType(module);
   const formType = module.type(...TYPE_FORM);
   const none = module.addFunction(formType, [], i32.const(Outcome.evaluate));
   const table = new Array<number>(FIRST_FORM).fill(none);
+  const event = tagEventFunction();
+  table[Handler.tagEvent] = module.addFunction(eventType, event.locals, event.code);
   for (const { function: own } of handlers) {
     table.push(own === undefined ? none : module.addFunction(formType, own.locals, own.code));
   }
@@ -401,6 +406,7 @@ export function generateVectors(): GeneratedVectors {
   const module = new ModuleWriter();
   module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
   module.importTable(MEMORY_IMPORT.module, TABLE_EXPORT);
+  tagEventType(module);
   const formType = module.type(...TYPE_FORM);
   const table = handlers.map(({ function: own }) => module.addFunction(formType, own!.locals, own!.code));
   module.setTable(table, FIRST_VECTOR_FORM);

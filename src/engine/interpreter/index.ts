@@ -36,6 +36,7 @@ export {
 export { readModulesWith } from './module.js';
 export type { BranchKind, Emitter, Operand, Operands, SystemRegisterCode } from './operands.js';
 export { blockActionsOf, plainRegisterOf } from './system-forms.js';
+export { tagEventType } from './tag-events.js';
 export { conditionTable, valueAt } from './templates.js';
 export type {
   HotTarget,

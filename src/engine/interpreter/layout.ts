@@ -38,8 +38,10 @@ export const Handler = {
   pageEnd: 2,
   /** SVC; its immediate is an i32 at SUPERVISOR_IMMEDIATE. */
   supervisorCall: 3,
+  /** No record's: its place in the table is the function that begins a tagging event. */
+  tagEvent: 4,
 } as const;
-export const FIRST_FORM = 4;
+export const FIRST_FORM = 5;
 export const SUPERVISOR_IMMEDIATE = 4;
 /** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
 export const FIRST_VECTOR_FORM = 2048;

@@ -9,11 +9,7 @@ import {
   CHUNK,
   CpuLayout,
   cellOf,
-  MOST_CALLERS,
-  MOST_FRAME_BYTES,
-  MOST_TAG_EVENTS,
   SP_SLOT,
-  TAG_RING_HEAD,
   TAG_RUN_GAP,
   TAG_RUN_STACK,
   TAG_RUN_STEPS,
@@ -21,18 +17,28 @@ import {
   Tagging,
   ZERO_CHUNK,
 } from '../../machine/index.js';
-import { block, br, type Code, i32, i64, Label, local, loop, ValueType, when } from '../wasm/index.js';
-import { Cell, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
+import {
+  br,
+  type Code,
+  callIndirect,
+  i32,
+  i64,
+  Label,
+  local,
+  loop,
+  ValueType,
+  when,
+  whenUnlikely,
+} from '../wasm/index.js';
+import { Cell, Handler, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
 import type { Operand } from './operands.js';
 import { BlockAction, Permission } from './system-forms.js';
+import { TAG_EVENT_TYPE, tagsOfEvent } from './tag-events.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideValue } from './values.js';
 
 const GCR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('gcr_el1');
 const RGSR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('rgsr_el1');
-
-/** The bits of a user address in a pointer, see src/kernel/frame-chain.ts. */
-const USER_BITS = (1n << 48n) - 1n;
 
 export class TagFormBuilder extends MemoryFormBuilder {
   // ---- tags ----------------------------------------------------------------------------------------
@@ -185,8 +191,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, granules);
     const host = this.keep32(this.hostOf(probe));
-    const run = this.#tagRun(probe, addend, value, granules);
-    const noted = [this.#noteWriters(probe, addend, host, value, granules), run];
+    const writers = this.#noteWriters(probe, addend, host, value, granules);
+    const noted = [writers, this.#tagRun(probe, addend, value, granules)];
     if (zeroData) {
       for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
     }
@@ -198,8 +204,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, 1);
     const host = this.keep32(this.hostOf(probe));
-    const run = this.#tagRun(probe, addend, value, 1);
-    const noted = [this.#noteWriters(probe, addend, host, value, 1), run];
+    const writers = this.#noteWriters(probe, addend, host, value, 1);
+    const noted = [writers, this.#tagRun(probe, addend, value, 1)];
     this.putToHost(8, host, first, 0);
     this.putToHost(8, host, second, 8);
     this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, 1)]));
@@ -247,8 +253,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
 
   /**
    * Lengthens the run of granules that the CPU is tagging, or begins another, see TagHistory. In front of what
-   * it gives: giving up, before anything is written but a free place of the ring. Another run begins only in a
-   * form's own function, since it looks at the stack for callers.
+   * it gives: giving up, before anything is written but the ring; the evaluator, which does the instruction
+   * then, finds the run begun. In the switch nothing begins.
    */
   #tagRun(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
     const { frame } = this;
@@ -268,15 +274,15 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const since = i32.sub(local.get(step), i32.load(local.get(event), TagEventField.LAST));
     const isOther = i32.ne(i32.and(local.get(run!), i32.const(15)), local.get(value));
     const isNear = i32.and(i32.leU(from, size), i32.leU(since, i32.const(TAG_RUN_STEPS)));
-    const slot = frame.local(ValueType.i32);
-    const begin = frame.onMiss === 'refill' ? this.nested(() => this.#findCallers(slot)) : frame.fail();
+    const begin =
+      frame.onMiss === 'fail' ? frame.fail() : frame.failIf(this.#beginEvent(probe, addend, value, granules));
     this.emit(
       when(i32.and(local.get(inHeap), this.#hasTags(addend)), [
         // Without an event these are zeros.
         local.set(run!, i32.load(local.get(event), TagEventField.START)),
         local.set(end!, i32.load(local.get(event), TagEventField.END)),
         local.set(begins!, i32.or(i32.or(i32.eqz(local.get(event)), i32.eqz(isNear)), isOther)),
-        when(local.get(begins!), begin),
+        whenUnlikely(local.get(begins!), begin),
       ]),
     );
     const next = i32.add(here, i32.const(16 * granules));
@@ -286,101 +292,35 @@ export class TagFormBuilder extends MemoryFormBuilder {
       when(i32.gtU(next, local.get(end!)), i32.store(at, next, TagEventField.END)),
       i32.store(at, local.get(step), TagEventField.LAST),
     ];
-    if (frame.onMiss !== 'refill') return when(local.get(inHeap), lengthened);
-    const begun = this.#beginEvent(slot, probe, addend, value, next);
-    return when(local.get(inHeap), when(local.get(begins!), begun, lengthened));
+    return when(i32.gtU(local.get(inHeap), local.get(begins!)), lengthened);
   }
 
   #tagging(word: number): Code {
     return i32.load(this.frame.cpu, STATE + CpuLayout.TAGGING + word);
   }
 
-  /**
-   * The place of the next event, to local `slot`; the return addresses of the frames, as far as the TLB has their
-   * records, into it. Gives up where it has not. Ref. src/kernel/frame-chain.ts.
-   */
-  #findCallers(slot: number): void {
-    const { frame } = this;
-    const ring = this.keep32(this.#tagging(Tagging.RING));
-    this.emit(frame.failIf(i32.eqz(local.get(ring))));
-    const number = i32.and(i32.load(local.get(ring)), i32.const(MOST_TAG_EVENTS - 1));
-    const place = i32.mul(number, i32.const(TagEventField.BYTES));
-    this.emit(local.set(slot, i32.add(i32.add(local.get(ring), i32.const(TAG_RING_HEAD)), place)));
-    const user = (code: Code) => i64.and(code, i64.const(USER_BITS));
-    const register = (n: number) => user(i64.load(frame.cpu, STATE + CpuLayout.X + 8 * n));
-    const put = (index: Code, value: Code) =>
-      i64.store(i32.add(local.get(slot), i32.shl(index, i32.const(3))), value, TagEventField.CALLERS);
-    this.emit(i64.store(local.get(slot), register(30), TagEventField.CALLERS));
-    const record = this.keep(register(29));
-    const below = this.keep(register(SP_SLOT));
-    const count = this.keep32(i32.const(1));
-    const [next, link] = [frame.local(ValueType.i64), frame.local(ValueType.i64)];
-    const [done, again, zeros] = [new Label('no more frames'), new Label('frame'), new Label('zeros')];
-    const one = this.nested(() => {
-      const low = this.keep32(i32.wrap(local.get(record)));
-      // Both words of the record in one page.
-      this.emit(frame.failIf(i32.eq(i32.and(local.get(low), i32.const(0xfff)), i32.const(0xff8))));
-      const host = this.keep32(this.hostOf(this.probeOf('read', record, low)));
-      this.emit(
-        local.set(next, user(i64.load(local.get(host)))),
-        local.set(link, user(i64.load(local.get(host), 8))),
-        when(i64.ltU(local.get(link), i64.const(4n)), br(done)),
-        put(local.get(count), local.get(link)),
-        local.set(count, i32.add(local.get(count), i32.const(1))),
-        local.set(below, i64.add(local.get(record), i64.const(16n))),
-        local.set(record, local.get(next)),
-        br(again),
-      );
-    });
-    const isRecord = i64.eqz(i64.and(local.get(record), i64.const(7n)));
-    const isAbove = i64.geU(local.get(record), local.get(below));
-    const isClose = i64.ltU(
-      i64.sub(local.get(record), local.get(below)),
-      i64.const(BigInt(MOST_FRAME_BYTES) + 1n),
-    );
-    const goesOn = i32.and(i32.and(isRecord, isAbove), isClose);
-    this.emit(
-      block(
-        done,
-        loop(again, when(i32.and(goesOn, i32.ltU(local.get(count), i32.const(MOST_CALLERS))), one)),
-      ),
-      loop(
-        zeros,
-        when(i32.ltU(local.get(count), i32.const(MOST_CALLERS)), [
-          put(local.get(count), i64.const(0n)),
-          local.set(count, i32.add(local.get(count), i32.const(1))),
-          br(zeros),
-        ]),
-      ),
-    );
-  }
-
-  /** The event at local `slot`, whose callers are there; `next`: low half of the first address after. */
-  #beginEvent(slot: number, probe: Probe, addend: number, value: number, next: Code): Code {
-    const { cpu } = this.frame;
-    const here = local.get(probe.low);
-    const put = (field: number, code: Code) => i32.store(local.get(slot), code, field);
+  /** An i32: not 0 where no event can begin here. */
+  #beginEvent(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
+    const { frame, operands } = this;
+    const inCells = frame.onMiss === 'refill';
+    const register = (n: number): Code =>
+      inCells
+        ? i64.load(frame.cpu, STATE + CpuLayout.X + 8 * n)
+        : operands.readX(64, { path: [], plus: n, isSP: n === SP_SLOT }).wide();
     const byte = i32.load8U(this.#tagByte(probe, addend));
-    const before = i32.and(
-      i32.shrU(byte, i32.and(i32.shrU(here, i32.const(2)), i32.const(4))),
-      i32.const(15),
+    const shift = i32.and(i32.shrU(local.get(probe.low), i32.const(2)), i32.const(4));
+    return callIndirect(
+      TAG_EVENT_TYPE,
+      i32.const(Handler.tagEvent),
+      tagsOfEvent(i32.and(i32.shrU(byte, shift), i32.const(15)), local.get(value), granules),
+      frame.cpu,
+      local.get(probe.address),
+      frame.fuelLeft,
+      operands.pc(),
+      register(29),
+      register(30),
+      register(SP_SLOT),
     );
-    const ring = this.#tagging(Tagging.RING);
-    const high = i32.wrap(i64.shrU(local.get(probe.address), i64.const(32n)));
-    return [
-      put(TagEventField.START, i32.or(here, local.get(value))),
-      put(TagEventField.END, next),
-      put(TagEventField.LAST, i32.wrap(this.#step())),
-      put(TagEventField.HIGH, i32.and(high, i32.const(0xff_ffff))),
-      put(TagEventField.BEFORE, before),
-      put(TagEventField.SPACE, this.#tagging(Tagging.SPACE)),
-      put(TagEventField.PROCESS, this.#tagging(Tagging.PROCESS)),
-      put(TagEventField.THREAD, this.#tagging(Tagging.THREAD)),
-      i64.store(local.get(slot), this.operands.pc(), TagEventField.PC),
-      i64.store(local.get(slot), this.#step(), TagEventField.STEP),
-      i32.store(ring, i32.add(i32.load(ring), i32.const(1))),
-      i32.store(cpu, local.get(slot), STATE + CpuLayout.TAGGING + Tagging.OPEN),
-    ];
   }
 
   /** An i64: instructions executed before this one. */
@@ -443,8 +383,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const tagged = this.nested(() => {
       this.emit(frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
       this.#requireBytes(probe, addend);
-      const run = this.#tagRun(probe, addend, tag, 4);
-      noted = [this.#noteWriters(probe, addend, host, tag, 4), run];
+      const writers = this.#noteWriters(probe, addend, host, tag, 4);
+      noted = [writers, this.#tagRun(probe, addend, tag, 4)];
     });
     const checked = this.nested(() => this.checkBlock(probe, 64));
     const zeroed = this.nested(() => {

@@ -38,6 +38,7 @@ import {
   type TranslationContext,
   type TranslationStatistics,
   TYPE_REGION,
+  tagEventType,
   tlbSlotCode,
 } from '../interpreter/index.js';
 import {
@@ -187,6 +188,7 @@ export class Translator implements Translation {
     const module = new ModuleWriter();
     module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
     module.importTable(MEMORY_IMPORT.module, TABLE_IMPORT);
+    tagEventType(module);
     const regionType = module.type(...TYPE_REGION);
     const { i32: I32, i64: I64 } = ValueType;
     const link = module.addFunction(

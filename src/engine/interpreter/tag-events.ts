@@ -1,0 +1,156 @@
+/**
+ * The function of generated code that begins an event of the tagging history, called by forms and regions.
+ *
+ * It writes what TagHistory writes when an event begins in TypeScript, the return addresses of the frames
+ * included, as far as the TLB has their records. It stands in the interpreter's table at Handler.tagEvent; its
+ * type is the first of every module, so that code can call it before its module is known.
+ *
+ * Ref. src/machine/memory/tag-history.ts, src/kernel/frame-chain.ts.
+ */
+import {
+  CpuLayout,
+  MOST_CALLERS,
+  MOST_FRAME_BYTES,
+  MOST_TAG_EVENTS,
+  TAG_RING_HEAD,
+  TagEventField,
+  Tagging,
+} from '../../machine/index.js';
+import {
+  block,
+  br,
+  type Code,
+  i32,
+  i64,
+  Label,
+  local,
+  loop,
+  type ModuleWriter,
+  ValueType,
+  when,
+} from '../wasm/index.js';
+import { FunctionFrame } from './frame.js';
+import { Cell, Outcome, STATE } from './layout.js';
+import { MemoryFormBuilder } from './memory-forms.js';
+import { RecordOperands } from './record-operands.js';
+
+const { i32: I32, i64: I64 } = ValueType;
+
+/** Parameters; where the CPU's distance and the fuel are is FunctionFrame's. */
+const Param = { tags: 0, cpu: 1, va: 2, fuel: 3, pc: 4, x29: 5, x30: 6, sp: 7 } as const;
+const PARAMS: readonly ValueType[] = [I32, I32, I64, I32, I64, I64, I64, I64];
+
+/** Index of the function's type in every module that may call it. */
+export const TAG_EVENT_TYPE = 0;
+
+/** Gives a module the function's type, before any other. */
+export function tagEventType(module: ModuleWriter): number {
+  const type = module.type(PARAMS, [I32]);
+  if (type !== TAG_EVENT_TYPE) throw new Error('the type of tagging events is not the first');
+  return type;
+}
+
+const VALUE_SHIFT = 4;
+const GRANULES_SHIFT = 8;
+
+/** The first parameter: the first granule's tag before, the tag after, and granules written. */
+export const tagsOfEvent = (before: Code, value: Code, granules: number): Code =>
+  i32.or(i32.or(before, i32.shl(value, i32.const(VALUE_SHIFT))), i32.const(granules << GRANULES_SHIFT));
+
+/** The bits of a user address in a pointer. */
+const USER_BITS = (1n << 48n) - 1n;
+const user = (code: Code) => i64.and(code, i64.const(USER_BITS));
+const get = local.get;
+
+class TagEventBuilder extends MemoryFormBuilder {
+  #tagging(word: number): Code {
+    return i32.load(this.frame.cpu, STATE + CpuLayout.TAGGING + word);
+  }
+
+  event(): void {
+    const ring = this.keep32(this.#tagging(Tagging.RING));
+    this.emit(this.frame.failIf(i32.eqz(get(ring))));
+    const number = i32.and(i32.load(get(ring)), i32.const(MOST_TAG_EVENTS - 1));
+    const place = i32.mul(number, i32.const(TagEventField.BYTES));
+    const slot = this.keep32(i32.add(i32.add(get(ring), i32.const(TAG_RING_HEAD)), place));
+    this.#callers(slot);
+    this.#begin(slot, ring);
+  }
+
+  /** The return addresses of the frames into the event; gives up where the TLB does not have a record's page. */
+  #callers(slot: number): void {
+    const { frame } = this;
+    const put = (index: Code, value: Code) =>
+      i64.store(i32.add(get(slot), i32.shl(index, i32.const(3))), value, TagEventField.CALLERS);
+    this.emit(i64.store(get(slot), user(get(Param.x30)), TagEventField.CALLERS));
+    const record = this.keep(user(get(Param.x29)));
+    const below = this.keep(user(get(Param.sp)));
+    const count = this.keep32(i32.const(1));
+    const [next, link] = [frame.local(I64), frame.local(I64)];
+    const [done, again, zeros] = [new Label('no more frames'), new Label('frame'), new Label('zeros')];
+    const one = this.nested(() => {
+      const low = this.keep32(i32.wrap(get(record)));
+      // Both words of the record in one page.
+      this.emit(frame.failIf(i32.eq(i32.and(get(low), i32.const(0xfff)), i32.const(0xff8))));
+      const host = this.keep32(this.hostOf(this.probeOf('read', record, low)));
+      this.emit(
+        local.set(next, user(i64.load(get(host)))),
+        local.set(link, user(i64.load(get(host), 8))),
+        when(i64.ltU(get(link), i64.const(4n)), br(done)),
+        put(get(count), get(link)),
+        local.set(count, i32.add(get(count), i32.const(1))),
+        local.set(below, i64.add(get(record), i64.const(16n))),
+        local.set(record, get(next)),
+        br(again),
+      );
+    });
+    const isRecord = i64.eqz(i64.and(get(record), i64.const(7n)));
+    const isAbove = i64.geU(get(record), get(below));
+    const isClose = i64.ltU(i64.sub(get(record), get(below)), i64.const(BigInt(MOST_FRAME_BYTES) + 1n));
+    const goesOn = i32.and(i32.and(isRecord, isAbove), isClose);
+    const hasRoom = i32.ltU(get(count), i32.const(MOST_CALLERS));
+    this.emit(
+      block(done, loop(again, when(i32.and(goesOn, hasRoom), one))),
+      loop(
+        zeros,
+        when(hasRoom, [
+          put(get(count), i64.const(0n)),
+          local.set(count, i32.add(get(count), i32.const(1))),
+          br(zeros),
+        ]),
+      ),
+    );
+  }
+
+  #begin(slot: number, ring: number): void {
+    const { cpu, fuelLeft } = this.frame;
+    const put = (field: number, code: Code) => i32.store(get(slot), code, field);
+    const low = i32.wrap(get(Param.va));
+    const value = i32.and(i32.shrU(get(Param.tags), i32.const(VALUE_SHIFT)), i32.const(15));
+    const bytes = i32.shl(i32.shrU(get(Param.tags), i32.const(GRANULES_SHIFT)), i32.const(4));
+    const high = i32.wrap(i64.shrU(get(Param.va), i64.const(32n)));
+    const step = i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(fuelLeft));
+    this.emit(
+      put(TagEventField.START, i32.or(low, value)),
+      put(TagEventField.END, i32.add(low, bytes)),
+      put(TagEventField.LAST, i32.wrap(step)),
+      put(TagEventField.HIGH, i32.and(high, i32.const(0xff_ffff))),
+      put(TagEventField.BEFORE, i32.and(get(Param.tags), i32.const(15))),
+      put(TagEventField.SPACE, this.#tagging(Tagging.SPACE)),
+      put(TagEventField.PROCESS, this.#tagging(Tagging.PROCESS)),
+      put(TagEventField.THREAD, this.#tagging(Tagging.THREAD)),
+      i64.store(get(slot), get(Param.pc), TagEventField.PC),
+      i64.store(get(slot), step, TagEventField.STEP),
+      i32.store(get(ring), i32.add(i32.load(get(ring)), i32.const(1))),
+      i32.store(cpu, get(slot), STATE + CpuLayout.TAGGING + Tagging.OPEN),
+    );
+  }
+}
+
+/** The function: 0 where the event has begun, Outcome.evaluate where it cannot in generated code. */
+export function tagEventFunction(): { readonly locals: readonly ValueType[]; readonly code: Code } {
+  const frame = new FunctionFrame(PARAMS.length);
+  const builder = new TagEventBuilder(frame, new RecordOperands(frame));
+  builder.event();
+  return { locals: frame.locals, code: [builder.body, i32.const(Outcome.done)] };
+}
