@@ -40,6 +40,7 @@ const NOT_FOR_QEMU = [
   'procfs',
   'transfers',
   'confined',
+  'pidfds',
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
@@ -59,6 +60,7 @@ const ENDS: Readonly<Record<string, number>> = {
   procfs: 0,
   transfers: 0,
   confined: 0,
+  pidfds: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

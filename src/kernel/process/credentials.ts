@@ -19,8 +19,10 @@ export const CAP = {
   IPC_OWNER: 15,
   SYS_CHROOT: 18,
   SYS_ADMIN: 21,
+  SYS_BOOT: 22,
   SYS_NICE: 23,
   SYS_RESOURCE: 24,
+  SYS_TTY_CONFIG: 26,
 } as const;
 /** CAP_LAST_CAP. */
 export const LAST_CAP = 40;

@@ -126,6 +126,7 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   usageOf(state, process);
   yield* leaveSpace(state, process);
   process.end = end;
+  process.exited.wake();
   // find_new_reaper(): the nearest that asked for orphans, or the first process.
   const reaper = reaperOf(process) ?? table.get(1);
   for (const child of process.children) {

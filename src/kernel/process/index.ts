@@ -15,6 +15,7 @@ export type { KernelState } from './kernel-state.js';
 export * from './life.js';
 export * from './limits.js';
 export * from './oom.js';
+export * from './pidfd.js';
 export * from './pointer-auth-keys.js';
 export * from './process.js';
 export * from './process-table.js';

@@ -3,14 +3,15 @@
  *
  * Ref. kernel/fork.c (copy_process), clone(2).
  */
-import { EAGAIN, EINTR, EINVAL, ENOMEM, type MaySleep } from '../contexts/index.js';
-import type { FileTable, FsContext } from '../fs/index.js';
+import { EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, type MaySleep } from '../contexts/index.js';
+import { type FileTable, type FsContext, SpecialFile } from '../fs/index.js';
 import { SIGNAL } from './abi.js';
 import { CAP, capable } from './credentials.js';
 import type { LoadedProgram } from './exec.js';
 import type { KernelState } from './kernel-state.js';
 import { type ResourceLimits, RLIMIT } from './limits.js';
 import { tooManyThreads } from './oom.js';
+import { ProcessFile } from './pidfd.js';
 import { Process, type Program, type SharedSpace } from './process.js';
 import { MOST_THREADS } from './process-table.js';
 import { inheritTracing, ptraceEvent } from './ptrace.js';
@@ -32,6 +33,7 @@ export const CLONE = {
   PARENT: 0x8000,
   THREAD: 0x10000,
   NEWNS: 0x20000,
+  NEWUTS: 0x4000000,
   SYSVSEM: 0x40000,
   SETTLS: 0x80000,
   PARENT_SETTID: 0x100000,
@@ -42,8 +44,8 @@ export const CLONE = {
   CLEAR_SIGHAND: 0x100000000,
 } as const;
 
-/** What clone does not do: namespaces, pidfds. */
-const REFUSED = CLONE.PIDFD | CLONE.NEWNS | 0x7c000000;
+/** Namespaces that there is one of, as in a kernel built without them: all but those of names. */
+const REFUSED = CLONE.NEWNS | 0x78000000;
 
 export interface CloneRequest {
   /** CLONE_* and the exit signal in the low byte. */
@@ -53,6 +55,8 @@ export interface CloneRequest {
   readonly parentTid: bigint;
   readonly childTid: bigint;
   readonly tls: bigint;
+  /** CLONE_PIDFD: where the child's pidfd is written. */
+  readonly pidfd: bigint;
 }
 
 function newThread(state: KernelState, process: Process, tid: number, comm: string): Thread {
@@ -93,6 +97,7 @@ export function firstProcess(
 /** The checks of copy_process on flags. */
 function flagsValid(flags: number): boolean {
   if ((flags & REFUSED) !== 0) return false;
+  if ((flags & CLONE.PIDFD) !== 0 && (flags & (CLONE.THREAD | CLONE.DETACHED)) !== 0) return false;
   if ((flags & CLONE.THREAD) !== 0 && (flags & CLONE.SIGHAND) === 0) return false;
   return (flags & CLONE.SIGHAND) === 0 || (flags & CLONE.VM) !== 0;
 }
@@ -102,13 +107,20 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   const { flags } = request;
   if (!flagsValid(flags)) return -EINVAL;
   if (tooManyThreads(state.mm, state.table.threadCount) || tooManyProcesses(state, parent)) return -EAGAIN;
+  if ((flags & CLONE.NEWUTS) !== 0 && !capable(parent.credentials, CAP.SYS_ADMIN)) return -EPERM;
+  const pidfd = newPidfd(state, parent, flags);
+  if (typeof pidfd === 'number') return pidfd;
   const space = yield* cloneSpace(state, parent.process, flags);
-  if (typeof space === 'number') return space;
+  if (typeof space === 'number') {
+    pidfd?.close();
+    return space;
+  }
   // Killed while memory was copied, perhaps with its whole group: no child gets away that nobody saw.
   const isKilled = parent.task.fatalSignalPending;
   const tid = isKilled ? undefined : state.table.allocate();
   if (tid === undefined) {
     yield* dropSpace(state, space);
+    pidfd?.close();
     return isKilled ? -EINTR : -EAGAIN;
   }
   const child =
@@ -116,6 +128,10 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
       ? newThread(state, parent.process, tid, parent.comm)
       : newThread(state, newProcess(state, parent, tid, space, flags), tid, parent.comm);
   inherit(state, parent, child, request);
+  if (pidfd !== undefined) {
+    pidfd.file.process = child.process;
+    yield* writeU32(state.mm, parent, request.pidfd, pidfd.fd);
+  }
   if ((flags & CLONE.PARENT_SETTID) !== 0) yield* writeU32(state.mm, parent, request.parentTid, tid);
   if ((flags & CLONE.CHILD_SETTID) !== 0) yield* writeU32(state.mm, child, request.childTid, tid);
   if ((flags & CLONE.CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid;
@@ -132,6 +148,15 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
     yield* ptraceEvent(parent, PTRACE_EVENT.VFORK_DONE, BigInt(tid));
   }
   return tid;
+}
+
+/** CLONE_PIDFD: a descriptor for a child that is yet to be made; undefined where none is asked for. */
+function newPidfd({ files }: KernelState, { process }: Thread, flags: number) {
+  if ((flags & CLONE.PIDFD) === 0) return undefined;
+  const file = new ProcessFile(new SpecialFile(files.nextInode(), 0o600, () => -EINVAL), 0);
+  const table = process.files;
+  const fd = table.add(file, true);
+  return fd < 0 ? fd : { file, fd, close: () => table.close(fd) };
 }
 
 /** RLIMIT_NPROC: threads of the same user; root and who may override limits are not bound by it. */
@@ -190,6 +215,7 @@ function newProcess(
   process.startTime = state.clock.monotonic;
   process.oomScoreAdjustment = from.oomScoreAdjustment;
   process.oomScoreAdjustmentLeast = from.oomScoreAdjustmentLeast;
+  process.uts = (flags & CLONE.NEWUTS) === 0 ? from.uts : { ...from.uts };
   process.limits = from.limits.clone();
   if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);

@@ -45,6 +45,7 @@ export class ProcessTable {
 
   /** release_task(): the zombie was waited for. */
   remove(process: Process): void {
+    process.reaped = true;
     this.#processes.delete(process.pid);
     process.parent?.children.delete(process);
   }

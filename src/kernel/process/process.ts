@@ -71,6 +71,12 @@ export interface PosixTimer extends IntervalTimer {
   overrun: number;
 }
 
+/** What a UTS namespace holds. */
+export interface UtsNames {
+  nodename: string;
+  domainname: string;
+}
+
 /** What a parent has not been told yet. */
 export type StateChange = 'stopped' | 'continued';
 
@@ -85,6 +91,9 @@ export class Process {
   readonly threads = new Set<Thread>();
   /** The first thread; a group's leader may end before the others. */
   leader: Thread | undefined;
+
+  /** Shared with its relatives, until one is given its own. */
+  uts: UtsNames;
 
   parent: Process | undefined;
   /** The thread that made this process: who traces it after PTRACE_TRACEME. */
@@ -114,6 +123,10 @@ export class Process {
   handledFault: TagFaultReport | undefined;
   /** How it ended; a zombie until the parent waits. */
   end: ProcessEnd | undefined;
+  /** Woken when it has ended (pidfds). */
+  readonly exited = new WaitList();
+  /** Nobody can wait for it any more, and its number is free. */
+  reaped = false;
   stopped = 0;
   unreported: StateChange | undefined;
   /** PR_SET_DUMPABLE. */
@@ -165,6 +178,7 @@ export class Process {
     this.files = files;
     this.fs = fs;
     this.parent = parent;
+    this.uts = parent?.uts ?? { nodename: 'mtemu', domainname: '(none)' };
     this.pgid = parent?.pgid ?? pid;
     this.sid = parent?.sid ?? pid;
   }

@@ -102,8 +102,6 @@ export const SYSCTLS: Readonly<Record<string, string>> = {
   'kernel/cap_last_cap': '40',
   'kernel/core_pattern': 'core',
   'kernel/core_uses_pid': '0',
-  'kernel/domainname': '(none)',
-  'kernel/hostname': 'mtemu',
   'kernel/msgmax': '8192',
   'kernel/msgmnb': '16384',
   'kernel/msgmni': '32000',

@@ -159,8 +159,12 @@ export class ProcFs {
       const folder = () => this.#sysctls(`${path}${first}/`);
       names.set(first, rest.length > 0 ? folder : () => this.#file(() => `${value}\n`));
     }
-    if (path === 'kernel/')
+    if (path === 'kernel/') {
+      const uts = () => this.#current()?.process.uts;
+      names.set('hostname', () => this.#file(() => `${uts()?.nodename ?? ''}\n`));
+      names.set('domainname', () => this.#file(() => `${uts()?.domainname ?? ''}\n`));
       names.set('threads-max', () => this.#file(() => `${mostThreads(this.#state.mm)}\n`));
+    }
     if (path === 'vm/') {
       names.set('nr_hugepages', () =>
         nrHugepages(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),

@@ -12,6 +12,7 @@ import { limitSyscalls } from './limits.js';
 import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
 import { namespaceSyscalls } from './namespaces.js';
+import { pidfdSyscalls } from './pidfd.js';
 import { pollSyscalls } from './poll.js';
 import { prctlSyscalls } from './prctl.js';
 import { processSyscalls } from './process.js';
@@ -25,12 +26,14 @@ import { socketMessageSyscalls } from './socket-messages.js';
 import { socketOptionSyscalls } from './socket-options.js';
 import { spliceSyscalls } from './splice.js';
 import { statSyscalls } from './stat.js';
+import { syncSyscalls } from './sync.js';
 import { systemSyscalls } from './system.js';
 import { messageQueueSyscalls } from './sysv-msg.js';
 import { semaphoreSyscalls } from './sysv-sem.js';
 import { sharedMemorySyscalls } from './sysv-shm.js';
 import { timeSyscalls } from './time.js';
 import { treeSyscalls } from './tree.js';
+import { unprovidedSyscalls } from './unprovided.js';
 
 export {
   KEEP_REGISTERS,
@@ -56,6 +59,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...lockSyscalls,
     ...memorySyscalls,
     ...namespaceSyscalls,
+    ...pidfdSyscalls,
     ...pollSyscalls,
     ...prctlSyscalls,
     ...processSyscalls,
@@ -72,8 +76,10 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...messageQueueSyscalls,
     ...semaphoreSyscalls,
     ...sharedMemorySyscalls,
+    ...syncSyscalls,
     ...systemSyscalls,
     ...timeSyscalls,
     ...treeSyscalls,
+    ...unprovidedSyscalls,
   ].map((row) => [row.number, row]),
 );

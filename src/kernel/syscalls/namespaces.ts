@@ -1,17 +1,17 @@
 /**
  * unshare and setns, and what file systems here do not keep: extended attributes.
  *
- * There is one namespace of each kind, as in a kernel built without them; descriptors, the working directory and
- * semaphore undo lists can be unshared.
+ * There is one namespace of each kind, as in a kernel built without them, but for those of names (UTS); descriptors,
+ * the working directory and semaphore undo lists can be unshared as well.
  *
  * Ref. kernel/fork.c (ksys_unshare, check_unshare_flags), kernel/nsproxy.c, fs/xattr.c.
  */
-import { EBADF, EINVAL, ENODATA, EOPNOTSUPP, type MaySleep } from '../contexts/index.js';
-import { CLONE, readString, type Thread, unshareFiles } from '../process/index.js';
+import { EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, type MaySleep } from '../contexts/index.js';
+import { CAP, CLONE, capable, readString, type Thread, unshareFiles } from '../process/index.js';
 import { fileOf, inodeAt } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 
-const UNSHARED = CLONE.FS | CLONE.FILES | CLONE.SYSVSEM;
+const UNSHARED = CLONE.FS | CLONE.FILES | CLONE.SYSVSEM | CLONE.NEWUTS;
 /** What a process of one thread has for itself anyway. */
 const OWN = CLONE.THREAD | CLONE.SIGHAND | CLONE.VM;
 
@@ -19,6 +19,8 @@ function unshare(thread: Thread, flags: number): number {
   const { process } = thread;
   if ((flags & ~(UNSHARED | OWN)) !== 0) return -EINVAL;
   if ((flags & OWN) !== 0 && (process.threads.size > 1 || process.space.users > 1)) return -EINVAL;
+  if ((flags & CLONE.NEWUTS) !== 0 && !capable(thread.credentials, CAP.SYS_ADMIN)) return -EPERM;
+  if ((flags & CLONE.NEWUTS) !== 0) process.uts = { ...process.uts };
   if ((flags & CLONE.FS) !== 0) process.fs = process.fs.clone();
   if ((flags & CLONE.FILES) !== 0) unshareFiles(process);
   return 0;

@@ -2,7 +2,18 @@
  * System calls of processes: clone, execve, exit, wait, identity, prctl.
  */
 import { textOfBytes } from '../../base/index.js';
-import { E2BIG, EFAULT, EINVAL, ENOENT, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
+import {
+  E2BIG,
+  EAGAIN,
+  ECHILD,
+  EFAULT,
+  EINVAL,
+  ENOENT,
+  EPERM,
+  ESRCH,
+  type MaySleep,
+} from '../contexts/index.js';
+import { O_NONBLOCK } from '../fs/index.js';
 import {
   CLONE,
   cloneThread,
@@ -26,11 +37,15 @@ import {
   writeWords,
 } from '../process/index.js';
 import { rusageBytes } from './limits.js';
-import { userAt } from './paths.js';
+import { fileOf, userAt } from './paths.js';
+import { processOf } from './pidfd.js';
 import { int, KEEP_REGISTERS, type Syscall, type SyscallServices, uint } from './row.js';
 
 /** __WALL, __WCLONE and __WNOTHREAD make no difference here. */
 const ANY_CHILD = 0xe0000000 | 0;
+
+/** waitid's idtype of a pidfd. */
+const P_PIDFD = 3;
 
 /** MAX_ARG_STRLEN, and the sum of all strings: a quarter of the stack. */
 const MOST_STRING = 131072;
@@ -95,6 +110,7 @@ function* clone3(services: SyscallServices, thread: Thread, address: bigint, siz
     parentTid: word(3),
     childTid: word(2),
     tls: word(7),
+    pidfd: word(1),
   });
 }
 
@@ -141,9 +157,15 @@ export const processSyscalls: readonly Syscall[] = [
       const bits = int(options);
       if ((bits & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | ANY_CHILD)) !== 0) return -EINVAL;
       if ((bits & (WEXITED | WUNTRACED | WCONTINUED)) === 0) return -EINVAL;
-      const which = [-1, int(id), int(id) === 0 ? 0 : -int(id)][int(type)];
-      if (which === undefined || (int(type) === 1 && int(id) <= 0) || int(id) < 0) return -EINVAL;
-      const child = yield* waitForChild(services, thread, which, bits);
+      if (int(type) < 0 || int(type) > P_PIDFD || (int(type) === 1 && int(id) <= 0) || int(id) < 0)
+        return -EINVAL;
+      const behind = int(type) === P_PIDFD ? processOf(thread, id) : undefined;
+      if (typeof behind === 'number') return behind;
+      const which = behind?.pid ?? [-1, int(id), int(id) === 0 ? 0 : -int(id)][int(type)]!;
+      if (behind?.reaped === true) return -ECHILD;
+      const isPolled = behind !== undefined && (fileOf(thread, id)!.flags & O_NONBLOCK) !== 0;
+      const child = yield* waitForChild(services, thread, which, isPolled ? bits | WNOHANG : bits);
+      if (child === 0 && isPolled && (bits & WNOHANG) === 0) return -EAGAIN;
       if (typeof child === 'number' && child < 0) return child;
       if (usage !== 0n) {
         const error = yield* writeUser(
@@ -233,7 +255,18 @@ export const processSyscalls: readonly Syscall[] = [
     name: 'clone',
     args: ['hex', 'pointer', 'pointer', 'hex', 'pointer'],
     *run(services, thread, [flags, stack, parentTid, tls, childTid]) {
-      return yield* cloneThread(services, thread, { flags: uint(flags), stack, parentTid, childTid, tls });
+      // The old call has one place for both.
+      const both = CLONE.PIDFD | CLONE.PARENT_SETTID;
+      if ((uint(flags) & both) === both) return -EINVAL;
+      const pidfd = parentTid;
+      return yield* cloneThread(services, thread, {
+        flags: uint(flags),
+        stack,
+        parentTid,
+        childTid,
+        tls,
+        pidfd,
+      });
     },
   },
   {

@@ -60,7 +60,7 @@ function killOne(process: Process, signo: number, from: Thread): number {
   return sendToProcess(process, info) ? 0 : -EAGAIN;
 }
 
-function kill({ table }: SyscallServices, thread: Thread, pid: number, signo: number): number {
+export function kill({ table }: SyscallServices, thread: Thread, pid: number, signo: number): number {
   if (signo !== 0 && !valid(signo)) return -EINVAL;
   if (pid > 0) {
     const target = table.get(pid) ?? table.thread(pid)?.process;
@@ -245,7 +245,7 @@ function* timedWait(
 }
 
 /** rt_sigqueueinfo and rt_tgsigqueueinfo: the sender makes the siginfo, but may not pose as the kernel. */
-function* queueInfo(
+export function* queueInfo(
   services: SyscallServices,
   thread: Thread,
   target: Thread | Process | undefined,

@@ -1,12 +1,60 @@
 /**
- * System calls about the system: uname, sysinfo, randomness, giving way.
+ * System calls about the system: its names, sysinfo, its end, randomness, giving way.
  */
-import { EINVAL, sleepPoint } from '../contexts/index.js';
-import { writeUser } from '../process/index.js';
-import { type Syscall, type SyscallServices, uint } from './row.js';
+import { bytesOfText, textOfBytes } from '../../base/index.js';
+import { EFAULT, EINVAL, EPERM, type MaySleep, sleepPoint } from '../contexts/index.js';
+import { CAP, capable, endGroup, readUser, type Thread, type UtsNames, writeUser } from '../process/index.js';
+import { int, type Syscall, type SyscallArguments, type SyscallServices, uint } from './row.js';
 
-const UTSNAME = ['Linux', 'mtemu', '6.8.0', '#1 SMP PREEMPT mtemu', 'aarch64', '(none)'];
+/** struct new_utsname: sysname, nodename, release, version, machine, domainname. */
+const utsname = ({ nodename, domainname }: UtsNames): readonly string[] => [
+  'Linux',
+  nodename,
+  '6.8.0',
+  '#1 SMP PREEMPT mtemu',
+  'aarch64',
+  domainname,
+];
 const UTS_FIELD = 65;
+const UTS_MOST = 64;
+
+/** sethostname(2) and setdomainname(2). */
+function* setName(
+  { mm }: SyscallServices,
+  thread: Thread,
+  which: keyof UtsNames,
+  address: bigint,
+  length: number,
+): MaySleep<number> {
+  if (!capable(thread.credentials, CAP.SYS_ADMIN)) return -EPERM;
+  if (length < 0 || length > UTS_MOST) return -EINVAL;
+  const bytes = yield* readUser(mm, thread, address, length);
+  if (bytes === undefined) return -EFAULT;
+  const end = bytes.indexOf(0);
+  thread.process.uts[which] = textOfBytes(end < 0 ? bytes : bytes.subarray(0, end));
+  return 0;
+}
+
+/** reboot(2): the two numbers that say it is meant, and what may be asked for. */
+const REBOOT_MAGIC = 0xfee1dead;
+const REBOOT_MAGIC2: ReadonlySet<number> = new Set([672274793, 85072278, 369367448, 537993216]);
+const REBOOT_ENDS: ReadonlySet<number> = new Set([0x4321fedc, 0xcdef0123, 0x01234567]);
+const REBOOT_CTRL_ALT_DEL: ReadonlySet<number> = new Set([0x89abcdef, 0]);
+
+/** The machine is switched off, halted or started anew: to a program under the emulator all are its end. */
+function reboot(
+  { table }: SyscallServices,
+  thread: Thread,
+  [magic, magic2, command]: SyscallArguments,
+): number {
+  if (!capable(thread.credentials, CAP.SYS_BOOT)) return -EPERM;
+  if (uint(magic) !== REBOOT_MAGIC || !REBOOT_MAGIC2.has(uint(magic2))) return -EINVAL;
+  if (REBOOT_CTRL_ALT_DEL.has(uint(command))) return 0;
+  if (!REBOOT_ENDS.has(uint(command))) return -EINVAL;
+  const first = table.get(1);
+  if (first !== undefined) endGroup(first, { kind: 'exited', status: 0 });
+  return 0;
+}
 
 /** struct sysinfo of 112 bytes. */
 function sysinfoBytes({ mm, clock, table }: SyscallServices): Uint8Array {
@@ -28,6 +76,13 @@ const YIELD = sleepPoint('sched_yield');
 
 export const systemSyscalls: readonly Syscall[] = [
   {
+    number: 58,
+    name: 'vhangup',
+    args: [],
+    // No session has a terminal to lose.
+    run: (_services, thread) => (capable(thread.credentials, CAP.SYS_TTY_CONFIG) ? 0 : -EPERM),
+  },
+  {
     number: 92,
     name: 'personality',
     args: ['hex'],
@@ -44,13 +99,28 @@ export const systemSyscalls: readonly Syscall[] = [
     },
   },
   {
+    number: 142,
+    name: 'reboot',
+    args: ['hex', 'hex', 'hex', 'pointer'],
+    run: reboot,
+  },
+  ...(['nodename', 'domainname'] as const).map(
+    (which, i): Syscall => ({
+      number: 161 + i,
+      name: which === 'nodename' ? 'sethostname' : 'setdomainname',
+      args: ['buffer', 'int'],
+      run: (services, thread, [address, length]) => setName(services, thread, which, address, int(length)),
+    }),
+  ),
+  {
     number: 160,
     name: 'uname',
     args: ['pointer'],
     *run({ mm }, thread, [address]) {
-      const bytes = new Uint8Array(UTS_FIELD * UTSNAME.length);
-      UTSNAME.forEach((text, i) => {
-        bytes.set(new TextEncoder().encode(text), UTS_FIELD * i);
+      const names = utsname(thread.process.uts);
+      const bytes = new Uint8Array(UTS_FIELD * names.length);
+      names.forEach((text, i) => {
+        bytes.set(bytesOfText(text), UTS_FIELD * i);
       });
       return yield* writeUser(mm, thread, address, bytes);
     },

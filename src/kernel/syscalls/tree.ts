@@ -498,6 +498,19 @@ export const treeSyscalls: readonly Syscall[] = [
     },
   },
   {
+    number: 452,
+    name: 'fchmodat2',
+    args: ['fd', 'string', 'octal', 'hex'],
+    *run(services, thread, [dirfd, path, mode, flags]) {
+      if ((int(flags) & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+      const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
+      const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
+      if (typeof inode === 'number') return inode;
+      // The mode of a symbolic link is nobody's to change.
+      return inode instanceof Symlink ? -EOPNOTSUPP : changeMode(services, inode, uint(mode));
+    },
+  },
+  {
     number: 54,
     name: 'fchownat',
     args: ['fd', 'string', 'int', 'int', 'hex'],
@@ -590,28 +603,6 @@ export const treeSyscalls: readonly Syscall[] = [
       return yield* rename(services, thread, [oldDirfd, oldPath], [newDirfd, newPath], int(flags));
     },
   },
-  {
-    number: 81,
-    name: 'sync',
-    args: [],
-    *run({ mm }) {
-      yield* mm.syncAll();
-      return 0;
-    },
-  },
-  ...(['fsync', 'fdatasync'] as const).map(
-    (name, i): Syscall => ({
-      number: 82 + i,
-      name,
-      args: ['fd'],
-      *run(_services, thread, [fd]) {
-        const file = fileOf(thread, fd);
-        if (file === undefined) return -EBADF;
-        if (file.inode instanceof RegularFile) return yield* file.inode.sync();
-        return file.inode instanceof Directory ? 0 : -EINVAL;
-      },
-    }),
-  ),
   {
     number: 223,
     name: 'fadvise64',
