@@ -267,6 +267,7 @@ export class Kernel implements Supervisor {
         quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
         random: new Random(options.seed ?? 0, '/dev/random'),
         now: () => clock.realtime,
+        currentRoot: () => this.#threads.get(contexts.current)?.process.fs.root,
         diskBytes,
         ...(options.root === undefined ? {} : { host: options.root }),
       }),

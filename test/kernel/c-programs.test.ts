@@ -41,6 +41,7 @@ const NOT_FOR_QEMU = [
   'transfers',
   'confined',
   'pidfds',
+  'mounts',
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
@@ -61,6 +62,7 @@ const ENDS: Readonly<Record<string, number>> = {
   transfers: 0,
   confined: 0,
   pidfds: 0,
+  mounts: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

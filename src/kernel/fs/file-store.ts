@@ -6,7 +6,7 @@
  * away where nothing may sleep is given back later (delayed_fput).
  */
 import { type Contexts, type MaySleep, Mutex } from '../contexts/index.js';
-import type { FileOptions, MappableFile, MemoryManager } from '../mm/index.js';
+import type { FileOptions, MappableFile, MemoryManager, ShmemHuge } from '../mm/index.js';
 
 /** st_dev: what is in memory, and the disk. */
 const MEMORY_DEVICE = 1;
@@ -20,9 +20,13 @@ export class FileStore {
   left: number;
 
   /** Bytes in all. */
-  readonly capacity: number;
+  capacity: number;
   /** Its files outlive their pages in memory. */
   readonly onDisk: boolean;
+  /** The `huge=` option of a mounted tmpfs; none: /sys says. */
+  huge: ShmemHuge | undefined;
+  /** st_dev of what is in it. */
+  device: number;
 
   constructor(contexts: Contexts, mm: MemoryManager, bytes: number, onDisk = false) {
     this.#contexts = contexts;
@@ -30,15 +34,11 @@ export class FileStore {
     this.left = bytes;
     this.capacity = bytes;
     this.onDisk = onDisk;
+    this.device = onDisk ? DISK_DEVICE : MEMORY_DEVICE;
   }
 
   get pageSize(): number {
     return this.#mm.pageSize;
-  }
-
-  /** st_dev of what is in it. */
-  get device(): number {
-    return this.onDisk ? DISK_DEVICE : MEMORY_DEVICE;
   }
 
   /** i_rwsem of a file that is written. */
@@ -52,12 +52,22 @@ export class FileStore {
   }
 
   newFile(options: FileOptions): MappableFile {
-    return this.#mm.newFile(this.onDisk ? { ...options, disk: true } : options);
+    if (this.onDisk) return this.#mm.newFile({ ...options, disk: true });
+    return this.#mm.newFile(this.huge === undefined ? options : { ...options, huge: this.huge });
   }
 
   /** Pages that a file takes of what there is. */
   #pages(file: MappableFile): number {
     return this.onDisk ? Math.ceil(file.size / this.#mm.pageSize) : file.cachedPages;
+  }
+
+  /** More or less room; false, and nothing changes, where more is in use. */
+  resize(bytes: number): boolean {
+    const used = this.capacity - this.left;
+    if (used > bytes) return false;
+    this.capacity = bytes;
+    this.left = bytes - used;
+    return true;
   }
 
   /** fsync(2). */

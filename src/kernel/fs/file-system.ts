@@ -45,10 +45,13 @@ import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
 import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
 import { FileLocks } from './locks.js';
+import { MountTable } from './mounts.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
 import { Pipe, PipeEnd } from './pipe.js';
 import { DeviceFile, HostInput, HostOutput, type InputStream, type OutputStream } from './streams.js';
 
+/** st_dev of the first file system that is mounted later: those before are the root, /proc, /sys and anonymous. */
+const FIRST_MOUNTED_DEVICE = 0x20;
 /** Symbolic links on one path. */
 const MOST_LINKS = 40;
 const NAME_MAX = 255;
@@ -72,6 +75,8 @@ export interface FileSystemOptions {
   readonly host?: HostFolder;
   /** Nanoseconds since 1970. */
   readonly now: () => bigint;
+  /** chroot(2): where paths of who is running begin; left out, at the root. */
+  readonly currentRoot?: () => Directory | undefined;
   /** Size of the simulated disk whose file system is at /mnt; left out, there is none. */
   readonly diskBytes?: number;
 }
@@ -79,17 +84,24 @@ export interface FileSystemOptions {
 export class FileSystem {
   readonly root: Directory;
   readonly store: FileStore;
+  readonly mounts: MountTable;
   /** Of /mnt, where there is a disk. */
   readonly disk: FileStore | undefined;
   readonly locks = new FileLocks();
   readonly #random: Random;
   readonly #now: () => bigint;
+  readonly #currentRoot: () => Directory | undefined;
+  /** Of every tmpfs that was ever mounted: files may outlive their mount. */
+  readonly #mounted = new Set<FileStore>();
   #nextInode = 1;
+  /** st_dev of the next tmpfs. */
+  #nextDevice = FIRST_MOUNTED_DEVICE;
 
   constructor(options: FileSystemOptions) {
     this.store = new FileStore(options.contexts, options.mm, options.quota);
     this.#random = options.random;
     this.#now = options.now;
+    this.#currentRoot = options.currentRoot ?? (() => undefined);
     const { host } = options;
     const source =
       host &&
@@ -107,18 +119,36 @@ export class FileSystem {
       this.disk = new FileStore(options.contexts, options.mm, diskBytes, true);
       this.root.add('mnt', new Directory(this.nextInode(), 0o1777, this.root, undefined, false, this.disk));
     }
+    this.mounts = new MountTable(
+      (bytes, huge) => {
+        const store = new FileStore(options.contexts, options.mm, bytes);
+        store.huge = huge;
+        store.device = this.#nextDevice++;
+        this.#mounted.add(store);
+        return store;
+      },
+      () => this.nextInode(),
+      options.quota,
+    );
     this.#makeDevices();
   }
 
   /** Whether `flush` has something to do. */
   get pending(): boolean {
-    return this.store.pending || this.disk?.pending === true;
+    return (
+      this.store.pending || this.disk?.pending === true || [...this.#mounted].some(({ pending }) => pending)
+    );
   }
 
   /** Gives back what lost its last user (delayed_fput). */
   *flush(): MaySleep<void> {
     yield* this.store.flush();
     if (this.disk !== undefined) yield* this.disk.flush();
+    for (const store of this.#mounted) {
+      yield* store.flush();
+      const isEmpty = store.left >= store.capacity && !store.pending;
+      if (isEmpty && !this.mounts.mounts.some((mount) => mount.store === store)) this.#mounted.delete(store);
+    }
   }
 
   nextInode(): number {
@@ -196,7 +226,8 @@ export class FileSystem {
   walk(base: Directory, path: string, follow: boolean): Found | number {
     if (path === '') return -ENOENT;
     let links = 0;
-    let at = path.startsWith('/') ? this.root : base;
+    const root = this.#currentRoot() ?? this.root;
+    let at = path.startsWith('/') ? root : base;
     const rest = path.split('/').filter((part) => part !== '');
     let wantsDirectory = path.endsWith('/');
     if (rest.length === 0) return { parent: at, name: '', inode: at, wantsDirectory };
@@ -205,7 +236,7 @@ export class FileSystem {
       const last = rest.length === 0;
       if (bytesOfText(name).length > NAME_MAX) return -ENAMETOOLONG;
       if (name === '.' || name === '..') {
-        at = name === '.' ? at : at.parent;
+        at = name === '.' || at === root ? at : at.parent;
         if (last) return { parent: at.parent, name: '', inode: at, wantsDirectory };
         continue;
       }
@@ -213,7 +244,7 @@ export class FileSystem {
       if (inode instanceof Symlink && (!last || follow || wantsDirectory)) {
         if (++links > MOST_LINKS) return -ELOOP;
         const { target } = inode;
-        if (target.startsWith('/')) at = this.root;
+        if (target.startsWith('/')) at = root;
         rest.unshift(...target.split('/').filter((part) => part !== ''));
         if (last && target.endsWith('/')) wantsDirectory = true;
         if (rest.length === 0) return { parent: at, name: '', inode: at, wantsDirectory };
@@ -233,7 +264,8 @@ export class FileSystem {
   /** The absolute path of a directory. */
   pathOf(directory: Directory): string {
     const parts: string[] = [];
-    for (let at = directory; at !== at.parent; at = at.parent) {
+    const root = this.#currentRoot() ?? this.root;
+    for (let at = directory; at !== at.parent && at !== root; at = at.parent) {
       const name = at.parent.names().find((each) => at.parent.lookup(each) === at);
       if (name === undefined) return '(unreachable)';
       parts.unshift(name);
@@ -378,12 +410,16 @@ export class FileSystem {
     if (inode === undefined) return -ENOENT;
     if (!(inode instanceof Directory)) return -ENOTDIR;
     if (name === '') return path.endsWith('.') && !path.endsWith('..') ? -EINVAL : -EBUSY;
-    if (parent.fixed || inode.fixed) return -EBUSY;
+    if (parent.fixed || inode.fixed || this.mounts.of(inode) !== undefined) return -EBUSY;
     if (!inode.empty) return -ENOTEMPTY;
     parent.remove(name);
     inode.links = 0;
     this.touch(parent);
     return 0;
+  }
+
+  #isMounted(inode: Inode | undefined): boolean {
+    return inode instanceof Directory && this.mounts.of(inode) !== undefined;
   }
 
   /** RENAME_EXCHANGE: two names that exist change places. */
@@ -393,7 +429,9 @@ export class FileSystem {
     const to = this.walk(newBase, newPath, false);
     if (typeof to === 'number') return to;
     if (from.inode === undefined || to.inode === undefined) return -ENOENT;
-    if (from.name === '' || to.name === '') return -EBUSY;
+    if (from.name === '' || to.name === '' || this.#isMounted(from.inode) || this.#isMounted(to.inode)) {
+      return -EBUSY;
+    }
     if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
     if (from.inode === to.inode) return 0;
     for (const [inode, parent] of [
@@ -428,7 +466,9 @@ export class FileSystem {
     if (typeof to === 'number') return to;
     const { inode } = from;
     if (inode === undefined) return -ENOENT;
-    if (from.name === '' || to.name === '') return -EBUSY;
+    if (from.name === '' || to.name === '' || this.#isMounted(from.inode) || this.#isMounted(to.inode)) {
+      return -EBUSY;
+    }
     if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
     if (to.inode === inode) return 0;
     if (to.inode !== undefined && noReplace) return -EEXIST;

@@ -120,14 +120,17 @@ export function letGo(file: OpenFile): void {
 
 export class FsContext {
   cwd: Directory;
+  /** What `/` is, and `..` does not leave. */
+  root: Directory;
   umask = 0o022;
 
-  constructor(cwd: Directory) {
+  constructor(cwd: Directory, root: Directory = cwd) {
     this.cwd = cwd;
+    this.root = root;
   }
 
   clone(): FsContext {
-    const copy = new FsContext(this.cwd);
+    const copy = new FsContext(this.cwd, this.root);
     copy.umask = this.umask;
     return copy;
   }

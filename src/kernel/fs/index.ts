@@ -7,6 +7,7 @@ export * from './file-table.js';
 export type { HostEntry, HostFolder } from './host-tree.js';
 export * from './inode.js';
 export * from './locks.js';
+export * from './mounts.js';
 export * from './open-file.js';
 export * from './pipe.js';
 export * from './streams.js';

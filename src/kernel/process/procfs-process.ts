@@ -257,35 +257,39 @@ export function descriptorInfo(files: FileTable, fd: number): string | undefined
   return `pos:\t${file.offset}\nflags:\t0${flags.toString(8)}\nmnt_id:\t1\nino:\t${file.inode.ino}\n${locks.join('')}${file.info}`;
 }
 
-interface Mount {
+interface MountLine {
   readonly source: string;
   readonly at: string;
   readonly type: string;
+  readonly options?: string;
 }
 
-function mounts({ files }: KernelState): Mount[] {
-  const list: Mount[] = [
+function mounts({ files }: KernelState): MountLine[] {
+  const list: MountLine[] = [
     { source: 'rootfs', at: '/', type: 'tmpfs' },
     { source: 'proc', at: '/proc', type: 'proc' },
     { source: 'sysfs', at: '/sys', type: 'sysfs' },
   ];
   if (files.disk !== undefined) list.push({ source: '/dev/vda', at: '/mnt', type: 'ext4' });
+  for (const { source, root, shownOptions } of files.mounts.mounts) {
+    list.push({ source, at: files.pathOf(root), type: 'tmpfs', options: shownOptions });
+  }
   return list;
 }
 
 /** /proc/PID/mounts. */
 export const mountsText = (state: KernelState): string =>
   mounts(state)
-    .map(({ source, at, type }) => `${source} ${at} ${type} rw,relatime 0 0\n`)
+    .map(({ source, at, type, options }) => `${source} ${at} ${type} ${options ?? 'rw,relatime'} 0 0\n`)
     .join('');
 
 /** /proc/PID/mountinfo. */
 export const mountinfoText = (state: KernelState): string =>
   mounts(state)
-    .map(
-      ({ source, at, type }, i) =>
-        `${i + 1} 1 ${type === 'ext4' ? '8:0' : `0:${i + 1}`} / ${at} rw,relatime - ${type} ${source} rw\n`,
-    )
+    .map(({ source, at, type, options = 'rw,relatime' }, i) => {
+      const ofSuper = options.replace(',relatime', '');
+      return `${i + 1} 1 ${type === 'ext4' ? '8:0' : `0:${i + 1}`} / ${at} rw,relatime - ${type} ${source} ${ofSuper}\n`;
+    })
     .join('');
 
 /** /proc/PID/{uid,gid}_map: the one user namespace. */

@@ -11,6 +11,7 @@ import { ioSyscalls } from './io.js';
 import { limitSyscalls } from './limits.js';
 import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
+import { mountSyscalls } from './mount.js';
 import { namespaceSyscalls } from './namespaces.js';
 import { pidfdSyscalls } from './pidfd.js';
 import { pollSyscalls } from './poll.js';
@@ -58,6 +59,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...limitSyscalls,
     ...lockSyscalls,
     ...memorySyscalls,
+    ...mountSyscalls,
     ...namespaceSyscalls,
     ...pidfdSyscalls,
     ...pollSyscalls,

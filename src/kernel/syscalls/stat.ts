@@ -59,7 +59,7 @@ function statxBytes(inode: Inode, blockSize: number): Uint8Array {
   });
   view.setUint32(128, (inode.device >>> 8) & 0xfff, true);
   view.setUint32(132, inode.device & 0xff, true);
-  view.setUint32(140, DEVICE, true);
+  view.setUint32(140, inode.store?.device ?? DEVICE, true);
   return bytes;
 }
 
