@@ -3,7 +3,7 @@
  */
 import { build, type Plugin } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { generateInterpreter, generateVectors } from '../src/engine/index.js';
+import { GENERATED_MODULES } from '../src/engine/index.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 
@@ -11,12 +11,12 @@ const ROOT = new URL('..', import.meta.url).pathname;
 const interpreter: Plugin = {
   name: 'interpreter',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, ({ path }) => ({
-      path: path.includes('vectors') ? 'vectors' : 'interpreter',
+    onResolve({ filter: /dist\/(\w+)\.wasm$/ }, ({ path }) => ({
+      path: path.replace(/^.*\/(.*)\.wasm$/, '$1'),
       namespace: 'generated',
     }));
     onLoad({ filter: /.*/, namespace: 'generated' }, ({ path }) => ({
-      contents: (path === 'vectors' ? generateVectors() : generateInterpreter()).bytes,
+      contents: GENERATED_MODULES[path]!(),
       loader: 'base64',
     }));
   },

@@ -33,7 +33,14 @@ const KERNEL_FLOORS: readonly (readonly string[])[] = [
 ];
 
 /** Firmware texts and trees are data that the board and the faces embed; the build makes the interpreter. */
-const DATA = ['firmware', 'dts', 'package.json', 'dist/interpreter.wasm', 'dist/vectors.wasm'];
+const DATA = [
+  'firmware',
+  'dts',
+  'package.json',
+  'dist/interpreter.wasm',
+  'dist/vectors.wasm',
+  'dist/floats.wasm',
+];
 
 interface Import {
   readonly from: string;

@@ -9,7 +9,8 @@ import type { Reporter } from 'vitest/node';
 const assets = {
   name: 'assets',
   enforce: 'pre' as const,
-  resolveId: (id: string) => (/\/dist\/(interpreter|vectors)\.wasm$/.test(id) ? '\0generated' : undefined),
+  resolveId: (id: string) =>
+    /\/dist\/(interpreter|vectors|floats)\.wasm$/.test(id) ? '\0generated' : undefined,
   load(id: string) {
     const file = id.split('?')[0]!;
     if (/\.(s|dts)$/.test(file)) return `export default ${JSON.stringify(readFileSync(file, 'utf8'))};`;

@@ -14,7 +14,9 @@ import { Translator, type TranslatorOptions } from './translator/index.js';
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
 export {
+  GENERATED_MODULES,
   type GeneratedInterpreter,
+  generateFloats,
   generateInterpreter,
   generateVectors,
   Interpreter,

@@ -10,7 +10,7 @@ import { build, type Plugin } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CACHE_FILE, PROGRAM_FILE } from '../../src/cli/code-cache.js';
 import { makeCodeCache } from '../../src/cli/make-code-cache.js';
-import { generateInterpreter, generateVectors } from '../../src/engine/index.js';
+import { GENERATED_MODULES } from '../../src/engine/index.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const folder = `${mkdtempSync(join(tmpdir(), 'mtemu-start-'))}/`;
@@ -19,12 +19,12 @@ const folder = `${mkdtempSync(join(tmpdir(), 'mtemu-start-'))}/`;
 const modules: Plugin = {
   name: 'modules',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /dist\/(interpreter|vectors)\.wasm$/ }, ({ path }) => ({
+    onResolve({ filter: /dist\/(\w+)\.wasm$/ }, ({ path }) => ({
       path: path.replace(/^.*\//, ''),
       namespace: 'generated',
     }));
     onLoad({ filter: /.*/, namespace: 'generated' }, ({ path }) => ({
-      contents: path === 'vectors.wasm' ? generateVectors().bytes : generateInterpreter().bytes,
+      contents: GENERATED_MODULES[path.replace('.wasm', '')]!(),
       loader: 'file',
     }));
   },

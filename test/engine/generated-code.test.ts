@@ -85,11 +85,32 @@ describe('a module of another build', () => {
     expect(at).toBeGreaterThan(0);
     const stale = bytes.slice();
     stale[at] = stale[at] === 0x30 ? 0x31 : 0x30;
-    expect(() => new InterpreterModule(stale, () => stale)).toThrow(/of another build .*npm run build/);
+    expect(
+      () =>
+        new InterpreterModule(
+          stale,
+          () => stale,
+          () => stale,
+        ),
+    ).toThrow(/of another build .*npm run build/);
     const without = bytes.slice();
     // The section's name.
     without[at - 2] = 0x78;
-    expect(() => new InterpreterModule(without, () => without)).toThrow(/its fingerprint is none/);
-    expect(() => new InterpreterModule(bytes, () => bytes)).not.toThrow();
+    expect(
+      () =>
+        new InterpreterModule(
+          without,
+          () => without,
+          () => without,
+        ),
+    ).toThrow(/its fingerprint is none/);
+    expect(
+      () =>
+        new InterpreterModule(
+          bytes,
+          () => bytes,
+          () => bytes,
+        ),
+    ).not.toThrow();
   });
 });

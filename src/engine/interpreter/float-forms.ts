@@ -2,23 +2,23 @@
  * Floating point in forms: the host's arithmetic where it is provably what the architecture says.
  *
  * Instructions compute in f32 and f64 when FPCR asks for rounding to nearest (all else is `unusual`), and
- * give up, so that the evaluator's soft-float does them, where operands or results are of a
+ * give up, so that soft-float does them, where operands or results are of a
  * kind that raises, flushes or chooses among NaNs: results that are NaN or infinite, and, of operations other
  * than sums (which are exact there), zero or about to be subnormal. What is left can only be inexact. If
  * FPSR.IXC is set that changes nothing; if not, what was rounded away is computed (`Exact`), and IXC set if
  * it is not zero. Both questions are one load of Cell.FP_STATE.
  *
- * Half precision, rounding to odd and estimates are the evaluator's.
+ * Half precision, rounding to odd and estimates are soft-float's, as is what is given up here (soft-forms.ts).
  *
  * Ref. DDI 0487, J1.3 "shared/functions/float"; src/base/softfloat is what this must equal.
  */
 import type { FpBinary, FpSize, FpTernary, FpTest, FpUnary, Rounding } from '../../../isa/index.js';
 import { FloatException } from '../../base/index.js';
 import { type Code, f32, f64, i32, i64, local, select, when } from '../wasm/index.js';
-import { CryptoFormBuilder } from './crypto-forms.js';
 import { fusedMultiplyAdd, scalarReals, sumError } from './float-arithmetic.js';
 import { Unsupported } from './frame.js';
 import { Cell, FpState, STATE } from './layout.js';
+import { SoftFormBuilder } from './soft-forms.js';
 import { narrowLocal, narrowValue, type RealSize, type Value, wideLocal } from './values.js';
 import type { FloatKnowledge } from './vector-operands.js';
 
@@ -30,7 +30,7 @@ const BIAS = 1023;
 export const BELOW_SINGLE = (1n << 29n) - 1n;
 export const HALF_OF_SINGLE = 1n << 28n;
 
-export abstract class ScalarFormBuilder extends CryptoFormBuilder {
+export abstract class ScalarFormBuilder extends SoftFormBuilder {
   // ---- numbers -------------------------------------------------------------------------------------
 
   /** The f32 or f64 of a value's bits, in a local. */
@@ -50,7 +50,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     return local.get(this.keep(code));
   }
 
-  /** Formats other than those of WebAssembly are the evaluator's. */
+  /** Formats other than those of WebAssembly are soft-float's. */
   protected realSize(size: FpSize): RealSize {
     if (size === 16) throw new Unsupported('half precision');
     return size;
@@ -71,8 +71,6 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   protected requireUsual(subnormal: () => Code): void {
     const { known } = this.operands.vectors;
     if (known !== undefined) {
-      if (!known.isUsual) this.emit(this.frame.failIf(this.#has(FpState.unusual)));
-      known.isUsual = true;
       if (known.isFlushing) this.emit(this.frame.failIf(subnormal()));
       return;
     }
@@ -194,7 +192,8 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   // ---- operations ----------------------------------------------------------------------------------
 
   fp1(operation: FpUnary, size: FpSize, a: Value): Value {
-    if (operation !== 'sqrt') throw new Unsupported(operation);
+    if (this.isSoft(size, operation === 'sqrt' ? undefined : operation))
+      return this.soft1(operation, size, a);
     const n = this.realSize(size);
     const x = this.realOf(n, a);
     const result = this.keepReal(n, SHAPE[n].sqrt(x));
@@ -215,6 +214,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fp2(operation: FpBinary, size: FpSize, a: Value, b: Value): Value {
+    if (this.isSoft(size)) return this.soft2(operation, size, a, b);
     const n = this.realSize(size);
     const F = SHAPE[n];
     const x = this.realOf(n, a);
@@ -285,7 +285,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fp3(operation: FpTernary, size: FpSize, addend: Value, a: Value, b: Value): Value {
-    if (operation !== 'mulAdd') throw new Unsupported('half precision');
+    if (this.isSoft(operation === 'mulAdd' ? size : 16)) return this.soft3(operation, size, addend, a, b);
     const n = this.realSize(size);
     return this.#fused(n, this.realOf(n, addend), this.realOf(n, a), this.realOf(n, b));
   }
@@ -340,7 +340,8 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
 
   // ---- order ---------------------------------------------------------------------------------------
 
-  fpCompare(size: FpSize, a: Value, b: Value, _signalNaNs: boolean): Value {
+  fpCompare(size: FpSize, a: Value, b: Value, signalNaNs: boolean): Value {
+    if (this.isSoft(size)) return this.softCompare(size, a, b, signalNaNs);
     const n = this.realSize(size);
     const F = SHAPE[n];
     const x = this.realOf(n, a);
@@ -356,6 +357,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fpTest(test: FpTest, size: FpSize, a: Value, b: Value): Code {
+    if (this.isSoft(size)) return this.softTest(test, size, a, b);
     const n = this.realSize(size);
     const x = this.realOf(n, a);
     const y = this.realOf(n, b);
@@ -368,7 +370,9 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   // ---- conversions ---------------------------------------------------------------------------------
 
   fpConvert(to: FpSize, from: FpSize, a: Value, rounding: 'fpcr' | 'odd'): Value {
-    if (rounding === 'odd') throw new Unsupported('rounding to odd');
+    const isHalf = to === 16 || from === 16;
+    if (this.isSoft(isHalf ? 16 : to, rounding === 'odd' ? 'rounding to odd' : undefined))
+      return this.softConvert(to, from, a, rounding);
     const [m, n] = [this.realSize(to), this.realSize(from)];
     const x = this.realOf(n, a);
     if (m === 64) {
@@ -409,6 +413,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fpRoundInt(size: FpSize, a: Value, rounding: Rounding, exact: boolean): Value {
+    if (this.isSoft(size)) return this.softRoundInt(size, a, rounding, exact);
     const n = this.realSize(size);
     const x = this.realOf(n, a);
     this.requireUsual(() => this.#anySubnormal(n, x));
@@ -419,6 +424,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fpRoundIntN(size: FpSize, a: Value, rounding: Rounding, bits: 32 | 64): Value {
+    if (this.isSoft(size)) return this.softRoundIntN(size, a, rounding, bits);
     const n = this.realSize(size);
     const F = SHAPE[n];
     const x = this.realOf(n, a);
@@ -446,6 +452,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     unsigned: boolean,
     rounding: Rounding,
   ): Value {
+    if (this.isSoft(size)) return this.softToFixed(bits, size, a, fraction, unsigned, rounding);
     const n = this.realSize(size);
     const operand = this.realOf(n, a);
     this.requireUsual(() => this.#anySubnormal(n, operand));
@@ -463,6 +470,7 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
   }
 
   fpToFixedJS(a: Value): Value {
+    if (this.isSoft(64)) return this.softToFixedJS(a);
     const zero = this.imm(0);
     return this.fpToFixed(32, 64, a, zero, false, 'zero');
   }
@@ -475,10 +483,11 @@ export abstract class ScalarFormBuilder extends CryptoFormBuilder {
     unsigned: boolean,
     rounding: Rounding,
   ): Value {
-    const n = this.realSize(size);
     // 32 bits fit a binary64, whatever the rounding.
-    const isExact = bits < 64 && n === 64;
-    if (rounding !== 'fpcr' && !isExact) throw new Unsupported('rounding of integers');
+    const isExact = bits < 64 && size === 64;
+    if (this.isSoft(size, rounding !== 'fpcr' && !isExact ? 'rounding of integers' : undefined))
+      return this.softFromFixed(size, bits, a, fraction, unsigned, rounding);
+    const n = this.realSize(size);
     const extended = unsigned ? this.zext(bits, a) : this.sext(64, bits, a);
     const integer = this.#keep64(extended.wide());
     const F = SHAPE[n];

@@ -6,7 +6,15 @@
  *
  * Ref. DDI 0487, J1.3 "shared/functions/float".
  */
-import type { FpBinary, FpSize, FpTernary, FpTest, FpUnary } from '../../../isa/index.js';
+import type {
+  FpBinary,
+  FpSize,
+  FpTernary,
+  FpTest,
+  FpUnary,
+  LaneSize,
+  VectorUnary,
+} from '../../../isa/index.js';
 import { type Code, f32x4, f64, f64x2, i8x16, i32, i64x2, v128, when } from '../wasm/index.js';
 import { fusedMultiplyAdd, type Reals, sumError, vectorReals } from './float-arithmetic.js';
 import { BELOW_SINGLE, HALF_OF_SINGLE, ScalarFormBuilder } from './float-forms.js';
@@ -95,8 +103,19 @@ export class FloatFormBuilder extends ScalarFormBuilder {
     return v128.anyTrue(masks.reduce((one, other) => v128.or(one, other)));
   }
 
-  vfp1(operation: FpUnary, size: FpSize, _lanes: number, a: VectorValue): VectorValue {
-    if (operation !== 'sqrt') throw new Unsupported(operation);
+  /** The integer estimates are soft-float's. */
+  override v1(operation: VectorUnary, size: LaneSize, a: VectorValue): VectorValue {
+    if (operation !== 'urecpe' && operation !== 'ursqrte') return super.v1(operation, size, a);
+    if (!this.isSoft(32, operation)) throw new Unsupported(operation);
+    const x = this.lanesOf(32, a);
+    return this.softLanes(32, 4, (i) => this.softUnsignedEstimate(operation === 'ursqrte', x(i)));
+  }
+
+  vfp1(operation: FpUnary, size: FpSize, lanes: number, a: VectorValue): VectorValue {
+    if (this.isSoft(size, operation === 'sqrt' ? undefined : operation)) {
+      const x = this.lanesOf(size, a);
+      return this.softLanes(size, lanes, (i) => this.soft1(operation, size, x(i)));
+    }
     const n = this.realSize(size);
     const x = this.keepV(a.code);
     const result = this.keepV(SHAPE[n].sqrt(x));
@@ -106,6 +125,10 @@ export class FloatFormBuilder extends ScalarFormBuilder {
   }
 
   vfp2(operation: FpBinary, size: FpSize, lanes: number, a: VectorValue, b: VectorValue): VectorValue {
+    if (this.isSoft(size)) {
+      const [x, y] = [this.lanesOf(size, a), this.lanesOf(size, b)];
+      return this.softLanes(size, lanes, (i) => this.soft2(operation, size, x(i), y(i)));
+    }
     const n = this.realSize(size);
     const F = SHAPE[n];
     const x = this.keepV(a.code);
@@ -174,12 +197,16 @@ export class FloatFormBuilder extends ScalarFormBuilder {
   vfp3(
     operation: FpTernary,
     size: FpSize,
-    _lanes: number,
+    lanes: number,
     addend: VectorValue,
     a: VectorValue,
     b: VectorValue,
   ): VectorValue {
-    if (operation !== 'mulAdd') throw new Unsupported('half precision');
+    if (this.isSoft(operation === 'mulAdd' ? size : 16)) {
+      const factor = operation === 'mulAddH' ? 16 : size;
+      const [c, x, y] = [this.lanesOf(size, addend), this.lanesOf(factor, a), this.lanesOf(factor, b)];
+      return this.softLanes(size, lanes, (i) => this.soft3(operation, size, c(i), x(i), y(i)));
+    }
     const n = this.realSize(size);
     const [c, x, y] = [addend, a, b].map(({ code }) => this.keepV(code)) as [Code, Code, Code];
     return vectorValue(this.#fused(n, c, x, y));
@@ -244,6 +271,11 @@ export class FloatFormBuilder extends ScalarFormBuilder {
   }
 
   vfpTest(test: FpTest, size: FpSize, lanes: number, a: VectorValue, b: VectorValue): VectorValue {
+    if (this.isSoft(size)) {
+      const [x, y] = [this.lanesOf(size, a), this.lanesOf(size, b)];
+      const mask = (i: number) => this.maskOf(size, this.softTest(test, size, x(i), y(i)));
+      return this.softLanes(size, lanes, mask);
+    }
     const n = this.realSize(size);
     const x = this.keepV(a.code);
     const y = this.keepV(b.code);

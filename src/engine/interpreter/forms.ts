@@ -20,6 +20,7 @@ import { formBuilder } from './form-builder.js';
 import { FunctionFrame, LoopFrame, type RecordFrame, Unsupported } from './frame.js';
 import type { Operand } from './operands.js';
 import { RecordOperands } from './record-operands.js';
+import type { FloatSource } from './soft-forms.js';
 
 export interface Form {
   readonly key: string;
@@ -83,10 +84,11 @@ export function lower(builder: FloatFormBuilder, decoded: Decoded, values = deco
 }
 
 /** The form of a decoded instruction, made for `frame`. */
-export function formOf(decoded: Decoded, frame: RecordFrame): Form | NoForm {
+export function formOf(decoded: Decoded, frame: RecordFrame, floats: FloatSource = 'host'): Form | NoForm {
   const { row } = decoded;
   const operands = new RecordOperands(frame);
   const builder = new FloatFormBuilder(frame, operands);
+  builder.floats = floats;
   try {
     const key = lower(builder, decoded);
     return { key, row, builder, fields: operands.fields.fields };
@@ -182,9 +184,15 @@ export interface FormSet {
   readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** The form of an instruction in the loop, or, where that cannot be or is not worth it, in a function. */
+/**
+ * The form of an instruction in the loop, or, where that cannot be or is not worth it, in a function; of
+ * those that use V registers by the host's arithmetic, or by soft-float alone.
+ */
 export function anyFormOf(decoded: Decoded): Form | NoForm {
-  if (usesVectors(decoded.row)) return formOf(decoded, new FunctionFrame());
+  if (usesVectors(decoded.row)) {
+    const host = formOf(decoded, new FunctionFrame());
+    return isForm(host) ? host : formOf(decoded, new FunctionFrame(), 'soft');
+  }
   const form = formOf(decoded, new LoopFrame());
   return isForm(form) ? form : formOf(decoded, new FunctionFrame());
 }

@@ -7,6 +7,7 @@
  */
 import { contextOfSlot, SECOND_TLB_ENTRIES, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../../machine/index.js';
 import {
+  block,
   br,
   brIfUnlikely,
   type Code,
@@ -17,7 +18,6 @@ import {
   local,
   ValueType,
   when,
-  whenUnlikely,
 } from '../wasm/index.js';
 import { Cell, Outcome, RECORD_BYTES, STATE } from './layout.js';
 
@@ -166,6 +166,8 @@ export const NEXT = new Label('next');
 export const TAKEN = new Label('taken');
 export const JUMP = new Label('jump');
 export const SLOW = new Label('slow');
+/** In a form's own function: it gives up. */
+export const FAIL = new Label('fail');
 
 export class LoopFrame implements RecordFrame {
   readonly thorough = false;
@@ -276,11 +278,11 @@ export class FunctionFrame implements RecordFrame {
   }
 
   fail(): Code {
-    return giveBack(i32.const(Outcome.evaluate));
+    return br(FAIL);
   }
 
   failIf(condition: Code): Code {
-    return whenUnlikely(condition, this.fail());
+    return brIfUnlikely(FAIL, condition);
   }
 
   goTo(_record: Code): Code {
@@ -291,6 +293,12 @@ export class FunctionFrame implements RecordFrame {
     throw new Unsupported('a branch outside the loop');
   }
 }
+
+/** A form's own function: its code, and what it does when it gives up. */
+export const endOfForm = (body: Code, failed: Code): Code => [
+  block(FAIL, [body, giveBack(i32.const(Outcome.done))]),
+  failed,
+];
 
 /** Cells of the CPU whose distance is in local `cpu`. */
 export const cellI32 = (cpu: number, cell: number): Code => i32.load(local.get(cpu), STATE + cell);

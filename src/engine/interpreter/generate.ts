@@ -30,6 +30,8 @@ import { allForms, type Form, formOf, isForm, usesVectors } from './forms.js';
 import {
   cellI32,
   cellI64,
+  endOfForm,
+  FAIL,
   FORM_PARAMS,
   FunctionFrame,
   fetchTlbSlotCode,
@@ -84,7 +86,10 @@ const HOT: ReadonlySet<Row['class']> = new Set([
   'pauth',
 ]);
 
-const TYPE_FORM: readonly [readonly ValueType[], readonly ValueType[]] = [FORM_PARAMS, [ValueType.i32]];
+export const TYPE_FORM: readonly [readonly ValueType[], readonly ValueType[]] = [
+  FORM_PARAMS,
+  [ValueType.i32],
+];
 
 interface HandlerCode {
   /** Keys of its forms; a pair has one, of both. */
@@ -106,13 +111,13 @@ function functionOf(decoded: Decoded): HandlerCode['function'] {
   const frame = new FunctionFrame();
   const form = formOf(decoded, frame);
   if (!isForm(form)) return undefined;
-  return { locals: frame.locals, code: [form.builder.body, i32.const(Outcome.done)] };
+  return { locals: frame.locals, code: endOfForm(form.builder.body, i32.const(Outcome.evaluate)) };
 }
 
 /** What makes two handlers one: the bytes of their codes. */
-function identity(code: Code): string {
+export function identity(code: Code): string {
   const bytes = new Bytes();
-  encode(block(NEXT, block(TAKEN, block(JUMP, block(SLOW, code)))), bytes);
+  encode(block(NEXT, block(TAKEN, block(JUMP, block(SLOW, block(FAIL, code))))), bytes);
   return new TextDecoder('latin1').decode(bytes.finish());
 }
 
@@ -379,44 +384,8 @@ export function generateInterpreter(): GeneratedInterpreter {
   };
 }
 
-export interface GeneratedVectors {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly handlers: number;
-  readonly missing: ReadonlyMap<string, ReadonlySet<string>>;
-}
-
-/**
- * The module of the forms that use V registers: functions for the interpreter's table from FIRST_VECTOR_FORM
- * on. It is apart since many programs run without; it is instantiated when the first such instruction is
- * decoded.
- */
-export function generateVectors(): GeneratedVectors {
-  const { forms, missing } = allForms(ROWS.filter(usesVectors));
-  const known = new Map<string, HandlerCode>();
-  for (const [key, decoded] of forms) {
-    const own = functionOf(decoded)!;
-    const which = identity(own.code);
-    const same = known.get(which);
-    if (same === undefined) known.set(which, { keys: [key], inline: undefined, function: own });
-    else same.keys.push(key);
-  }
-  const handlers = [...known.values()];
-  if (FIRST_VECTOR_FORM + handlers.length > FORM_PLACES)
-    throw new Error(`${handlers.length} forms have no room`);
-  const module = new ModuleWriter();
-  module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
-  module.importTable(MEMORY_IMPORT.module, TABLE_EXPORT);
-  tagEventType(module);
-  const formType = module.type(...TYPE_FORM);
-  const table = handlers.map(({ function: own }) => module.addFunction(formType, own!.locals, own!.code));
-  module.setTable(table, FIRST_VECTOR_FORM);
-  module.addCustom(FORMS_SECTION, new TextEncoder().encode(handlerNames(handlers)));
-  module.addCustom(FINGERPRINT_SECTION, new TextEncoder().encode(fingerprint()));
-  return { bytes: module.finish(), handlers: handlers.length, missing };
-}
-
 /** Keys of the forms of each handler: a line a handler. */
-function handlerNames(handlers: readonly HandlerCode[]): string {
+export function handlerNames(handlers: readonly { readonly keys: readonly string[] }[]): string {
   return handlers.map((h) => h.keys.join(' ')).join('\n');
 }
 

@@ -16,10 +16,11 @@ export {
 export {
   type GeneratedInterpreter,
   generateInterpreter,
-  generateVectors,
   MEMORY_IMPORT,
   TYPE_REGION,
 } from './generate.js';
+export { generateFloats, generateVectors } from './generate-vectors.js';
+export { GENERATED_MODULES } from './generated-modules.js';
 export { Interpreter, type InterpreterOptions, type InterpreterStatistics } from './interpreter.js';
 export {
   Cell,
@@ -35,6 +36,7 @@ export {
 } from './layout.js';
 export { readModulesWith } from './module.js';
 export type { BranchKind, Emitter, Operand, Operands, SystemRegisterCode } from './operands.js';
+export { softType } from './soft-calls.js';
 export { blockActionsOf, plainRegisterOf } from './system-forms.js';
 export { tagEventType } from './tag-events.js';
 export { conditionTable, valueAt } from './templates.js';

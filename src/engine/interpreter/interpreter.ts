@@ -21,7 +21,19 @@ import {
 } from '../../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
-import { Cell, cpuDistance, Exit, FPCR, FPSR, FpState, GUARDED, Heat, INDIRECT, Special } from './layout.js';
+import {
+  Cell,
+  cpuDistance,
+  Exit,
+  FPCR,
+  FPSR,
+  FpState,
+  GUARDED,
+  Heat,
+  INDIRECT,
+  SoftFloat,
+  Special,
+} from './layout.js';
 import { interpreterModule } from './module.js';
 import { dataZeroId, systemPermissions } from './system-forms.js';
 import { makeTagWriters, NO_TAG_WRITERS } from './tag-writers.js';
@@ -82,6 +94,7 @@ interface Generated {
   readonly run: (cpu: number, fuel: number) => number;
   readonly pages: CodePages;
   readonly translation: Translation | undefined;
+  readonly loadSoftFloat: () => void;
   /** See Cell.TAG_WRITERS. */
   tagWriters: number | undefined;
 }
@@ -131,15 +144,17 @@ export class Interpreter implements Engine {
   #instantiate(): Generated {
     const machine = this.#machine;
     const features: ReadonlySet<string> = machine.features;
-    const { run, table, handlers, vectorHandlers } = interpreterModule().instantiate(machine.linear.memory);
-    const pages = new CodePages(
-      machine,
-      new Templates(handlers, vectorHandlers, (feature) => features.has(feature)),
-    );
+    const instance = interpreterModule().instantiate(machine.linear.memory);
+    const { run, table, softHandlers } = instance;
+    const pages = new CodePages(machine, new Templates(instance, (feature) => features.has(feature)));
     pages.dropAll();
-    const translation = this.#makeTranslation?.({ machine, table, pages });
+    for (const { linear, base } of machine.cpus) {
+      linear.i32[(base + Cell.SOFT_FLOAT) >>> 2] = SoftFloat.absent;
+    }
+    const loadSoftFloat = () => void softHandlers();
+    const translation = this.#makeTranslation?.({ machine, table, pages, loadSoftFloat });
     pages.translation = translation;
-    return { run, pages, translation, tagWriters: undefined };
+    return { run, pages, translation, loadSoftFloat, tagWriters: undefined };
   }
 
   get statistics(): InterpreterStatistics {
@@ -201,6 +216,11 @@ export class Interpreter implements Engine {
         if (reason === Exit.page) {
           this.#branched(cpu);
           if (left === 0 || cpu.pstate.btype !== 0 || this.#prepare(cpu)) continue;
+        }
+        if (this.#word(cpu, Cell.SOFT_FLOAT) === SoftFloat.wanted) {
+          this.#generated.loadSoftFloat();
+          cpu.linear.i32[(cpu.base + Cell.SOFT_FLOAT) >>> 2] = SoftFloat.present;
+          continue;
         }
         const stop = this.#evaluate(cpu, 1);
         if (stop !== undefined) return stop;
@@ -312,6 +332,7 @@ export class Interpreter implements Engine {
       (cpu.ata ? Special.ata : 0) |
       (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
       ((fpcr & FPCR_FZ) === 0 ? 0 : Special.flushing) |
+      ((fpcr & FPCR_UNUSUAL) === 0 ? 0 : Special.unusual) |
       (isMixed ? Special.half : 0) |
       (isMixed && !tbi ? Special.topByte : 0) |
       (isUpper ? Special.upper : 0) |

@@ -45,8 +45,14 @@ export const FIRST_FORM = 5;
 export const SUPERVISOR_IMMEDIATE = 4;
 /** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
 export const FIRST_VECTOR_FORM = 2048;
+/** From a form that the host's arithmetic does to the one that soft-float does, where the first gives up. */
+export const SOFT_DISTANCE = 4096;
+/** Forms that only soft-float does; with it in a module that is made when one is met. */
+export const FIRST_SOFT_FORM = FIRST_VECTOR_FORM + 2 * SOFT_DISTANCE;
+/** The routines of soft-float. */
+export const FIRST_SOFT_ROUTINE = FIRST_SOFT_FORM + 1024;
 /** Elements of the table before those of translated regions. */
-export const FORM_PLACES = 5120;
+export const FORM_PLACES = FIRST_SOFT_ROUTINE + 64;
 
 /** Why generated code gives back control; PC and fuel are in their cells. */
 export const Exit = {
@@ -133,9 +139,14 @@ export const Cell = {
   IMMEDIATE: cell(45),
   /** Four i64: PointerAuthentication.fieldOf instruction addresses of the lower and of the upper half, and of data. */
   PAC_FIELDS: cell(46),
+  /** i32: whether soft-float is there, see `SoftFloat`. */
+  SOFT_FLOAT: cell(50),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;
+
+/** Cell.SOFT_FLOAT: not there; there; not there, and needed by the instruction at PC. */
+export const SoftFloat = { absent: 0, present: 1, wanted: 2 } as const;
 
 /** The cells of FPCR and FPSR. */
 export const FPCR = CpuLayout.SYSTEM + 8 * cellOf('fpcr');
@@ -188,4 +199,6 @@ export const Special = {
   flushing: 1024,
   /** FPSR.IXC is not set; of no matter to regions without arithmetic that may be inexact. */
   exact: 2048,
+  /** FPCR asks for something else than rounding to nearest. */
+  unusual: 4096,
 } as const;

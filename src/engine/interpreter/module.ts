@@ -3,30 +3,30 @@
  *
  * The build generates the modules and the bundler embeds them, or leaves them files that are read when they
  * are needed (for the command, which must start quickly); run from source, they are generated at first use.
- * The forms that use V registers are a module of their own, compiled when the first is met.
+ * The forms that use V registers are a module of their own, compiled when the first is met, and soft-float
+ * is another.
  */
+import embeddedFloats from '../../../dist/floats.wasm';
 import embedded from '../../../dist/interpreter.wasm';
 import embeddedVectors from '../../../dist/vectors.wasm';
 import { checkFingerprint } from './fingerprint.js';
 import {
   FORMS_SECTION,
   generateInterpreter,
-  generateVectors,
   MEMORY_IMPORT,
   RUN_EXPORT,
   readHandlers,
   TABLE_EXPORT,
 } from './generate.js';
-import { FIRST_FORM, FIRST_VECTOR_FORM } from './layout.js';
+import { generateFloats, generateVectors } from './generate-vectors.js';
+import { FIRST_FORM, FIRST_SOFT_FORM, FIRST_VECTOR_FORM } from './layout.js';
+import type { HandlerModules } from './templates.js';
 
-export interface Instance {
+/** The handlers of modules beside the first are in the table from the first call on that asks for them. */
+export interface Instance extends HandlerModules {
   /** `cpu`: distance of the CPU's state; gives an `Exit`. */
   readonly run: (cpu: number, fuel: number) => number;
   readonly table: WebAssembly.Table;
-  /** Handlers by key of form. */
-  readonly handlers: ReadonlyMap<string, number>;
-  /** The same of forms that use V registers; they are in the table from the first call on. */
-  readonly vectorHandlers: () => ReadonlyMap<string, number>;
 }
 
 /** A compiled module and what it has handlers for. */
@@ -49,34 +49,55 @@ function decoded(base64: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** A module that few programs need, compiled for the first that does. */
+class LaterModule {
+  readonly #bytes: () => Uint8Array<ArrayBuffer>;
+  readonly #first: number;
+  #compiled: Compiled | undefined;
+
+  constructor(bytes: () => Uint8Array<ArrayBuffer>, first: number) {
+    this.#bytes = bytes;
+    this.#first = first;
+  }
+
+  /** Gives the handlers; the first call puts them into the table. */
+  in(machine: WebAssembly.ModuleImports): () => ReadonlyMap<string, number> {
+    let isThere = false;
+    return () => {
+      this.#compiled ??= compile(this.#bytes(), this.#first);
+      if (!isThere) new WebAssembly.Instance(this.#compiled.module, { [MEMORY_IMPORT.module]: machine });
+      isThere = true;
+      return this.#compiled.handlers;
+    };
+  }
+}
+
 export class InterpreterModule {
   readonly #main: Compiled;
-  readonly #vectorBytes: () => Uint8Array<ArrayBuffer>;
-  #vectors: Compiled | undefined;
+  readonly #vectors: LaterModule;
+  readonly #floats: LaterModule;
 
-  constructor(bytes: Uint8Array<ArrayBuffer>, vectorBytes: () => Uint8Array<ArrayBuffer>) {
+  constructor(
+    bytes: Uint8Array<ArrayBuffer>,
+    vectors: () => Uint8Array<ArrayBuffer>,
+    floats: () => Uint8Array<ArrayBuffer>,
+  ) {
     this.#main = compile(bytes, FIRST_FORM);
-    this.#vectorBytes = vectorBytes;
+    this.#vectors = new LaterModule(vectors, FIRST_VECTOR_FORM);
+    this.#floats = new LaterModule(floats, FIRST_SOFT_FORM);
   }
 
   instantiate(memory: WebAssembly.Memory): Instance {
     const machine = { [MEMORY_IMPORT.name]: memory };
     const { exports } = new WebAssembly.Instance(this.#main.module, { [MEMORY_IMPORT.module]: machine });
     const table = exports[TABLE_EXPORT] as WebAssembly.Table;
-    let isThere = false;
+    const all = { ...machine, [TABLE_EXPORT]: table };
     return {
       run: exports[RUN_EXPORT] as Instance['run'],
       table,
       handlers: this.#main.handlers,
-      vectorHandlers: () => {
-        this.#vectors ??= compile(this.#vectorBytes(), FIRST_VECTOR_FORM);
-        if (!isThere) {
-          const imports = { [MEMORY_IMPORT.module]: { ...machine, [TABLE_EXPORT]: table } };
-          new WebAssembly.Instance(this.#vectors.module, imports);
-          isThere = true;
-        }
-        return this.#vectors.handlers;
-      },
+      vectorHandlers: this.#vectors.in(all),
+      softHandlers: this.#floats.in(all),
     };
   }
 }
@@ -102,8 +123,10 @@ function bytesOf(
 }
 
 export function interpreterModule(): InterpreterModule {
-  module ??= new InterpreterModule(bytesOf(embedded, generateInterpreter), () =>
-    bytesOf(embeddedVectors, generateVectors),
+  module ??= new InterpreterModule(
+    bytesOf(embedded, generateInterpreter),
+    () => bytesOf(embeddedVectors, generateVectors),
+    () => bytesOf(embeddedFloats, generateFloats),
   );
   return module;
 }

@@ -29,7 +29,7 @@ import {
   ValueType,
   when,
 } from '../wasm/index.js';
-import { FunctionFrame } from './frame.js';
+import { endOfForm, FunctionFrame } from './frame.js';
 import { Cell, Outcome, STATE } from './layout.js';
 import { MemoryFormBuilder } from './memory-forms.js';
 import { RecordOperands } from './record-operands.js';
@@ -152,5 +152,5 @@ export function tagEventFunction(): { readonly locals: readonly ValueType[]; rea
   const frame = new FunctionFrame(PARAMS.length);
   const builder = new TagEventBuilder(frame, new RecordOperands(frame));
   builder.event();
-  return { locals: frame.locals, code: [builder.body, i32.const(Outcome.done)] };
+  return { locals: frame.locals, code: endOfForm(builder.body, i32.const(Outcome.evaluate)) };
 }

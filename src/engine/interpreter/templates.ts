@@ -8,7 +8,7 @@ import { type Concrete, decode, decodeOperands, type LabelValue, type Shape } fr
 import { CpuLayout, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
-import { anyFormOf, discriminator, isForm, SUPERVISOR_CALL, usesVectors } from './forms.js';
+import { anyFormOf, discriminator, type Form, isForm, SUPERVISOR_CALL, usesVectors } from './forms.js';
 import { pairKey } from './generate.js';
 import { Handler, RECORD_BYTES, SUPERVISOR_IMMEDIATE } from './layout.js';
 import { blockActionsOf, plainRegisterOf } from './system-forms.js';
@@ -44,6 +44,13 @@ const BLOCK_ENDS: ReadonlySet<string> = new Set([
   'ERET_branch_reg',
 ]);
 
+/** The handlers by key of form, see generate.ts; those of modules that few programs need are asked for when they are. */
+export interface HandlerModules {
+  readonly handlers: ReadonlyMap<string, number>;
+  readonly vectorHandlers: () => ReadonlyMap<string, number>;
+  readonly softHandlers: () => ReadonlyMap<string, number>;
+}
+
 interface KnownForm {
   readonly handler: number;
   readonly fields: readonly Field[];
@@ -65,27 +72,20 @@ const CONDITION_TABLES = Array.from({ length: 16 }, (_, condition) => {
 export const conditionTable = (condition: number): number => CONDITION_TABLES[condition]!;
 
 export class Templates {
-  readonly #handlers: ReadonlyMap<string, number>;
-  readonly #vectorHandlers: () => ReadonlyMap<string, number>;
+  readonly #modules: HandlerModules;
   readonly #hasFeature: (feature: string) => boolean;
   readonly #forms = new Map<string, KnownForm>();
   readonly #words = new Map<number, Template>();
 
-  /** `handlers`: by key of form, see generate.ts; those of forms that use V registers are asked for when one is met. */
-  constructor(
-    handlers: ReadonlyMap<string, number>,
-    vectorHandlers: () => ReadonlyMap<string, number>,
-    hasFeature: (feature: string) => boolean,
-  ) {
-    this.#handlers = handlers;
-    this.#vectorHandlers = vectorHandlers;
+  constructor(modules: HandlerModules, hasFeature: (feature: string) => boolean) {
+    this.#modules = modules;
     this.#hasFeature = hasFeature;
   }
 
   /** `word`: unsigned 32 bits. */
   /** The handler that does both of two instructions that follow one another, or undefined. */
   pair(first: Template, second: Template): number | undefined {
-    return this.#handlers.get(pairKey(first.words[0]! & 0xffff, second.words[0]! & 0xffff));
+    return this.#modules.handlers.get(pairKey(first.words[0]! & 0xffff, second.words[0]! & 0xffff));
   }
 
   get(word: number): Template {
@@ -183,8 +183,13 @@ export class Templates {
   #formFor(decoded: NonNullable<ReturnType<typeof decode>>): KnownForm {
     const form = anyFormOf(decoded);
     if (!isForm(form)) return EVALUATED;
-    const handlers = usesVectors(decoded.row) ? this.#vectorHandlers() : this.#handlers;
-    const handler = handlers.get(form.key);
+    const handler = this.#handlersOf(form).get(form.key);
     return handler === undefined ? EVALUATED : { handler, fields: form.fields };
+  }
+
+  #handlersOf({ row, builder }: Form): ReadonlyMap<string, number> {
+    const { handlers, vectorHandlers, softHandlers } = this.#modules;
+    if (!usesVectors(row)) return handlers;
+    return builder.floats === 'soft' ? softHandlers() : vectorHandlers();
   }
 }

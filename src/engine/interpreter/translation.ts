@@ -52,6 +52,8 @@ export interface TranslationContext {
   readonly machine: Machine;
   readonly table: WebAssembly.Table;
   readonly pages: CodePages;
+  /** Puts soft-float into the table, before code that calls it runs. */
+  readonly loadSoftFloat: () => void;
 }
 
 export type MakeTranslation = (context: TranslationContext) => Translation;

@@ -19,8 +19,8 @@ export interface FloatKnowledge {
   readonly isExact: boolean;
   /** The code depends on `isExact`. */
   asksExact: boolean;
-  /** FPCR asks for nothing unusual. */
-  isUsual: boolean;
+  /** FPCR asks for something else than rounding to nearest, for which the code is made. */
+  readonly isUnusual: boolean;
 }
 
 export interface VectorOperands {

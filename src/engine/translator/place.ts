@@ -170,7 +170,11 @@ export class RegionPlace implements Frame, Operands {
     const newLocal = (type: ValueType) => this.newLocal(type);
     this.flags = new RegionFlags(newLocal);
     this.vectors = new RegionVectors(
-      { isFlushing: has(Special.flushing), isExact: has(Special.exact) },
+      {
+        isFlushing: has(Special.flushing),
+        isExact: has(Special.exact),
+        isUnusual: has(Special.unusual),
+      },
       newLocal,
       (reg) => this.#slot(reg),
     );
@@ -183,7 +187,6 @@ export class RegionPlace implements Frame, Operands {
 
   /** A block begins: nothing is known. */
   beginBlock(instructions: readonly Instruction[]): void {
-    this.vectors.beginBlock();
     this.condition = undefined;
     this.#block = instructions.map(({ decoded }) => ({ decoded, values: decodeOperands(decoded) }));
   }

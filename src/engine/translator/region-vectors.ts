@@ -40,18 +40,13 @@ export class RegionVectors implements VectorOperands {
   readonly #written = new Set<number>();
 
   constructor(
-    made: Pick<FloatKnowledge, 'isFlushing' | 'isExact'>,
+    made: Omit<FloatKnowledge, 'asksExact'>,
     newLocal: (type: ValueType) => number,
     slotOf: (reg: Operand) => number,
   ) {
-    this.known = { ...made, asksExact: false, isUsual: false };
+    this.known = { ...made, asksExact: false };
     this.#newLocal = newLocal;
     this.#slotOf = slotOf;
-  }
-
-  /** A block begins: nothing is known. */
-  beginBlock(): void {
-    this.known.isUsual = false;
   }
 
   #local(reg: Operand): number {

@@ -81,6 +81,7 @@ export interface RegionFunction {
   readonly locals: readonly ValueType[];
   readonly code: Code;
   readonly instructions: number;
+  readonly usesSoftFloat: boolean;
 }
 
 const get = local.get;
@@ -109,6 +110,7 @@ class RegionWriter {
     this.#module = module;
     this.#place = new RegionPlace(request.context);
     this.#builder = new FloatFormBuilder(this.#place, this.#place);
+    this.#builder.floats = 'either';
     this.#graph = new Graph(request.blocks[0]!);
   }
 
@@ -120,7 +122,7 @@ class RegionWriter {
     const code = [this.#in(), block(OUT, body), out];
     let instructions = 0;
     for (const { count } of this.#lowered.values()) instructions += count;
-    return { locals: this.#place.locals, code, instructions };
+    return { locals: this.#place.locals, code, instructions, usesSoftFloat: this.#builder.usesSoft };
   }
 
   // ---- blocks --------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ import {
   RegionExit,
   STATE,
   secondTlbSlotCode,
+  softType,
   type Translation,
   type TranslationContext,
   type TranslationStatistics,
@@ -109,6 +110,7 @@ export class Translator implements Translation {
   readonly #machine: Machine;
   readonly #table: WebAssembly.Table;
   readonly #pages: TranslationContext['pages'];
+  readonly #loadSoftFloat: () => void;
   readonly #mostRegions: number;
   readonly #mostBytes: number;
   readonly #hasFeature: (feature: string) => boolean;
@@ -127,10 +129,11 @@ export class Translator implements Translation {
   #evictions = 0;
   #milliseconds = 0;
 
-  constructor({ machine, table, pages }: TranslationContext, options: TranslatorOptions = {}) {
+  constructor({ machine, table, pages, loadSoftFloat }: TranslationContext, options: TranslatorOptions = {}) {
     this.#machine = machine;
     this.#table = table;
     this.#pages = pages;
+    this.#loadSoftFloat = loadSoftFloat;
     this.hotAfter = options.hotAfter ?? HOT_AFTER;
     this.patience = options.patience ?? 1 << 16;
     this.#mostRegions = options.mostRegions ?? MOST_REGIONS;
@@ -189,6 +192,7 @@ export class Translator implements Translation {
     module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
     module.importTable(MEMORY_IMPORT.module, TABLE_IMPORT);
     tagEventType(module);
+    softType(module);
     const regionType = module.type(...TYPE_REGION);
     const { i32: I32, i64: I64 } = ValueType;
     const link = module.addFunction(
@@ -206,7 +210,8 @@ export class Translator implements Translation {
     for (const target of targets) {
       const request = this.#requestOf(target);
       if (request === undefined) continue;
-      const { locals, code } = writeRegion(request.region, indices);
+      const { locals, code, usesSoftFloat } = writeRegion(request.region, indices);
+      if (usesSoftFloat) this.#loadSoftFloat();
       const index = module.addFunction(regionType, locals, code);
       module.exportFunction(String(made.length), index);
       made.push({ target, pages: request.pages });

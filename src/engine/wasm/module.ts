@@ -31,6 +31,8 @@ export class ModuleWriter {
   readonly #types: Signature[] = [];
   readonly #functions: FunctionBody[] = [];
   readonly #exports: { readonly name: string; readonly kind: number; readonly index: number }[] = [];
+  /** Elements of an imported table, by place. */
+  #elements: ReadonlyMap<number, number> = new Map();
   readonly #customs: { readonly name: string; readonly bytes: Uint8Array }[] = [];
   #memory: { readonly module: string; readonly name: string; readonly most: number } | undefined;
   #table: readonly number[] = [];
@@ -68,6 +70,11 @@ export class ModuleWriter {
     this.#table = functions;
     this.#firstElement = first;
     this.#tableSize = size;
+  }
+
+  /** Functions by their places in table 0, which is another module's. */
+  setElements(functions: ReadonlyMap<number, number>): void {
+    this.#elements = functions;
   }
 
   /** Table 0 is another module's, of any size. */
@@ -138,14 +145,18 @@ export class ModuleWriter {
         out.unsigned(index);
       }
     });
-    if (this.#table.length > 0) {
+    const segments = this.#segments();
+    if (segments.length > 0) {
       section(out, Section.element, () => {
-        // One active segment for table 0.
-        out.append([1, 0]);
-        encode(i32.const(this.#firstElement), out);
-        out.push(END);
-        out.unsigned(this.#table.length);
-        for (const index of this.#table) out.unsigned(index);
+        out.unsigned(segments.length);
+        for (const { first, functions } of segments) {
+          // An active segment for table 0.
+          out.push(0);
+          encode(i32.const(first), out);
+          out.push(END);
+          out.unsigned(functions.length);
+          for (const index of functions) out.unsigned(index);
+        }
       });
     }
     this.#code(out);
@@ -156,6 +167,19 @@ export class ModuleWriter {
       });
     }
     return out.finish();
+  }
+
+  /** Elements that follow one another, together. */
+  #segments(): { first: number; functions: number[] }[] {
+    const out: { first: number; functions: number[] }[] = [];
+    if (this.#table.length > 0) out.push({ first: this.#firstElement, functions: [...this.#table] });
+    let next = -1;
+    for (const [place, index] of [...this.#elements].sort(([a], [b]) => a - b)) {
+      if (place === next) out.at(-1)!.functions.push(index);
+      else out.push({ first: place, functions: [index] });
+      next = place + 1;
+    }
+    return out;
   }
 
   /** The code section, behind the hints for it, which are known when it has been written. */
