@@ -290,7 +290,10 @@ export class Kernel implements Supervisor {
     mm.useOomKiller((request) => outOfMemory(state, request));
     for (const { nodeId } of mm.nodeInfo().filter((node) => node.hasMemory)) {
       state.runQueue.spawn(contexts.newTask(`kswapd${nodeId}`), mm.kswapd(nodeId));
-      state.runQueue.spawn(contexts.newTask(`kcompactd${nodeId}`), mm.kcompactd(nodeId));
+      state.runQueue.spawn(
+        contexts.newTask(`kcompactd${nodeId}`),
+        mm.kcompactd(nodeId, (ms, woken) => this.#sleepOrWake('kcompactd_wait', ms, woken)),
+      );
     }
     state.runQueue.spawn(contexts.newTask('ksmd'), mm.ksmd(this.#pause(clock, timers)));
     state.runQueue.spawn(

@@ -20,7 +20,15 @@ import { PG_reserved, ZONES_PGSHIFT } from './page-flags.js';
 import { PageTableLayout } from './pgtable.js';
 import type { MemoryPort } from './port.js';
 import type { MemoryBank, PageSize, PhysRange, TlbHooks } from './types.js';
-import { DMA32_LIMIT, setupPerZoneWmarks, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, Zone } from './zone.js';
+import {
+  calculateMinFreeKbytes,
+  DMA32_LIMIT,
+  setupPerZoneWmarks,
+  ZONE_DMA32,
+  ZONE_MOVABLE,
+  ZONE_NORMAL,
+  Zone,
+} from './zone.js';
 
 export interface InitMemoryOptions {
   readonly contexts: Contexts;
@@ -258,7 +266,8 @@ export function memInit(mm: Mm): void {
 
 /** init_per_zone_wmark_min(): to be repeated when zones got more pages. */
 export function setupWatermarks(mm: Mm): void {
-  setupPerZoneWmarks(mm.nodes.online, mm.pageSize);
+  calculateMinFreeKbytes(mm.nodes.online, mm.pageSize, mm.sysctl);
+  setupPerZoneWmarks(mm.nodes.online, mm.pageSize, mm.sysctl);
 }
 
 /** __free_memory_core(): the largest aligned blocks that fit. */

@@ -6,11 +6,12 @@
  * buddy unless, from pageblock size on, one of them belongs to CMA or an isolated pageblock.
  */
 
-import { ALLOC_CMA, ALLOC_NOFRAGMENT } from './gfp.js';
+import { ALLOC_CMA, ALLOC_HIGHATOMIC, ALLOC_KSWAPD, ALLOC_NOFRAGMENT } from './gfp.js';
 import type { Memmap, Page } from './memmap.js';
 import {
   FALLBACKS,
   MIGRATE_CMA,
+  MIGRATE_HIGHATOMIC,
   MIGRATE_ISOLATE,
   MIGRATE_MOVABLE,
   MIGRATE_RECLAIMABLE,
@@ -18,7 +19,7 @@ import {
   migratetypeIsMergeable,
 } from './migratetype.js';
 import { PG_buddy, PG_lru } from './page-flags.js';
-import type { Zone } from './zone.js';
+import { WMARK_HIGH, type Zone } from './zone.js';
 
 /** __mod_zone_freepage_state(). */
 export function modZoneFreepageState(zone: Zone, pages: number, migratetype: number): void {
@@ -118,6 +119,8 @@ export interface Taken {
 /**
  * __rmqueue(): a block of `order`; first from CMA when CMA holds more than half of what is free, else
  * from its own type, then CMA, then stolen from another type. Counts the pages as no longer free.
+ *
+ * @param boostFactor vm.watermark_boost_factor.
  */
 export function rmqueue(
   map: Memmap,
@@ -125,7 +128,15 @@ export function rmqueue(
   order: number,
   migratetype: number,
   allocFlags: number,
+  boostFactor: number,
 ): Page | undefined {
+  if ((allocFlags & ALLOC_HIGHATOMIC) !== 0) {
+    const page = rmqueueSmallest(map, zone, order, MIGRATE_HIGHATOMIC);
+    if (page !== undefined) {
+      modZoneFreepageState(zone, -(1 << order), MIGRATE_HIGHATOMIC);
+      return page;
+    }
+  }
   if ((allocFlags & ALLOC_CMA) !== 0 && zone.freeCmaPages > zone.freePages / 2) {
     const page = rmqueueSmallest(map, zone, order, MIGRATE_CMA);
     if (page !== undefined) {
@@ -146,7 +157,7 @@ export function rmqueue(
         return lent;
       }
     }
-    if (!rmqueueFallback(map, zone, order, migratetype, allocFlags)) return undefined;
+    if (!rmqueueFallback(map, zone, order, migratetype, allocFlags, boostFactor)) return undefined;
   }
 }
 
@@ -179,6 +190,7 @@ function rmqueueFallback(
   order: number,
   startMigratetype: number,
   allocFlags: number,
+  boostFactor: number,
 ): boolean {
   const minOrder = (allocFlags & ALLOC_NOFRAGMENT) !== 0 ? Math.max(order, map.pageblockOrder) : order;
   for (let current = map.maxPageOrder; current >= minOrder; current--) {
@@ -197,8 +209,63 @@ function rmqueueFallback(
       }
     }
     const page = map.listFirst(zone.freeList(from, type))!;
+    // Kinds are mixed in a pageblock: kswapd shall free more, so that it need not happen again.
+    if (
+      from < map.pageblockOrder &&
+      boostWatermark(map, zone, boostFactor) &&
+      (allocFlags & ALLOC_KSWAPD) !== 0
+    ) {
+      zone.boosted = true;
+    }
     stealSuitableFallback(map, zone, page, from, startMigratetype, canSteal(map, from, startMigratetype));
     return true;
+  }
+  return false;
+}
+
+/** boost_watermark(): by a pageblock at a time, to a share of the high watermark. */
+function boostWatermark(map: Memmap, zone: Zone, boostFactor: number): boolean {
+  // Small zones are not worth it.
+  if (boostFactor === 0 || map.pageblockNrPages * 4 > zone.managedPages) return false;
+  const most = Math.floor((zone.watermark[WMARK_HIGH]! * boostFactor) / 10000);
+  if (most === 0) return false;
+  zone.watermarkBoost = Math.min(
+    zone.watermarkBoost + map.pageblockNrPages,
+    Math.max(map.pageblockNrPages, most),
+  );
+  return true;
+}
+
+/** reserve_highatomic_pageblock(): the block of a page just given to who cannot wait, unless 1 % is kept already. */
+export function reserveHighatomicPageblock(map: Memmap, zone: Zone, page: Page): void {
+  const share = Math.floor(zone.managedPages / 100);
+  if (share < map.pageblockNrPages) return;
+  const most = Math.ceil(share / map.pageblockNrPages) * map.pageblockNrPages;
+  if (zone.reservedHighatomic >= most || !migratetypeIsMergeable(map.pageblockMigratetype(page))) return;
+  zone.reservedHighatomic += map.pageblockNrPages;
+  map.setPageblockMigratetype(page, MIGRATE_HIGHATOMIC);
+  moveFreepagesBlock(map, zone, page, MIGRATE_HIGHATOMIC);
+}
+
+/**
+ * unreserve_highatomic_pageblock() of one zone: a reserved block with free pages becomes `migratetype`.
+ *
+ * @param force the last one too.
+ * @returns whether that made pages free for others.
+ */
+export function unreserveHighatomicPageblock(
+  map: Memmap,
+  zone: Zone,
+  migratetype: number,
+  force: boolean,
+): boolean {
+  if (!force && zone.reservedHighatomic <= map.pageblockNrPages) return false;
+  for (let order = 0; order <= map.maxPageOrder; order++) {
+    const page = map.listFirst(zone.freeList(order, MIGRATE_HIGHATOMIC));
+    if (page === undefined) continue;
+    zone.reservedHighatomic -= Math.min(map.pageblockNrPages, zone.reservedHighatomic);
+    map.setPageblockMigratetype(page, migratetype);
+    if (moveFreepagesBlock(map, zone, page, migratetype).free > 0) return true;
   }
   return false;
 }

@@ -26,9 +26,10 @@ import { handleMmFault } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { STACK_GUARD_GAP } from './mmap.js';
+import { vmEnoughMemory } from './overcommit.js';
 import type { FaultAccess, FaultResult } from './types.js';
 import type { Vma } from './vma.js';
-import { VM_EXEC, VM_GROWSDOWN, VM_READ, VM_WRITE } from './vma.js';
+import { VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_READ, VM_WRITE } from './vma.js';
 
 const RETRY = sleepPoint('fault retry');
 
@@ -80,6 +81,11 @@ function expandStack(mm: Mm, as: MmStruct, addr: number): void {
   if (below && start - below.end < STACK_GUARD_GAP * mm.pageSize) return;
   const pages = (vma.start - start) / mm.pageSize;
   if (vma.pgoff < pages || !mayExpandVm(mm, as, vma.flags, pages)) return;
+  if ((vma.flags & VM_ACCOUNT) !== 0) {
+    // acct_stack_growth().
+    if (!vmEnoughMemory(mm, pages, as.totalVm)) return;
+    mm.committedPages += pages;
+  }
   vma.pgoff -= pages;
   vma.start = start;
   as.totalVm += pages;

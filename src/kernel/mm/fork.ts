@@ -26,6 +26,7 @@ import { munlockVma } from './mlock.js';
 import type { Mm } from './mm.js';
 import { MmStruct } from './mm-struct.js';
 import { zapRange } from './mmap.js';
+import { vmEnoughMemory } from './overcommit.js';
 import { getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_uptodate } from './page-flags.js';
 import type { PteRun } from './page-table.js';
@@ -122,13 +123,17 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   khugepagedFork(mm, child, parent);
   let error = 0;
   for (const vma of parent.vmas.all) {
+    const pages = (vma.end - vma.start) / mm.pageSize;
+    if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, pages, parent.totalVm)) {
+      error = -ENOMEM;
+      break;
+    }
     const copy = new Vma(child, vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.name);
     yield* anonVmaFork(mm, copy, vma);
     if (vma.file) yield* linkFile(copy, vma.file);
     // What was promised to the parent is the parent's.
     if (vma.hugetlb) copy.hugetlb = childReservation();
     child.vmas.insert(copy);
-    const pages = (vma.end - vma.start) / mm.pageSize;
     child.totalVm += pages;
     if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += pages;
     // vma_needs_copy(): without an anon_vma there is nothing a fault would not bring back.

@@ -21,6 +21,7 @@ export const __GFP_KSWAPD_RECLAIM = 0x800;
 export const __GFP_NOWARN = 0x2000;
 export const __GFP_RETRY_MAYFAIL = 0x4000;
 export const __GFP_NORETRY = 0x10000;
+export const __GFP_NOMEMALLOC = 0x80000;
 export const __GFP_COMP = 0x40000;
 export const __GFP_HARDWALL = 0x100000;
 export const __GFP_THISNODE = 0x200000;
@@ -40,7 +41,8 @@ export const GFP_HIGHUSER = GFP_USER | __GFP_HIGHMEM;
 export const GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE | __GFP_SKIP_KASAN;
 
 /** For huge pages: what there is, without waking or waiting for anybody. */
-export const GFP_TRANSHUGE_LIGHT = (GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_NOWARN) & ~__GFP_RECLAIM;
+export const GFP_TRANSHUGE_LIGHT =
+  (GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NOWARN) & ~__GFP_RECLAIM;
 /** The same, but compact and reclaim for it. */
 export const GFP_TRANSHUGE = GFP_TRANSHUGE_LIGHT | __GFP_DIRECT_RECLAIM;
 
@@ -55,6 +57,12 @@ export const ALLOC_MIN_RESERVE = 0x20;
 /** May use pageblocks of MIGRATE_CMA. */
 export const ALLOC_CMA = 0x80;
 export const ALLOC_NOFRAGMENT = 0x100;
+/** May use pageblocks of MIGRATE_HIGHATOMIC, and have more of them reserved. */
+export const ALLOC_HIGHATOMIC = 0x200;
+/** May wake kswapd. */
+export const ALLOC_KSWAPD = 0x800;
+/** Requests that may go below the watermark (ALLOC_RESERVES). */
+export const ALLOC_RESERVES = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE;
 
 /** gfp_migratetype(): the two mobility bits are the migratetype. */
 export const gfpMigratetype = (gfp: Gfp): number => (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;

@@ -112,6 +112,7 @@ export { SHMEM_HUGE, type ShmemHuge } from './shmem-huge.js';
 export { SlabCache } from './slab.js';
 export { deferredSplitScan, splitFolioUnlocked } from './split-folio.js';
 export { SwapDevice, swapon } from './swap.js';
+export { VM_SYSCTLS } from './sysctl.js';
 export {
   KhugepagedSettings,
   SHMEM_ENABLED,

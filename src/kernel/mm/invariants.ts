@@ -9,7 +9,7 @@ import { entireMapcount, folioMapcount, folioNrPages, isLarge, pageMapcount } fr
 import { checkKsm } from './ksm-invariants.js';
 import type { Page } from './memmap.js';
 import { vmNormalPage } from './memory.js';
-import { MIGRATE_CMA, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
+import { MIGRATE_CMA, MIGRATE_HIGHATOMIC, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { checkNodes } from './node-invariants.js';
@@ -44,7 +44,7 @@ import {
 } from './pgtable.js';
 import { isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import type { Violation } from './types.js';
-import { VM_LOCKED } from './vma.js';
+import { VM_ACCOUNT, VM_LOCKED } from './vma.js';
 
 /**
  * Calls `visit` for every page that a non-empty entry of an address space maps or stands for, in order of
@@ -114,6 +114,15 @@ function checkBuddy(mm: Mm, out: Violation[]): void {
           detail: `${zone.name}: nr_free[${order}] is ${zone.nrFree[order]}, found ${blocks}`,
         });
       }
+    }
+    let reserved = 0;
+    for (let page = 0; page < map.pages; page += map.pageblockNrPages) {
+      if (map.pageblockMigratetype(page as Page) !== MIGRATE_HIGHATOMIC) continue;
+      if (mm.pageZone(page as Page) === zone) reserved += map.pageblockNrPages;
+    }
+    if (reserved !== zone.reservedHighatomic) {
+      const detail = `${zone.name}: ${zone.reservedHighatomic} pages kept for atomic requests, found ${reserved}`;
+      out.push({ invariant: 'counters', detail });
     }
     if (free !== zone.freePages || cma !== zone.freeCmaPages) {
       out.push({
@@ -393,6 +402,17 @@ function checkHugetlb(mm: Mm, out: Violation[]): void {
   }
 }
 
+/** Committed_AS is what mappings with VM_ACCOUNT promise. */
+function checkCommitted(mm: Mm, out: Violation[]): void {
+  let pages = 0;
+  for (const { vmas } of mm.addressSpaces) {
+    for (const { flags, start, end } of vmas.all)
+      if ((flags & VM_ACCOUNT) !== 0) pages += (end - start) / mm.pageSize;
+  }
+  if (pages === mm.committedPages) return;
+  out.push({ invariant: 'counters', detail: `${mm.committedPages} pages promised, found ${pages}` });
+}
+
 /** Every violation of the memory manager's own rules. */
 export function checkMmInvariants(mm: Mm): Violation[] {
   const out: Violation[] = [];
@@ -404,5 +424,6 @@ export function checkMmInvariants(mm: Mm): Violation[] {
   checkKsm(mm, forEachPte, out);
   checkHugetlb(mm, out);
   checkNodes(mm, out);
+  checkCommitted(mm, out);
   return out;
 }

@@ -6,7 +6,7 @@ import type { VA } from '../../base/index.js';
 import { VA as toVA, untagged } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../contexts/index.js';
-import { kcompactd } from './compaction.js';
+import { compactNode, kcompactd } from './compaction.js';
 import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
@@ -42,6 +42,7 @@ import { numaMapsOf } from './numa-maps.js';
 import { meminfo, nodeInfo, vmstat, zoneinfo } from './procfs.js';
 import { punchHole } from './punch-hole.js';
 import { smapsOf } from './smaps.js';
+import { sysctlRead, sysctlWrite } from './sysctl.js';
 import type { ThpSettings } from './thp-settings.js';
 import { thpEligible } from './thp-settings.js';
 import type {
@@ -393,8 +394,15 @@ export class KernelMemoryManager implements MemoryManager {
     return hibernate(this.mm, powerCycle);
   }
 
-  kcompactd(nodeId: number): MaySleep<void> {
-    return kcompactd(this.mm, this.#node(nodeId), () => false);
+  kcompactd(nodeId: number, sleep?: Parameters<MemoryManager['kcompactd']>[1]): MaySleep<void> {
+    const node = this.#node(nodeId);
+    const stopped = () => false;
+    if (sleep === undefined) return kcompactd(this.mm, node, stopped);
+    return kcompactd(this.mm, node, stopped, (milliseconds) =>
+      sleep(milliseconds, (wake) => {
+        node.kcompactdWake = wake;
+      }),
+    );
   }
 
   #node(nodeId: number): PglistData {
@@ -496,6 +504,18 @@ export class KernelMemoryManager implements MemoryManager {
 
   numaMaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: NumaCounts }[] {
     return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(this.mm, vma), counts: numaMapsOf(this.mm, vma) }));
+  }
+
+  sysctlRead(name: string): readonly number[] {
+    return sysctlRead(this.mm, name);
+  }
+
+  sysctlWrite(name: string, values: readonly number[]): MaySleep<number> {
+    return sysctlWrite(this.mm, name, values);
+  }
+
+  compactNode(nodeId: number): MaySleep<void> {
+    return compactNode(this.mm, this.#node(nodeId));
   }
 
   get thp(): ThpSettings {

@@ -1,13 +1,15 @@
 /**
  * Migratetypes and pageblocks (include/linux/mmzone.h, pageblock-flags.h).
  *
- * Values are Linux's; 3 is MIGRATE_HIGHATOMIC there, whose reserves this kernel does not keep.
+ * Values are Linux's.
  */
 export const MIGRATE_UNMOVABLE = 0;
 export const MIGRATE_MOVABLE = 1;
 export const MIGRATE_RECLAIMABLE = 2;
 /** Number of types that per-CPU lists and fallbacks know. */
 export const MIGRATE_PCPTYPES = 3;
+/** Pageblocks kept for requests of several pages that cannot wait. */
+export const MIGRATE_HIGHATOMIC = 3;
 export const MIGRATE_CMA = 4;
 export const MIGRATE_ISOLATE = 5;
 export const MIGRATE_TYPES = 6;

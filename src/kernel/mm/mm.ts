@@ -27,6 +27,7 @@ import type { SlabCache } from './slab.js';
 import type { SwapDevice } from './swap.js';
 import { ThpSettings } from './thp-settings.js';
 import type { TlbHooks } from './types.js';
+import { VmSysctls } from './vm-sysctls.js';
 import { Metrics, VmEvents } from './vmstat.js';
 import { type Zone, zoneId } from './zone.js';
 
@@ -102,6 +103,8 @@ export class Mm {
   hugeZeroUsers = 0;
   /** /sys/kernel/mm/transparent_hugepage. */
   readonly thp: ThpSettings;
+  /** /proc/sys/vm. */
+  readonly sysctl = new VmSysctls();
   /** khugepaged_scan and khugepaged_wait. */
   readonly khugepaged: KhugepagedScan;
   readonly ksm: Ksm;

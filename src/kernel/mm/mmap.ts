@@ -22,6 +22,7 @@ import { vmNormalPage } from './memory.js';
 import { lockedVm, munlockVma } from './mlock.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
+import { vmEnoughMemory } from './overcommit.js';
 import {
   coversBlock,
   flushTlbRange,
@@ -59,6 +60,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from './types.js';
+import { OVERCOMMIT_NEVER } from './vm-sysctls.js';
 import {
   VM_ACCOUNT,
   VM_ARM64_BTI,
@@ -83,8 +85,6 @@ import {
 } from './vma.js';
 import { folioMarkDirty } from './writeback.js';
 
-/** vm.max_map_count. */
-export const MAX_MAP_COUNT = 65530;
 /** vm.mmap_min_addr. */
 const MMAP_MIN_ADDR = 65536;
 /** stack_guard_gap, in pages. */
@@ -107,11 +107,6 @@ export function calcVmProtBits(mm: Mm, prot: number): number {
 /** arch_validate_flags(): only RAM that may hold tags can be mapped with them. */
 export const archValidateFlags = (flags: number): boolean =>
   (flags & VM_MTE) === 0 || (flags & VM_MTE_ALLOWED) !== 0;
-
-/** __vm_enough_memory(), heuristic: only obvious overcommits are refused. */
-export function vmEnoughMemory(mm: Mm, pages: number): boolean {
-  return pages <= mm.totalramPages() + (mm.swap?.pages ?? 0);
-}
 
 /** accountable_mapping(). */
 const accountable = (flags: number): boolean =>
@@ -262,7 +257,7 @@ export function* splitAtEdges(mm: Mm, as: MmStruct, start: number, end: number):
   for (const edge of [start, end]) {
     const vma = as.vmas.lookup(edge);
     if (vma && vma.start < edge) {
-      if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+      if (as.vmas.size >= mm.sysctl.maxMapCount[0]!) return -ENOMEM;
       // vma_adjust_trans_huge().
       yield* splitHugePmdAcross(mm, as, edge);
       splitVma(mm, vma, edge);
@@ -409,7 +404,9 @@ function mmapFlags(mm: Mm, request: MapRequest): number {
   } else if (!file && (flags & MAP_GROWSDOWN) !== 0) {
     vmFlags |= VM_GROWSDOWN;
   }
-  if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
+  // Who promises no more than there is does not take everybody's word.
+  const promises = mm.sysctl.overcommitMemory[0] === OVERCOMMIT_NEVER && (flags & MAP_HUGETLB) === 0;
+  if ((flags & MAP_NORESERVE) !== 0 && !promises) vmFlags |= VM_NORESERVE;
   return archValidateFlags(vmFlags) ? vmFlags : -EINVAL;
 }
 
@@ -464,7 +461,7 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
     if (start < 0) return start;
     start = Math.ceil(start / unit) * unit;
   }
-  if (as.vmas.size >= MAX_MAP_COUNT) return -ENOMEM;
+  if (as.vmas.size >= mm.sysctl.maxMapCount[0]!) return -ENOMEM;
   if (!mayExpandVm(mm, as, vmFlags, (size - mappedBytes(as, start, start + size)) / mm.pageSize))
     return -ENOMEM;
   if (as.vmas.intersects(start, start + size)) {
@@ -473,8 +470,8 @@ export function* doMmap(mm: Mm, as: MmStruct, request: MapRequest): MaySleep<num
   }
   const reservation = huge ? hugetlbReserve(mm, size / unit, flags) : undefined;
   if (huge && reservation === undefined) return -ENOMEM;
-  if (accountable(vmFlags) && !request.file) {
-    if (!vmEnoughMemory(mm, size / mm.pageSize)) return -ENOMEM;
+  if (accountable(vmFlags)) {
+    if (!vmEnoughMemory(mm, size / mm.pageSize, as.totalVm)) return -ENOMEM;
     vmFlags |= VM_ACCOUNT;
   }
   // shmem_zero_setup(): shared anonymous memory is a nameless file that only its mappings refer to.
@@ -543,7 +540,7 @@ export function* doBrk(mm: Mm, as: MmStruct, brk: number): MaySleep<number> {
   if (newEnd > as.layout.taskSize || (next && newEnd + guard > next.start)) return as.brk;
   const pages = (newEnd - oldEnd) / mm.pageSize;
   if (!mayExpandVm(mm, as, VM_DATA_DEFAULT_FLAGS, pages)) return as.brk;
-  if (as.vmas.size >= MAX_MAP_COUNT || !vmEnoughMemory(mm, pages)) return as.brk;
+  if (as.vmas.size >= mm.sysctl.maxMapCount[0]! || !vmEnoughMemory(mm, pages, as.totalVm)) return as.brk;
   yield* insertMapping(
     mm,
     as,

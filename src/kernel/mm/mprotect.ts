@@ -15,15 +15,8 @@ import { mayExpandVm } from './limits.js';
 import { canChangePteWritable } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import {
-  archValidateFlags,
-  calcVmProtBits,
-  pageAlign,
-  pageAligned,
-  splitAtEdges,
-  vmaMerge,
-  vmEnoughMemory,
-} from './mmap.js';
+import { archValidateFlags, calcVmProtBits, pageAlign, pageAligned, splitAtEdges, vmaMerge } from './mmap.js';
+import { vmEnoughMemory } from './overcommit.js';
 import {
   coversBlock,
   flushTlbRange,
@@ -148,7 +141,7 @@ function* mprotectFixup(mm: Mm, vma: Vma, newFlags: number): MaySleep<number> {
     return -ENOMEM;
   }
   if ((flags & VM_WRITE) !== 0 && (vma.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) {
-    if (!vmEnoughMemory(mm, pages)) return -ENOMEM;
+    if (!vmEnoughMemory(mm, pages, vma.mm.totalVm)) return -ENOMEM;
     mm.committedPages += pages;
     flags |= VM_ACCOUNT;
   }

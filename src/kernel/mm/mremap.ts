@@ -11,15 +11,8 @@ import { unmergeKsmPages } from './ksm-merge.js';
 import { mayExpandVm } from './limits.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
-import {
-  doMunmap,
-  getUnmappedArea,
-  MAX_MAP_COUNT,
-  pageAlign,
-  pageAligned,
-  vmaMerge,
-  vmEnoughMemory,
-} from './mmap.js';
+import { doMunmap, getUnmappedArea, pageAlign, pageAligned, vmaMerge } from './mmap.js';
+import { vmEnoughMemory } from './overcommit.js';
 import type { PteRun } from './page-table.js';
 import {
   coversBlock,
@@ -76,7 +69,7 @@ export function* doMremap(
   if (addr + moved > vma.end) return -EFAULT;
   const grown = (newSize - moved) / mm.pageSize;
   if (!mayExpandVm(mm, as, vma.flags, grown)) return -ENOMEM;
-  if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, grown)) return -ENOMEM;
+  if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, grown, as.totalVm)) return -ENOMEM;
   if ((flags & MREMAP_FIXED) === 0 && addr + oldSize === vma.end && canExpand(as, vma, addr + newSize)) {
     vma.end = addr + newSize;
     as.totalVm += grown;
@@ -105,7 +98,7 @@ function* moveVma(
   newSize: number,
   target: number,
 ): MaySleep<number> {
-  if (as.vmas.size >= MAX_MAP_COUNT - 3) return -ENOMEM;
+  if (as.vmas.size >= mm.sysctl.maxMapCount[0]! - 3) return -ENOMEM;
   // Merged pages are found by their address: they are taken apart before they move, and may be merged again there.
   if ((vma.flags & VM_MERGEABLE) !== 0) {
     const error = yield* unmergeKsmPages(mm, vma, addr, addr + moved);

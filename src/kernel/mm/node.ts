@@ -78,11 +78,17 @@ export class PglistData {
   readonly lruvec: Lruvec;
   readonly stats = new NodeStats();
   readonly kswapdWait: WaitQueue;
+  /** Its kswapd runs. */
+  hasKswapd = false;
   /** kswapd_order: the largest block that was asked for since it last looked. */
   kswapdOrder = 0;
   readonly kcompactdWait: WaitQueue;
   /** kcompactd_max_order: what it shall make. */
   kcompactdMaxOrder = 0;
+  /** proactive_compact_trigger: somebody wants less fragmentation, and has just said so. */
+  proactiveCompactTrigger = false;
+  /** Ends kcompactd's sleep; there while it sleeps for a time. */
+  kcompactdWake: (() => void) | undefined;
   /** nr_huge_pages_node: of the hugetlb pool, mapped ones included. */
   nrHugePages = 0;
   /** deferred_split_queue: large folios some of whose pages nobody maps any more. */
@@ -101,6 +107,16 @@ export class PglistData {
     this.lruvec = new Lruvec(memmap);
     this.kswapdWait = new WaitQueue(contexts, 'kswapd_wait');
     this.kcompactdWait = new WaitQueue(contexts, 'kcompactd_wait');
+  }
+
+  wakeKcompactd(): void {
+    this.kcompactdWait.wakeUp();
+    this.kcompactdWake?.();
+  }
+
+  triggerProactiveCompaction(): void {
+    this.proactiveCompactTrigger = true;
+    this.wakeKcompactd();
   }
 
   /** node_start_pfn; 0 without memory. */

@@ -10,7 +10,7 @@
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { KernelBug, racePoint } from '../contexts/index.js';
-import { freeOnePage, rmqueue } from './buddy.js';
+import { freeOnePage, reserveHighatomicPageblock, rmqueue, unreserveHighatomicPageblock } from './buddy.js';
 import { tryToCompactPages, wakeupKcompactd } from './compaction.js';
 import type { Gfp } from './gfp.js';
 import {
@@ -22,6 +22,7 @@ import {
   __GFP_HIGHMEM,
   __GFP_KSWAPD_RECLAIM,
   __GFP_MOVABLE,
+  __GFP_NOMEMALLOC,
   __GFP_NORETRY,
   __GFP_RETRY_MAYFAIL,
   __GFP_SKIP_ZERO,
@@ -29,10 +30,13 @@ import {
   __GFP_THISNODE,
   __GFP_ZERO,
   ALLOC_CMA,
+  ALLOC_HIGHATOMIC,
+  ALLOC_KSWAPD,
   ALLOC_MIN_RESERVE,
   ALLOC_NO_WATERMARKS,
   ALLOC_NOFRAGMENT,
   ALLOC_NON_BLOCK,
+  ALLOC_RESERVES,
   ALLOC_WMARK_LOW,
   ALLOC_WMARK_MASK,
   ALLOC_WMARK_MIN,
@@ -42,6 +46,7 @@ import {
 import type { Page } from './memmap.js';
 import {
   MIGRATE_CMA,
+  MIGRATE_HIGHATOMIC,
   MIGRATE_ISOLATE,
   MIGRATE_MOVABLE,
   MIGRATE_PCPTYPES,
@@ -75,6 +80,7 @@ function zoneWatermarkOk(
   let min = mark;
   let free = zone.freePages - ((1 << order) - 1);
   if ((allocFlags & ALLOC_CMA) === 0) free -= zone.freeCmaPages;
+  if ((allocFlags & ALLOC_RESERVES) === 0) free -= zone.reservedHighatomic;
   if ((allocFlags & ALLOC_MIN_RESERVE) !== 0) {
     min -= Math.floor(min / 2);
     if ((allocFlags & ALLOC_NON_BLOCK) !== 0) min -= Math.floor(min / 4);
@@ -87,6 +93,8 @@ function zoneWatermarkOk(
       if (!mm.memmap.listEmpty(zone.freeList(o, type))) return true;
     }
     if ((allocFlags & ALLOC_CMA) !== 0 && !mm.memmap.listEmpty(zone.freeList(o, MIGRATE_CMA))) return true;
+    const urgent = (allocFlags & ALLOC_HIGHATOMIC) !== 0;
+    if (urgent && !mm.memmap.listEmpty(zone.freeList(o, MIGRATE_HIGHATOMIC))) return true;
   }
   return false;
 }
@@ -96,6 +104,10 @@ function gfpToAllocFlagsCma(mm: Mm, gfp: Gfp, allocFlags: number): number {
   if (gfpMigratetype(gfp) === MIGRATE_MOVABLE && mm.hooks.archAllocCma(gfp)) return allocFlags | ALLOC_CMA;
   return allocFlags;
 }
+
+/** vm.watermark_boost_factor; without a kswapd nobody would ever take the boost back. */
+const boostFactor = (mm: Mm, zone: Zone): number =>
+  mm.nodes.at(zone.nodeId)?.hasKswapd === true ? mm.sysctl.watermarkBoostFactor[0]! : 0;
 
 /** rmqueue_bulk(): fills a per-CPU list. */
 function rmqueueBulk(
@@ -108,8 +120,9 @@ function rmqueueBulk(
   allocFlags: number,
 ): number {
   const map = mm.memmap;
+  const factor = boostFactor(mm, zone);
   for (let i = 0; i < count; i++) {
-    const page = rmqueue(map, zone, order, migratetype, allocFlags);
+    const page = rmqueue(map, zone, order, migratetype, allocFlags & ~ALLOC_HIGHATOMIC, factor);
     if (page === undefined) return i;
     map.set(page, PG_pcp);
     map.order[page] = order;
@@ -156,7 +169,7 @@ function takeFromZone(
       if (page !== undefined) return page;
     }
   }
-  return rmqueue(mm.memmap, zone, order, migratetype, allocFlags);
+  return rmqueue(mm.memmap, zone, order, migratetype, allocFlags, boostFactor(mm, zone));
 }
 
 /** get_page_from_freelist(): the first zone of the node's list, none higher than allowed, whose watermark permits. */
@@ -181,7 +194,7 @@ function getPageFromFreelist(
       if ((gfp & __GFP_THISNODE) !== 0 && zone.nodeId !== node.nodeId) break;
       // Memory that is near is worth more than pageblocks of one kind.
       if ((allocFlags & ALLOC_NOFRAGMENT) !== 0 && zone.nodeId !== preferred.nodeId) break;
-      const mark = zone.watermark[allocFlags & ALLOC_WMARK_MASK]!;
+      const mark = allocationMark(zone, order, allocFlags);
       if (
         (allocFlags & ALLOC_NO_WATERMARKS) === 0 &&
         !zoneWatermarkOk(mm, zone, order, mark, highest, allocFlags)
@@ -189,6 +202,11 @@ function getPageFromFreelist(
         continue;
       const page = takeFromZone(mm, zone, order, migratetype, allocFlags);
       if (page !== undefined) {
+        if (zone.boosted && (allocFlags & ALLOC_KSWAPD) !== 0) {
+          zone.boosted = false;
+          mm.nodes.at(zone.nodeId)!.kswapdWait.wakeUp();
+        }
+        if ((allocFlags & ALLOC_HIGHATOMIC) !== 0) reserveHighatomicPageblock(mm.memmap, zone, page);
         countAllocation(mm, zone, order);
         zoneStatistics(mm, preferred, zone);
         return page;
@@ -197,6 +215,13 @@ function getPageFromFreelist(
     if ((allocFlags & ALLOC_NOFRAGMENT) === 0) return undefined;
     allocFlags &= ~ALLOC_NOFRAGMENT;
   }
+}
+
+/** wmark_pages() as zone_watermark_fast() asks: urgent requests for one page need not wait for a boost. */
+function allocationMark(zone: Zone, order: number, allocFlags: number): number {
+  const mark = allocFlags & ALLOC_WMARK_MASK;
+  const urgent = order === 0 && (allocFlags & ALLOC_MIN_RESERVE) !== 0 && mark === ALLOC_WMARK_MIN;
+  return urgent ? zone.watermark[mark]! : zone.wmarkPages(mark);
 }
 
 /** alloc_flags_nofragment(): the preferred zone's own node has ZONE_DMA32 to turn to. */
@@ -226,19 +251,29 @@ function countAllocation(mm: Mm, zone: Zone, order: number): void {
 /** Whether the request passes its watermark at once, or in the slow path after draining. */
 function findPages(mm: Mm, gfp: Gfp, order: number, node: PglistData): Page | undefined {
   if (mm.shouldFail('page_alloc')) return undefined;
-  const fast = getPageFromFreelist(mm, gfp, order, gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW), node);
+  const wakes = (gfp & __GFP_KSWAPD_RECLAIM) !== 0 ? ALLOC_KSWAPD : 0;
+  const fast = getPageFromFreelist(
+    mm,
+    gfp,
+    order,
+    gfpToAllocFlagsCma(mm, gfp, ALLOC_WMARK_LOW | wakes),
+    node,
+  );
   if (fast !== undefined) return fast;
   if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
     wakeAllKswapds(node, gfpZone(gfp), order, mm.nodes, !gfpAllowsBlocking(gfp));
   }
-  let slow = ALLOC_WMARK_MIN;
+  let slow = ALLOC_WMARK_MIN | wakes;
   if ((gfp & __GFP_HIGH) !== 0) slow |= ALLOC_MIN_RESERVE;
-  if ((gfp & __GFP_DIRECT_RECLAIM) === 0) slow |= ALLOC_NON_BLOCK;
+  if ((gfp & (__GFP_DIRECT_RECLAIM | __GFP_NOMEMALLOC)) === 0) {
+    slow |= order > 0 ? ALLOC_NON_BLOCK | ALLOC_HIGHATOMIC : ALLOC_NON_BLOCK;
+  }
   if (mm.contexts.current.memalloc) slow |= ALLOC_NO_WATERMARKS;
   slow = gfpToAllocFlagsCma(mm, gfp, slow);
   const page = getPageFromFreelist(mm, gfp, order, slow, node);
   if (page !== undefined || !gfpAllowsBlocking(gfp)) return page;
   mm.events.allocstall++;
+  unreserveHighatomic(mm, gfp, node, false);
   drainAllPages(mm);
   const last = getPageFromFreelist(mm, gfp, order, slow, node);
   if (last === undefined) noteFailure(mm, gfp);
@@ -264,6 +299,15 @@ function wakeAllKswapds(
   }
 }
 
+/** unreserve_highatomic_pageblock(): reserves that others need more. */
+function unreserveHighatomic(mm: Mm, gfp: Gfp, { zonelist }: PglistData, force: boolean): boolean {
+  const highest = gfpZone(gfp);
+  return zonelist.some(
+    (zone) =>
+      zone.index <= highest && unreserveHighatomicPageblock(mm.memmap, zone, gfpMigratetype(gfp), force),
+  );
+}
+
 function noteFailure(mm: Mm, gfp: Gfp): void {
   if (gfpMigratetype(gfp) === MIGRATE_MOVABLE) return;
   if (mm.zones.some((zone) => zone.freeCmaPages > 0)) mm.metrics.unmovableFailedWithFreeTagStorage++;
@@ -280,7 +324,7 @@ function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number, node: PglistData): Ma
       if (page !== undefined) return page;
     }
     const freed = yield* tryToFreePages(mm, gfp, gfpZone(gfp), node);
-    if (freed === 0) return undefined;
+    if (freed === 0 && !unreserveHighatomic(mm, gfp, node, true)) return undefined;
     drainAllPages(mm);
     const page = findPages(mm, gfp, order, node);
     if (page !== undefined) return page;

@@ -14,8 +14,10 @@ import {
   type NodeStats,
   type PglistData,
 } from './node.js';
+import { vmCommitLimit } from './overcommit.js';
 import type { NodeInfo, ZoneInfo } from './types.js';
 import { inOrder, MEMINFO_ORDER, NODE_MEMINFO_ORDER, VMSTAT_ORDER } from './vmstat-text.js';
+import { dirtyLimits } from './writeback.js';
 import { NumaEvents, ZONE_MOVABLE, type Zone } from './zone.js';
 
 /** Pages of the five LRU lists. */
@@ -59,8 +61,14 @@ export function vmstat(mm: Mm): Record<string, number> {
   return inOrder(VMSTAT_ORDER, {
     ...sums,
     nr_zone_write_pending: (stats.nr_dirty ?? 0) + (stats.nr_writeback ?? 0),
+    ...dirtyThresholds(mm),
     ...mm.events,
   });
+}
+
+function dirtyThresholds(mm: Mm): Record<string, number> {
+  const { background, limit } = dirtyLimits(mm);
+  return { nr_dirty_threshold: limit, nr_dirty_background_threshold: background };
 }
 
 /** Pages nobody uses: those the free counters know and those that wait on per-CPU lists. */
@@ -78,7 +86,7 @@ export function meminfo(mm: Mm): Record<string, number> {
   return inOrder(MEMINFO_ORDER, {
     MemTotal: kib(mm.totalramPages()),
     MemFree: kib(free),
-    MemAvailable: kib(Math.max(0, free - sum((zone) => zone.watermark[1]!))),
+    MemAvailable: kib(Math.max(0, free - sum((zone) => zone.wmarkPages(1)))),
     Buffers: 0,
     Active: kib(lru[LRU_ACTIVE_ANON]! + lru[LRU_ACTIVE_FILE]!),
     Inactive: kib(lru[LRU_INACTIVE_ANON]! + lru[LRU_INACTIVE_FILE]!),
@@ -100,7 +108,7 @@ export function meminfo(mm: Mm): Record<string, number> {
     SwapCached: kib(mm.globalNodeState('nr_swapcached')),
     SwapTotal: kib(mm.swap?.pages ?? 0),
     SwapFree: kib(mm.swap?.freeSlots ?? 0),
-    CommitLimit: kib(Math.floor(mm.totalramPages() / 2) + (mm.swap?.pages ?? 0)),
+    CommitLimit: kib(vmCommitLimit(mm)),
     Committed_AS: kib(mm.committedPages),
     AnonHugePages: kib(mm.globalNodeState('nr_anon_transparent_hugepages') * mm.layout.entriesPerTable),
     ShmemHugePages: kib(mm.globalNodeState('nr_shmem_hugepages') * mm.layout.entriesPerTable),
@@ -204,6 +212,7 @@ export function zoneinfo(mm: Mm): readonly ZoneInfo[] {
     free: zone.freePages,
     freeCma: zone.freeCmaPages,
     watermark: [...zone.watermark],
+    boost: zone.watermarkBoost,
     spanned: zone.endPfn - zone.startPfn,
     present: zone.presentPages,
     managed: zone.managedPages,

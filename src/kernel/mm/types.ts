@@ -222,8 +222,9 @@ export interface ZoneInfo {
   readonly startPfn: number;
   readonly free: number;
   readonly freeCma: number;
-  /** min, low, high. */
+  /** min, low, high; without the boost. */
   readonly watermark: readonly number[];
+  readonly boost: number;
   readonly spanned: number;
   readonly present: number;
   readonly managed: number;
@@ -413,8 +414,14 @@ export interface MemoryManager {
   msync(as: AddressSpace, addr: VA, length: number, flags: number): MaySleep<number>;
   /** kswapd of a node, for a scheduler to run beside the others: sleeps until a zone is below its low watermark. */
   kswapd(nodeId: number): MaySleep<void>;
-  /** kcompactd of a node, likewise: sleeps until somebody who cannot compact wants a block. */
-  kcompactd(nodeId: number): MaySleep<void>;
+  /**
+   * kcompactd of a node, likewise: sleeps until somebody who cannot compact wants a block; or, given `sleep`, until it
+   * is time to look how fragmented the node is.
+   */
+  kcompactd(
+    nodeId: number,
+    sleep?: (milliseconds: number, woken: (wake: (() => void) | undefined) => void) => MaySleep<void>,
+  ): MaySleep<void>;
   /** The flusher of files on disk, likewise; `sleep` also ends when what it is given is called. */
   flusher(
     sleep: (milliseconds: number, woken: (wake: (() => void) | undefined) => void) => MaySleep<void>,
@@ -481,6 +488,11 @@ export interface MemoryManager {
   zoneinfo(): readonly ZoneInfo[];
   /** Online nodes, by number. */
   nodeInfo(): readonly NodeInfo[];
+  /** /proc/sys/vm (sysctl.ts): the values of a file; what a write does, 0 or -EINVAL. */
+  sysctlRead(name: string): readonly number[];
+  sysctlWrite(name: string, values: readonly number[]): MaySleep<number>;
+  /** /sys/devices/system/node/nodeN/compact. */
+  compactNode(nodeId: number): MaySleep<void>;
   /** pageblock_order. */
   readonly pageblockOrder: number;
   /** /sys/kernel/mm/transparent_hugepage. */

@@ -52,6 +52,7 @@ interface ScanControl {
   /** skip_cma: the request could not be served from pages of CMA areas. */
   readonly skipCma: boolean;
   readonly kswapd: boolean;
+  maySwap: boolean;
   /** A round looks at a 2^-priority-th of each list, and at a cluster at least. */
   priority: number;
   reclaimed: number;
@@ -191,6 +192,25 @@ function* shrinkInactiveList(mm: Mm, node: PglistData, list: number, control: Sc
   }
 }
 
+/**
+ * What get_scan_count() decides without figures: anonymous pages need a swap device, and vm.swappiness 0 leaves them
+ * alone while there are files' pages worth taking, as 200 does the other way round.
+ */
+function mayScan(mm: Mm, node: PglistData, list: number, control: ScanControl): boolean {
+  const [swappiness] = mm.sysctl.swappiness;
+  const { sizes } = node.lruvec;
+  if (list === LRU_INACTIVE_FILE) {
+    const anon = sizes[LRU_INACTIVE_ANON]! + sizes[LRU_ACTIVE_ANON]!;
+    return swappiness! < 200 || mm.swap === undefined || anon === 0 || control.priority === 0;
+  }
+  if (mm.swap === undefined || !control.maySwap) return false;
+  if (swappiness! > 0) return true;
+  // file_is_tiny: all of them together would not lift the node above its watermarks.
+  const free = node.zones.reduce((sum, zone) => sum + zone.freePages, 0);
+  const high = node.zones.reduce((sum, zone) => sum + zone.wmarkPages(WMARK_HIGH), 0);
+  return sizes[LRU_INACTIVE_FILE]! + sizes[LRU_ACTIVE_FILE]! + free <= high;
+}
+
 /** shrink_node(): one round over all lists of a node. */
 function* shrinkNode(mm: Mm, node: PglistData, control: ScanControl): MaySleep<void> {
   yield* lruAddDrainAll(mm);
@@ -199,7 +219,7 @@ function* shrinkNode(mm: Mm, node: PglistData, control: ScanControl): MaySleep<v
     [LRU_INACTIVE_FILE, LRU_ACTIVE_FILE],
     [LRU_INACTIVE_ANON, LRU_ACTIVE_ANON],
   ] as const) {
-    if (inactive === LRU_INACTIVE_ANON && mm.swap === undefined) continue;
+    if (!mayScan(mm, node, inactive, control)) continue;
     if (control.priority === 0 || inactiveIsLow(node, inactive, active))
       yield* shrinkActiveList(mm, node, active, control);
     if (control.reclaimed < SWAP_CLUSTER_MAX) yield* shrinkInactiveList(mm, node, inactive, control);
@@ -226,6 +246,7 @@ export function* tryToFreePages(
     highestZone,
     skipCma: !useCma,
     kswapd: false,
+    maySwap: true,
     priority: DEF_PRIORITY,
     reclaimed: 0,
   };
@@ -247,37 +268,65 @@ export function* tryToFreePages(
 }
 
 const balanced = ({ zones }: PglistData, mark: number): boolean =>
-  zones.every((zone) => zone.freePages > zone.watermark[mark]!);
+  zones.every((zone) => zone.freePages > zone.wmarkPages(mark));
 
-/** balance_pgdat(): until every zone of the node is above its high watermark, or nothing more can be freed. */
+const isBoosted = ({ zones }: PglistData): boolean => zones.some((zone) => zone.watermarkBoost > 0);
+
+/**
+ * balance_pgdat(): until every zone of the node is above its high watermark, or nothing more can be freed. Where
+ * watermarks are boosted and memory is not short, as many pages are freed as were boosted, without swapping or writing
+ * much; the boost ends with it.
+ */
 export function* balancePgdat(mm: Mm, node: PglistData): MaySleep<void> {
   const task = mm.contexts.current;
+  const boosts = node.zones.map((zone) => zone.watermarkBoost);
+  const boosted = boosts.reduce((sum, boost) => sum + boost, 0);
+  let boostReclaim = boosted;
   const control: ScanControl = {
     gfp: 0,
     highestZone: 2,
     skipCma: false,
     kswapd: true,
+    maySwap: true,
     priority: DEF_PRIORITY,
     reclaimed: 0,
   };
   task.memalloc = true;
-  for (let idle = 0; canReclaim(mm) && !balanced(node, WMARK_HIGH) && idle < DEF_PRIORITY; ) {
+  mm.events.pageoutrun++;
+  for (let idle = 0; canReclaim(mm) && idle < DEF_PRIORITY; ) {
+    const enough = balanced(node, WMARK_HIGH);
+    // Memory is short as it is: that comes first.
+    if (!enough) boostReclaim = 0;
+    if (enough && boostReclaim === 0) break;
     control.reclaimed = 0;
+    control.maySwap = boostReclaim === 0;
     control.priority = DEF_PRIORITY - 1 - idle;
+    // Not worth looking hard for.
+    if (boostReclaim > 0 && control.priority < DEF_PRIORITY - 2) break;
     yield* shrinkNode(mm, node, control);
     idle = control.reclaimed === 0 ? idle + 1 : 0;
+    const wasBoost = boostReclaim > 0;
+    boostReclaim -= Math.min(boostReclaim, control.reclaimed);
+    if (wasBoost && boostReclaim === 0) break;
     yield COND_RESCHED;
   }
   task.memalloc = false;
+  if (boosted === 0) return;
+  for (const [i, zone] of node.zones.entries()) {
+    zone.watermarkBoost -= Math.min(zone.watermarkBoost, boosts[i]!);
+  }
+  wakeupKcompactd(node, mm.memmap.pageblockOrder);
 }
 
 /** kswapd() of a node: for a scheduler to run beside the others; ends when `stopped` says so. */
 export function* kswapd(mm: Mm, node: PglistData, stopped: () => boolean): MaySleep<void> {
+  node.hasKswapd = true;
   let seen = -1;
   while (!stopped()) {
     // kswapd_failures: where nothing could be freed, it sleeps until somebody asks again.
     yield* node.kswapdWait.waitEvent(
-      () => stopped() || (node.kswapdWait.wakeups !== seen && !balanced(node, WMARK_LOW)),
+      () =>
+        stopped() || (node.kswapdWait.wakeups !== seen && (!balanced(node, WMARK_LOW) || isBoosted(node))),
     );
     yield* balancePgdat(mm, node);
     // kswapd_try_to_sleep(): what it freed may lie anywhere.

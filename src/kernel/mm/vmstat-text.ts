@@ -19,10 +19,12 @@ export const VMSTAT_ORDER: readonly string[] = `
   pgalloc_dma32 pgalloc_normal pgalloc_movable allocstall_dma32 allocstall_normal allocstall_movable allocstall
   pgfree pgactivate pgdeactivate pgfault pgmajfault pgrefill pgreuse
   pgsteal_kswapd pgsteal_direct pgsteal_khugepaged pgscan_kswapd pgscan_direct pgscan_khugepaged
-  pgscan_anon pgscan_file pgsteal_anon pgsteal_file pageoutrun pgrotated oom_kill
+  pgscan_anon pgscan_file pgsteal_anon pgsteal_file pageoutrun pgrotated
+  drop_pagecache drop_slab oom_kill
   numa_pte_updates numa_huge_pte_updates numa_hint_faults numa_hint_faults_local numa_pages_migrated
   pgmigrate_success pgmigrate_fail thp_migration_success thp_migration_fail thp_migration_split
-  compact_migrate_scanned compact_free_scanned compact_isolated compact_stall compact_fail compact_success compact_daemon_wake
+  compact_migrate_scanned compact_free_scanned compact_isolated compact_stall compact_fail compact_success
+  compact_daemon_wake compact_daemon_migrate_scanned compact_daemon_free_scanned
   cma_alloc_success cma_alloc_fail cma_release_success cma_release_fail
   unevictable_pgs_culled unevictable_pgs_scanned unevictable_pgs_rescued unevictable_pgs_mlocked
   unevictable_pgs_munlocked unevictable_pgs_cleared unevictable_pgs_stranded

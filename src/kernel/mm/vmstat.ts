@@ -14,12 +14,17 @@ export class VmEvents {
   pgmigrate_success = 0;
   pgmigrate_fail = 0;
   allocstall = 0;
+  drop_pagecache = 0;
+  drop_slab = 0;
+  pageoutrun = 0;
   compact_stall = 0;
   compact_success = 0;
   compact_fail = 0;
   compact_isolated = 0;
   compact_migrate_scanned = 0;
   compact_daemon_wake = 0;
+  compact_daemon_migrate_scanned = 0;
+  compact_daemon_free_scanned = 0;
   compact_free_scanned = 0;
   cma_alloc_success = 0;
   cma_alloc_fail = 0;

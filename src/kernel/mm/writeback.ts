@@ -25,10 +25,6 @@ import { VM_SHARED } from './vma.js';
 
 const DISK_IO = sleepPoint('disk I/O');
 
-/** Percent of the pages that could be dirty: where flushing begins, and where writers wait for it. */
-const DIRTY_BACKGROUND_RATIO = 10;
-const DIRTY_RATIO = 20;
-
 /** What one file has on the disk: whole pages by their index; what is missing is a hole of zeros. */
 export class DiskFile {
   readonly #pages = new Map<number, Uint8Array>();
@@ -199,30 +195,41 @@ const dirtyable = (mm: Mm): number =>
   mm.globalNodeState('nr_file_pages') -
   mm.globalNodeState('nr_shmem');
 
-const over = (mm: Mm, ratio: number): boolean =>
-  mm.globalNodeState('nr_dirty') > (dirtyable(mm) * ratio) / 100;
+/** domain_dirty_limits(): vm.dirty_background_ratio or _bytes, and vm.dirty_ratio or _bytes; pages. */
+export function dirtyLimits(mm: Mm): { readonly background: number; readonly limit: number } {
+  const { sysctl } = mm;
+  const pages = ([bytes = 0]: readonly number[], [ratio = 0]: readonly number[]) =>
+    bytes > 0 ? Math.ceil(bytes / mm.pageSize) : Math.floor((dirtyable(mm) * ratio) / 100);
+  const limit = pages(sysctl.dirtyBytes, sysctl.dirtyRatio);
+  const background = pages(sysctl.dirtyBackgroundBytes, sysctl.dirtyBackgroundRatio);
+  return { background: background >= limit ? Math.floor(limit / 2) : background, limit };
+}
+
+const over = (mm: Mm, which: 'background' | 'limit'): boolean =>
+  mm.globalNodeState('nr_dirty') > dirtyLimits(mm)[which];
 
 /** balance_dirty_pages(): whoever makes pages dirty faster than the disk takes them writes some itself. */
 export function* balanceDirtyPages(mm: Mm, inode: Inode): MaySleep<void> {
   if (inode.disk === undefined) return;
-  if (over(mm, DIRTY_BACKGROUND_RATIO)) mm.wakeFlusher?.();
-  if (over(mm, DIRTY_RATIO)) yield* filemapWriteAndWait(mm, inode);
+  if (over(mm, 'background')) mm.wakeFlusher?.();
+  if (over(mm, 'limit')) yield* filemapWriteAndWait(mm, inode);
 }
 
 /** wb_check_background_flush(): one round, where enough is dirty. */
 export function* backgroundFlush(mm: Mm): MaySleep<void> {
-  if (over(mm, DIRTY_BACKGROUND_RATIO)) yield* syncAll(mm);
+  if (over(mm, 'background')) yield* syncAll(mm);
 }
 
-/** dirty_writeback_interval, in milliseconds. */
-const WRITEBACK_INTERVAL = 5000;
-/** dirty_expire_interval, in rounds of the above: 30 seconds. */
-const EXPIRE_ROUNDS = 6;
+/** Where vm.dirty_writeback_centisecs is 0 nobody looks by himself; this is when who is woken looks again. */
+const NEVER = 2 ** 31 - 1;
 
 /** wb_check_old_data_flush(): files that have been dirty for dirty_expire_interval. */
 function* oldDataFlush(mm: Mm): MaySleep<void> {
+  const [interval = 0] = mm.sysctl.dirtyWritebackCentisecs;
+  // dirty_expire_interval, in rounds of the flusher.
+  const rounds = interval === 0 ? Number.POSITIVE_INFINITY : mm.sysctl.dirtyExpireCentisecs[0]! / interval;
   for (const inode of [...mm.dirtyInodes]) {
-    if (++inode.dirtyRounds < EXPIRE_ROUNDS) continue;
+    if (++inode.dirtyRounds < rounds) continue;
     inode.dirtyRounds = 0;
     yield* filemapWriteAndWait(mm, inode);
   }
@@ -237,7 +244,8 @@ function* oldDataFlush(mm: Mm): MaySleep<void> {
 export function* flusher(mm: Mm, sleep: (milliseconds: number) => MaySleep<void>): MaySleep<void> {
   for (;;) {
     yield* mm.flusherWait.waitEvent(() => mm.dirtyInodes.size > 0);
-    yield* sleep(WRITEBACK_INTERVAL);
+    const [interval = 0] = mm.sysctl.dirtyWritebackCentisecs;
+    yield* sleep(interval === 0 ? NEVER : interval * 10);
     yield* backgroundFlush(mm);
     yield* oldDataFlush(mm);
   }

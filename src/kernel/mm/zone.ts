@@ -8,6 +8,7 @@
 import type { Memmap } from './memmap.js';
 import { MIGRATE_PCPTYPES, MIGRATE_TYPES, PAGE_ALLOC_COSTLY_ORDER } from './migratetype.js';
 import { NR_LRU_LISTS, type PglistData } from './node.js';
+import type { VmSysctls } from './vm-sysctls.js';
 
 export const ZONE_DMA32 = 0;
 export const ZONE_NORMAL = 1;
@@ -66,7 +67,14 @@ export class Zone {
   readonly numa = new NumaEvents();
   /** Pageblocks of MIGRATE_ISOLATE. */
   isolatedPageblocks = 0;
+  /** _watermark; what holds is more by the boost. */
   readonly watermark = [0, 0, 0];
+  /** watermark_boost: pages that kswapd shall free more, since pageblocks were mixed. */
+  watermarkBoost = 0;
+  /** ZONE_BOOSTED_WATERMARK: kswapd has not been told yet. */
+  boosted = false;
+  /** nr_reserved_highatomic. */
+  reservedHighatomic = 0;
   /** Pages kept from requests that could have used a higher zone; index: that zone. */
   readonly lowmemReserve = [0, 0, 0];
   /** Heads of the free lists, index `order * MIGRATE_TYPES + migratetype`. */
@@ -105,6 +113,11 @@ export class Zone {
     }));
   }
 
+  /** wmark_pages(). */
+  wmarkPages(mark: number): number {
+    return this.watermark[mark]! + this.watermarkBoost;
+  }
+
   freeList(order: number, migratetype: number): number {
     return this.freeLists[order * MIGRATE_TYPES + migratetype]!;
   }
@@ -112,33 +125,46 @@ export class Zone {
 
 const SWAP_CLUSTER_MAX = 32;
 
-/** init_per_zone_wmark_min() and setup_per_zone_lowmem_reserve(), after managed pages are known. */
-export function setupPerZoneWmarks(nodes: readonly PglistData[], pageSize: number): void {
-  const zones = nodes.flatMap((node) => node.zones);
+/** calculate_min_free_kbytes(): by how much memory the kernel can use; what somebody has set stands if it is more. */
+export function calculateMinFreeKbytes(
+  nodes: readonly PglistData[],
+  pageSize: number,
+  { minFreeKbytes, userMinFreeKbytes }: VmSysctls,
+): void {
   // What only movable data may use holds no reserve for the kernel.
-  const managed = zones.reduce((sum, zone) => sum + (zone.index === ZONE_MOVABLE ? 0 : zone.managedPages), 0);
-  const kib = (managed * pageSize) / 1024;
-  const minFreeKib = Math.min(262144, Math.max(128, Math.floor(Math.sqrt(kib * 16))));
-  const pagesMin = Math.floor((minFreeKib * 1024) / pageSize);
-  for (const zone of zones) {
-    const min =
-      zone.index === ZONE_MOVABLE
-        ? Math.min(128, Math.max(SWAP_CLUSTER_MAX, Math.floor(zone.managedPages / 1024)))
-        : managed === 0
-          ? 0
-          : Math.floor((pagesMin * zone.managedPages) / managed);
-    const step = Math.max(Math.floor(min / 4), Math.floor((zone.managedPages * 10) / 10000));
-    zone.watermark[WMARK_MIN] = min;
-    zone.watermark[WMARK_LOW] = min + step;
-    zone.watermark[WMARK_HIGH] = min + 2 * step;
-    setupPcp(zone, pageSize, nodes.find(({ nodeId }) => nodeId === zone.nodeId)?.cpus.length ?? 0);
+  const kib = (kernelPages(nodes) * pageSize) / 1024;
+  const wanted = Math.floor(Math.sqrt(kib * 16));
+  if (wanted > userMinFreeKbytes) minFreeKbytes[0] = Math.min(262144, Math.max(128, wanted));
+}
+
+const kernelPages = (nodes: readonly PglistData[]): number =>
+  nodes
+    .flatMap(({ zones }) => zones)
+    .reduce((sum, zone) => sum + (zone.index === ZONE_MOVABLE ? 0 : zone.managedPages), 0);
+
+/** setup_per_zone_wmarks() and setup_per_zone_lowmem_reserve(), after managed pages are known. */
+export function setupPerZoneWmarks(nodes: readonly PglistData[], pageSize: number, sysctl: VmSysctls): void {
+  const managed = kernelPages(nodes);
+  const pagesMin = Math.floor((sysctl.minFreeKbytes[0]! * 1024) / pageSize);
+  for (const node of nodes) {
+    for (const zone of node.zones) {
+      const share = managed === 0 ? 0 : Math.floor((pagesMin * zone.managedPages) / managed);
+      const least = Math.min(128, Math.max(SWAP_CLUSTER_MAX, Math.floor(zone.managedPages / 1024)));
+      const min = zone.index === ZONE_MOVABLE ? least : share;
+      const scale = Math.floor((zone.managedPages * sysctl.watermarkScaleFactor[0]!) / 10000);
+      const step = Math.max(Math.floor(share / 4), scale);
+      zone.watermarkBoost = 0;
+      zone.watermark[WMARK_MIN] = min;
+      zone.watermark[WMARK_LOW] = min + step;
+      zone.watermark[WMARK_HIGH] = min + 2 * step;
+      setupPcp(zone, pageSize, node.cpus.length, sysctl.percpuPagelistHighFraction[0]!);
+    }
+    setupLowmemReserve(node.zones, sysctl.lowmemReserveRatio);
   }
-  for (const { zones: own } of nodes) setupLowmemReserve(own);
 }
 
 /** setup_per_zone_lowmem_reserve(): who may use zone j keeps out of the last 1/ratio of it in the node's zones below. */
-function setupLowmemReserve(zones: readonly Zone[]): void {
-  const ratio = [256, 32, 0];
+function setupLowmemReserve(zones: readonly Zone[], ratio: readonly number[]): void {
   for (const zone of zones) {
     let above = 0;
     for (let j = zone.index + 1; j < MAX_NR_ZONES; j++) {
@@ -149,12 +175,13 @@ function setupLowmemReserve(zones: readonly Zone[]): void {
 }
 
 /** zone_batchsize() and zone_highsize(); `cpus` of the zone's node, of which all share it where it has none. */
-function setupPcp(zone: Zone, pageSize: number, cpus: number): void {
+function setupPcp(zone: Zone, pageSize: number, cpus: number, fraction: number): void {
   let batch = Math.floor(Math.min(zone.managedPages / 1024, 2 ** 20 / pageSize) / 4);
   if (batch < 1) batch = 1;
   batch = 2 ** Math.floor(Math.log2(batch + Math.floor(batch / 2))) - 1;
   batch = Math.max(1, batch);
-  const high = Math.max(Math.floor(zone.watermark[WMARK_LOW]! / (cpus || zone.pcp.length)), batch * 4);
+  const total = fraction === 0 ? zone.watermark[WMARK_LOW]! : Math.floor(zone.managedPages / fraction);
+  const high = Math.max(Math.floor(total / (cpus || zone.pcp.length)), batch * 4);
   for (const pcp of zone.pcp) {
     pcp.batch = batch;
     pcp.high = high;

@@ -99,9 +99,9 @@ export function zoneinfoText(mm: MemoryManager): string {
       const perNode = Object.entries(vmstat).filter(([name]) => NODE_COUNTERS.test(name));
       if (all[at - 1]?.nodeId !== zone.nodeId)
         lines.push('\n  per-node stats', ...perNode.map(([name, value]) => counter(name, value)));
-      const [min, low, high] = zone.watermark;
+      const [min, low, high] = zone.watermark.map((mark) => mark + zone.boost);
       const rows = [
-        ['boost', 0],
+        ['boost', zone.boost],
         ['min', min],
         ['low', low],
         ['high', high],

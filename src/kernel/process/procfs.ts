@@ -7,7 +7,7 @@
  */
 import { bytesOfText, VA } from '../../base/index.js';
 import { MOST_CPUS } from '../../machine/index.js';
-import { EINVAL, ENOENT, type MaySleep } from '../contexts/index.js';
+import { EACCES, EINVAL, ENOENT, type MaySleep } from '../contexts/index.js';
 import {
   Directory,
   type DirectorySource,
@@ -16,6 +16,7 @@ import {
   MemoryFile,
   O_ACCMODE,
   O_RDONLY,
+  O_WRONLY,
   S_IFREG,
   SpecialFile,
   type Store,
@@ -56,6 +57,7 @@ import {
   uptime,
 } from './procfs-system.js';
 import { transparentHugepageFiles } from './procfs-thp.js';
+import { vmSysctlFiles } from './sysctl-vm.js';
 import { hugepagesFiles, nrHugepages } from './sysfs-hugepages.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { nodeEntries, numaMapsText } from './sysfs-node.js';
@@ -90,6 +92,8 @@ export class ProcFs {
       this.#ino(),
       S_IFREG | (store === undefined ? mode : mode | 0o200),
       (flags, inode) => {
+        // Who may do anything else may not read what says nothing.
+        if ((mode & 0o444) === 0 && (flags & O_ACCMODE) !== O_WRONLY) return -EACCES;
         const made = content();
         const bytes = typeof made === 'string' ? bytesOfText(made) : made;
         return new GeneratedFile(inode, flags, '/proc', bytes, store);
@@ -166,6 +170,8 @@ export class ProcFs {
       names.set('threads-max', () => this.#file(() => `${mostThreads(this.#state.mm)}\n`));
     }
     if (path === 'vm/') {
+      const vm = vmSysctlFiles(this.#state.mm, (text, store, mode) => this.#file(text, store, mode));
+      for (const [name, make] of Object.entries(vm)) names.set(name, make);
       names.set('nr_hugepages', () =>
         nrHugepages(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
       );
@@ -223,7 +229,7 @@ export class ProcFs {
               node: () =>
                 this.#directory(
                   nodeEntries(this.#state.mm, {
-                    file: (content, store) => this.#file(content, store, store === undefined ? 0o444 : 0o644),
+                    file: (content, store) => this.#file(content, store, store === undefined ? 0o444 : 0o200),
                     folder: (entries) => this.#directory(entries),
                   }),
                 ),

@@ -2,7 +2,7 @@
  * Nodes as files: /sys/devices/system/node and /proc/PID/numa_maps (drivers/base/node.c; fs/proc/task_mmu.c:
  * show_numa_map).
  */
-import type { Inode } from '../fs/index.js';
+import type { Inode, Store } from '../fs/index.js';
 import type { AddressSpace, MemoryManager, NodeInfo } from '../mm/index.js';
 import { VM_HUGETLB } from '../mm/index.js';
 
@@ -10,7 +10,7 @@ type Entries = Readonly<Record<string, () => Inode>>;
 
 /** How whoever owns the tree makes files and folders. */
 export interface MakeInode {
-  file(content: () => string, store?: (text: string) => number): Inode;
+  file(content: () => string, store?: Store): Inode;
   folder(entries: Entries): Inode;
 }
 
@@ -61,6 +61,14 @@ export function nodeEntries(mm: MemoryManager, { file, folder }: MakeInode): Ent
     cpus.reduce((mask, cpu) => mask | (1 << cpu), 0).toString(16);
   const one = (nodeId: number) => () =>
     folder({
+      compact: () =>
+        file(
+          () => '',
+          function* () {
+            yield* mm.compactNode(nodeId);
+            return 0;
+          },
+        ),
       cpulist: () => file(() => `${listText(at(nodeId).cpus)}\n`),
       cpumap: () => file(() => `${cpumap(at(nodeId))}\n`),
       distance: () => file(() => `${at(nodeId).distances.join(' ')}\n`),
