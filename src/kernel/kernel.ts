@@ -308,7 +308,7 @@ export class Kernel implements Supervisor {
       contexts.newTask('kworker/u2:0-flush'),
       mm.flusher((ms, woken) => this.#sleepOrWake('wb_workfn', ms, woken)),
     );
-    const reporter = new TagFaultReporter(machine, mm, state.user);
+    const reporter = new TagFaultReporter(machine, mm, state.user, () => [...state.table.processes]);
     const { tagHistory } = machine.memory;
     if (tagHistory !== undefined) {
       tagHistory.callersOf = (cpu) => {

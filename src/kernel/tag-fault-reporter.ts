@@ -4,7 +4,7 @@
  */
 import { disassemble, footprintOf } from '../../isa/index.js';
 import { logicalTag, PA, Pfn, untagged, VA } from '../base/index.js';
-import { type Machine, MOST_CALLERS, type TaggingCpu, TlbKind } from '../machine/index.js';
+import { type Machine, MOST_CALLERS, type TagEvent, type TaggingCpu, TlbKind } from '../machine/index.js';
 import { frameChain, userBits } from './frame-chain.js';
 import type { MemoryManager } from './mm/index.js';
 import {
@@ -46,11 +46,14 @@ export class TagFaultReporter {
   readonly #machine: Machine;
   readonly #mm: MemoryManager;
   readonly #user: UserCpus;
+  readonly #processes: () => readonly Process[];
 
-  constructor(machine: Machine, mm: MemoryManager, user: UserCpus) {
+  /** `processes`: those that are alive. */
+  constructor(machine: Machine, mm: MemoryManager, user: UserCpus, processes: () => readonly Process[]) {
     this.#machine = machine;
     this.#mm = mm;
     this.#user = user;
+    this.#processes = processes;
   }
 
   /** As the fault left them, whatever CPU the thread is on now. */
@@ -65,15 +68,8 @@ export class TagFaultReporter {
     const mm = this.#mm;
     const pa = mm.virtToPhys(process.mm, untagged(va))?.pa;
     const tagByte = pa === undefined ? -1 : controller.tagByteOf(pa);
-    const writer = pa === undefined ? undefined : memory.lastTagWriter(pa);
     const word = this.#wordAt(process, pc);
-    const lastTagWriter = writer && {
-      pc: VA(writer.pc),
-      step: writer.step,
-      symbol: process.symbolize(writer.pc),
-      before: writer.before,
-      after: writer.after,
-    };
+    const lastTagWriter = pa === undefined ? undefined : this.#lastTagWriter(process, untagged(va), pa);
     const tags = this.#tagRows(process, va);
     return {
       ...this.#common(thread, pc, esr, word),
@@ -225,10 +221,65 @@ export class TagFaultReporter {
     return [userBits(cpu.readX(30)), ...frameChain(memory, start)];
   }
 
+  /**
+   * Who wrote the granule's tag last: the event of the history that gave it the tag which it bears, in this
+   * address space or in another one that maps the page, or what was remembered by granule.
+   */
+  #lastTagWriter(process: Process, va: VA, pa: PA): TagWriter | undefined {
+    const { memory } = this.#machine;
+    const { tagHistory } = memory;
+    const tag = memory.readTag(pa);
+    const symbolized = (pc: bigint) => ({ pc: VA(pc), symbol: process.symbolize(pc) });
+    const alone = memory.lastTagWriter(pa);
+    const events = tagHistory?.eventsOf(process.mm.id, va) ?? [];
+    const [latest, previous] = [...firstOf(events, MOST_RUNS)].filter(
+      (event) => tagHistory?.storeOf(event, va) !== false,
+    );
+    const isOwn = latest?.after === tag;
+    const found = isOwn ? { event: latest, va } : this.#eventElsewhere(process, pa, tag, latest?.step ?? 0);
+    if (found === undefined || (alone !== undefined && alone.step > BigInt(found.event.step))) {
+      return alone && { ...symbolized(alone.pc), step: alone.step, before: alone.before, after: alone.after };
+    }
+    const { event } = found;
+    const { pc, step, before } = tagHistory?.storeOf(event, found.va) || { ...event, before: undefined };
+    // Memory that nobody tagged has tag 0.
+    const first = isOwn ? (previous?.after ?? (event.before === 0 ? 0 : undefined)) : undefined;
+    return { ...symbolized(BigInt(pc)), step: BigInt(step), before: before ?? first, after: tag };
+  }
+
+  /** Bytes from the beginning of its page. */
+  #granuleInPage(pa: PA): number {
+    const offset = pa % this.#mm.pageSize;
+    return offset - (offset % GRANULE);
+  }
+
+  /** The latest event of other processes that gave the granule this tag, after step `since`, and its address there. */
+  #eventElsewhere(
+    process: Process,
+    pa: PA,
+    tag: number,
+    since: number,
+  ): { readonly event: TagEvent; readonly va: VA } | undefined {
+    const { pageSize } = this.#mm;
+    const { tagHistory } = this.#machine.memory;
+    const offset = this.#granuleInPage(pa);
+    for (const event of firstOf(tagHistory?.eventsInPages(offset, pageSize, process.mm.id), MOST_RUNS)) {
+      const other = this.#processes().find(({ mm }) => mm.id === event.space);
+      if (other === undefined || event.after !== tag || event.step < since) continue;
+      const first = event.start + ((offset - (event.start % pageSize) + pageSize) % pageSize);
+      for (let at = first; at < event.end; at += pageSize) {
+        const va = VA(BigInt(at));
+        const there = this.#mm.virtToPhys(other.mm, va)?.pa;
+        if (there === pa - (pa % GRANULE) && tagHistory?.storeOf(event, va) !== false) return { event, va };
+      }
+    }
+    return undefined;
+  }
+
   /** The events that tagged one granule, latest first. */
   #runsOf(process: Process, granule: bigint): TaggedRun[] {
     const { tagHistory } = this.#machine.memory;
-    const events = [...(tagHistory?.eventsOf(process.mm.id, granule) ?? [])].slice(0, MOST_RUNS);
+    const events = [...firstOf(tagHistory?.eventsOf(process.mm.id, granule), MOST_RUNS)];
     return events.map(({ start, end, pc, callers, ...event }) => {
       const [lr, ...returns] = callers;
       const backtrace = this.#frames(process, BigInt(pc), lr ?? 0, returns);
@@ -273,4 +324,13 @@ export class TagFaultReporter {
 function sameFunction(process: Process, a: bigint, b: bigint): boolean {
   const nameOf = (address: bigint) => process.symbolize(address)?.split('+')[0];
   return nameOf(a) === nameOf(b);
+}
+
+/** What comes first, so many at most. */
+function* firstOf<T>(all: Iterable<T> | undefined, most: number): Generator<T> {
+  let left = most;
+  for (const one of all ?? []) {
+    if (left-- === 0) return;
+    yield one;
+  }
 }

@@ -97,6 +97,12 @@ interface Report {
   readonly step: number;
   readonly cause: { readonly name: string; readonly detail: string } | null;
   readonly history: readonly Entry[];
+  readonly lastTagWriter: {
+    readonly step: number;
+    readonly symbol: string | null;
+    readonly before: number | null;
+    readonly after: number;
+  } | null;
 }
 
 async function report(source: string, ...options: string[]): Promise<Report> {
@@ -113,7 +119,7 @@ const REUSE = 'addg x0, x19, #0, #9\n bl make\n';
 
 describe('the history of a fault', () => {
   it('tells who allocated and who freed what is used after it', async () => {
-    const { history, cause, va, step } = await report(program(FREE + USE));
+    const { history, cause, va, step, lastTagWriter } = await report(program(FREE + USE));
     expect(cause?.name).toBe('use after free');
     expect(history.map(({ what, before, after }) => [what, before, after])).toEqual([
       ['freed', 5, 0],
@@ -130,6 +136,9 @@ describe('the history of a fault', () => {
     }
     expect(allocated!.step).toBeLessThan(freed!.step);
     expect(freed!.step).toBeLessThan(step);
+    // The granule's own store is the second of its run.
+    expect(lastTagWriter).toMatchObject({ step: freed!.step + 1, before: 5, after: 0 });
+    expect(lastTagWriter!.symbol).toMatch(/^paint/);
   });
 
   it('knows a life before the last one', async () => {
@@ -164,7 +173,21 @@ describe('the history of a fault', () => {
     expect((await report(program('addg x22, x19, #0, #5\n str x22, [x22, #2048]\n'))).history).toEqual([]);
     // MADV_DONTNEED of the page: its tags are 0 again.
     const anew = `sub x0, x19, #1024\n mov x1, #4096\n mov x2, #4\n mov x8, #233\n svc #0\n ${USE}`;
-    expect((await report(program(anew))).history).toEqual([]);
+    const { history, lastTagWriter } = await report(program(anew));
+    expect(history).toEqual([]);
+    expect(lastTagWriter).toBeNull();
+  });
+
+  it('knows the last writer where another process tagged what both map', async () => {
+    // A shared page that both have; the child tags and ends, and the parent uses its own tag.
+    const shared = `mov x0, #0\n mov x1, #4096\n mov x2, #0x23\n mov x3, #0x21\n mov x4, #-1\n mov x5, #0
+      mov x8, #222\n svc #0\n mov x23, x0\n addg x24, x23, #0, #3\n stg x24, [x24]
+      mov x0, #17\n mov x1, #0\n mov x2, #0\n mov x3, #0\n mov x4, #0\n mov x8, #220\n svc #0\n cbnz x0, 2f
+      addg x25, x23, #0, #6\n nop\n stg x25, [x25]\n 3: mov x8, #124\n svc #0\n b 3b
+      2: mov x26, #100\n 4: mov x8, #124\n svc #0\n subs x26, x26, #1\n b.ne 4b\n str x24, [x24]\n`;
+    const { lastTagWriter, cause } = await report(program(shared));
+    expect(lastTagWriter).toMatchObject({ before: 3, after: 6 });
+    expect(cause?.name).toBe('use after free');
   });
 
   it('leaves out tags of stack frames, which only the last writer tells', async () => {

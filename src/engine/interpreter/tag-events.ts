@@ -12,9 +12,13 @@ import {
   MOST_CALLERS,
   MOST_FRAME_BYTES,
   MOST_TAG_EVENTS,
+  TAG_LOG,
+  TAG_LOG_BYTES,
   TAG_RING_HEAD,
+  TAG_RING_LOGGED,
   TagEventField,
   Tagging,
+  TagLogField,
 } from '../../machine/index.js';
 import {
   block,
@@ -56,6 +60,26 @@ const GRANULES_SHIFT = 8;
 /** The first parameter: the first granule's tag before, the tag after, and granules written. */
 export const tagsOfEvent = (before: Code, value: Code, granules: number): Code =>
   i32.or(i32.or(before, i32.shl(value, i32.const(VALUE_SHIFT))), i32.const(granules << GRANULES_SHIFT));
+
+/** A store of the event at local `event` as the log has it; all i32, `log`: a local. */
+export function logTagStore(
+  log: number,
+  ring: Code,
+  { start, step, pc, event }: Readonly<Record<'start' | 'step' | 'pc' | 'event', Code>>,
+): Code {
+  const logged = i32.load(ring, TAG_RING_LOGGED);
+  const place = i32.add(ring, i32.and(local.get(log), i32.const(TAG_LOG_BYTES - 1)));
+  const next = i32.add(local.get(log), i32.const(TagLogField.BYTES));
+  return [
+    local.set(log, logged),
+    i32.store(ring, next, TAG_RING_LOGGED),
+    local.set(log, place),
+    i32.store(local.get(log), start, TAG_LOG + TagLogField.START),
+    i32.store(local.get(log), step, TAG_LOG + TagLogField.STEP),
+    i32.store(local.get(log), pc, TAG_LOG + TagLogField.PC),
+    i32.store(local.get(log), event, TAG_LOG + TagLogField.EVENT),
+  ];
+}
 
 /** The bits of a user address in a pointer. */
 const USER_BITS = (1n << 48n) - 1n;
@@ -127,22 +151,30 @@ class TagEventBuilder extends MemoryFormBuilder {
     const put = (field: number, code: Code) => i32.store(get(slot), code, field);
     const low = i32.wrap(get(Param.va));
     const value = i32.and(i32.shrU(get(Param.tags), i32.const(VALUE_SHIFT)), i32.const(15));
-    const bytes = i32.shl(i32.shrU(get(Param.tags), i32.const(GRANULES_SHIFT)), i32.const(4));
+    const before = i32.and(get(Param.tags), i32.const(15));
+    const granules = i32.shrU(get(Param.tags), i32.const(GRANULES_SHIFT));
     const high = i32.wrap(i64.shrU(get(Param.va), i64.const(32n)));
     const step = i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(fuelLeft));
     this.emit(
       put(TagEventField.START, i32.or(low, value)),
-      put(TagEventField.END, i32.add(low, bytes)),
+      put(TagEventField.END, i32.add(low, i32.shl(granules, i32.const(4)))),
       put(TagEventField.LAST, i32.wrap(step)),
       put(TagEventField.HIGH, i32.and(high, i32.const(0xff_ffff))),
-      put(TagEventField.BEFORE, i32.and(get(Param.tags), i32.const(15))),
+      put(TagEventField.BEFORE, before),
       put(TagEventField.SPACE, this.#tagging(Tagging.SPACE)),
       put(TagEventField.PROCESS, this.#tagging(Tagging.PROCESS)),
       put(TagEventField.THREAD, this.#tagging(Tagging.THREAD)),
+      put(TagEventField.LOGGED, i32.load(get(ring), TAG_RING_LOGGED)),
       i64.store(get(slot), get(Param.pc), TagEventField.PC),
       i64.store(get(slot), step, TagEventField.STEP),
       i32.store(get(ring), i32.add(i32.load(get(ring)), i32.const(1))),
       i32.store(cpu, get(slot), STATE + CpuLayout.TAGGING + Tagging.OPEN),
+      logTagStore(this.frame.local(I32), get(ring), {
+        start: i32.or(low, before),
+        step: i32.wrap(step),
+        pc: i32.or(i32.wrap(get(Param.pc)), i32.shrU(granules, i32.const(1))),
+        event: get(slot),
+      }),
     );
   }
 }

@@ -18,7 +18,10 @@ import {
   ZERO_CHUNK,
 } from '../../machine/index.js';
 import {
+  block,
   br,
+  brIf,
+  brIfUnlikely,
   type Code,
   callIndirect,
   i32,
@@ -28,13 +31,12 @@ import {
   loop,
   ValueType,
   when,
-  whenUnlikely,
 } from '../wasm/index.js';
 import { Cell, Handler, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
 import type { Operand } from './operands.js';
 import { BlockAction, Permission } from './system-forms.js';
-import { TAG_EVENT_TYPE, tagsOfEvent } from './tag-events.js';
+import { logTagStore, TAG_EVENT_TYPE, tagsOfEvent } from './tag-events.js';
 import { constantValue, narrowLocal, narrowValue, type Value, wideValue } from './values.js';
 
 const GCR_EL1 = CpuLayout.SYSTEM + 8 * cellOf('gcr_el1');
@@ -180,9 +182,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const va = this.keep(i64.and(address.wide(), i64.const(~15n)));
     const { probe, addend } = this.#tagProbe('read', va);
     const tag = this.keep32(i32.const(0));
-    const shift = i32.and(i32.shrU(local.get(probe.low), i32.const(2)), i32.const(4));
-    const nibble = i32.and(i32.shrU(i32.load8U(this.#tagByte(probe, addend)), shift), i32.const(15));
-    this.emit(when(this.#hasTags(addend), local.set(tag, nibble)));
+    this.emit(when(this.#hasTags(addend), local.set(tag, this.#tagBefore(probe, addend))));
     return narrowLocal(tag);
   }
 
@@ -191,12 +191,13 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, granules);
     const host = this.keep32(this.hostOf(probe));
-    const writers = this.#noteWriters(probe, addend, host, value, granules);
-    const noted = [writers, this.#tagRun(probe, addend, value, granules)];
+    const noted = this.#noteTags(probe, addend, host, value, granules);
     if (zeroData) {
+      this.emit(when(this.#hasTags(addend), noted));
       for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
     }
-    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, granules)]));
+    const put = this.#putTags(probe, addend, value, granules);
+    this.emit(when(this.#hasTags(addend), zeroData ? put : [noted, put]));
   }
 
   storeTagPair(address: Value, tag: Value, first: Value, second: Value): void {
@@ -204,21 +205,39 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const value = this.keep32(tag.low());
     const { probe, addend } = this.#tagStore(va, 1);
     const host = this.keep32(this.hostOf(probe));
-    const writers = this.#noteWriters(probe, addend, host, value, 1);
-    const noted = [writers, this.#tagRun(probe, addend, value, 1)];
+    this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, host, value, 1)));
     this.putToHost(8, host, first, 0);
     this.putToHost(8, host, second, 8);
-    this.emit(when(this.#hasTags(addend), [noted, this.#putTags(probe, addend, value, 1)]));
+    this.emit(when(this.#hasTags(addend), this.#putTags(probe, addend, value, 1)));
   }
 
   /**
-   * Code that remembers who writes these tags, where that is asked for. Gives up, before anything is
-   * written, where another granule has the entry.
+   * Remembers who writes these tags, where that is asked for: in the history, or, in the frame of a function, by
+   * granule. Gives up where neither can be, before anything is remembered but an event's beginning, which the
+   * evaluator then finds; so it stands behind all else that gives up and before what is written.
    */
-  #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
+  #noteTags(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
     const { frame } = this;
     if (frame.tagWriters === undefined) return [];
-    const table = this.keep32(frame.tagWriters);
+    const [noted, byGranule] = [new Label('noted'), new Label('by granule')];
+    const sp = this.operands.readX(64, { path: [], plus: SP_SLOT, isSP: true });
+    const ofFrame = i32.ltU(i32.sub(local.get(probe.low), sp.low()), i32.const(TAG_RUN_STACK));
+    return when(
+      frame.tagWriters,
+      block(noted, [
+        block(byGranule, [
+          brIfUnlikely(byGranule, i32.eqz(this.#tagging(Tagging.SPACE))),
+          brIf(byGranule, ofFrame),
+          this.#noteRun(probe, addend, value, granules, noted),
+        ]),
+        this.#noteWriters(probe, addend, host, value, granules),
+      ]),
+    );
+  }
+
+  /** Who writes each granule. Gives up where another granule has the entry. */
+  #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
+    const { frame } = this;
     const check: Code[] = [];
     const note: Code[] = [];
     for (let i = 0; i < granules; i++) {
@@ -228,7 +247,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
       const known = i32.load(local.get(entry), TagWriterEntry.GRANULE);
       check.push(
         local.set(key, i32.shrU(i32.add(local.get(host), i32.const(16 * i)), i32.const(4))),
-        local.set(entry, i32.add(local.get(table), i32.mul(index, i32.const(TagWriterEntry.BYTES)))),
+        local.set(entry, i32.add(frame.tagWriters!, i32.mul(index, i32.const(TagWriterEntry.BYTES)))),
         when(known, frame.failIf(i32.ne(known, local.get(key)))),
       );
       const low = i32.add(local.get(probe.low), i32.const(16 * i));
@@ -237,66 +256,70 @@ export class TagFormBuilder extends MemoryFormBuilder {
         i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4))),
         i32.const(15),
       );
-      const pc = this.operands.pc();
-      const step = this.#step();
       const at = local.get(entry);
       note.push(
         i32.store(at, local.get(key), TagWriterEntry.GRANULE),
         i32.store(at, i32.or(before, i32.shl(local.get(value), i32.const(8))), TagWriterEntry.TAGS),
-        i64.store(at, pc, TagWriterEntry.PC),
-        i64.store(at, step, TagWriterEntry.STEP),
+        i64.store(at, this.operands.pc(), TagWriterEntry.PC),
+        i64.store(at, this.#step(), TagWriterEntry.STEP),
       );
     }
-    this.emit(when(local.get(table), when(this.#hasTags(addend), check)));
-    return when(local.get(table), note);
+    return [check, note];
   }
 
   /**
-   * Lengthens the run of granules that the CPU is tagging, or begins another, see TagHistory. In front of what
-   * it gives: giving up, before anything is written but the ring; the evaluator, which does the instruction
-   * then, finds the run begun. In the switch nothing begins.
+   * Lengthens the run of granules that the CPU is tagging, or begins another, see TagHistory. In the switch
+   * nothing begins.
    */
-  #tagRun(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
+  #noteRun(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4, noted: Label): Code {
     const { frame } = this;
-    if (frame.tagWriters === undefined) return [];
-    const step = this.keep32(i32.wrap(this.#step()));
-    const sp = this.operands.readX(64, { path: [], plus: SP_SLOT, isSP: true });
-    const ofFrame = i32.ltU(i32.sub(local.get(probe.low), sp.low()), i32.const(TAG_RUN_STACK));
-    const isKnown = i32.ne(this.#tagging(Tagging.SPACE), i32.const(0));
-    const isNoted = i32.and(i32.ne(frame.tagWriters, i32.const(0)), isKnown);
-    const inHeap = this.keep32(i32.and(isNoted, i32.eqz(ofFrame)));
-    const event = this.keep32(this.#tagging(Tagging.OPEN));
+    const [event, run, end, step, ring, log] = Array.from({ length: 6 }, () => frame.local(ValueType.i32));
+    const begins = new Label('begins');
     const here = local.get(probe.low);
-    const [run, end, begins] = [ValueType.i32, ValueType.i32, ValueType.i32].map((type) => frame.local(type));
+    const next = i32.add(here, i32.const(16 * granules));
+    const at = local.get(event!);
     const start = i32.and(local.get(run!), i32.const(~15));
     const from = i32.add(i32.sub(here, start), i32.const(TAG_RUN_GAP));
     const size = i32.add(i32.sub(local.get(end!), start), i32.const(2 * TAG_RUN_GAP));
-    const since = i32.sub(local.get(step), i32.load(local.get(event), TagEventField.LAST));
-    const isOther = i32.ne(i32.and(local.get(run!), i32.const(15)), local.get(value));
-    const isNear = i32.and(i32.leU(from, size), i32.leU(since, i32.const(TAG_RUN_STEPS)));
-    const begin =
-      frame.onMiss === 'fail' ? frame.fail() : frame.failIf(this.#beginEvent(probe, addend, value, granules));
-    this.emit(
-      when(i32.and(local.get(inHeap), this.#hasTags(addend)), [
-        // Without an event these are zeros.
-        local.set(run!, i32.load(local.get(event), TagEventField.START)),
-        local.set(end!, i32.load(local.get(event), TagEventField.END)),
-        local.set(begins!, i32.or(i32.or(i32.eqz(local.get(event)), i32.eqz(isNear)), isOther)),
-        whenUnlikely(local.get(begins!), begin),
-      ]),
-    );
-    const next = i32.add(here, i32.const(16 * granules));
-    const at = local.get(event);
-    const lengthened: Code = [
+    const since = i32.sub(local.get(step!), i32.load(at, TagEventField.LAST));
+    const differs = i32.and(i32.xor(local.get(run!), local.get(value)), i32.const(15));
+    const lengthen = [
+      local.set(event!, this.#tagging(Tagging.OPEN)),
+      brIfUnlikely(begins, i32.eqz(at)),
+      local.set(run!, i32.load(at, TagEventField.START)),
+      brIfUnlikely(begins, differs),
+      local.set(end!, i32.load(at, TagEventField.END)),
+      brIfUnlikely(begins, i32.gtU(from, size)),
+      local.set(step!, i32.wrap(this.#step())),
+      brIfUnlikely(begins, i32.gtU(since, i32.const(TAG_RUN_STEPS))),
       when(i32.ltU(here, start), i32.store(at, i32.or(here, local.get(value)), TagEventField.START)),
       when(i32.gtU(next, local.get(end!)), i32.store(at, next, TagEventField.END)),
-      i32.store(at, local.get(step), TagEventField.LAST),
+      i32.store(at, local.get(step!), TagEventField.LAST),
+      local.set(ring!, this.#tagging(Tagging.RING)),
+      logTagStore(log!, local.get(ring!), {
+        start: i32.or(here, this.#tagBefore(probe, addend)),
+        step: local.get(step!),
+        pc: i32.or(i32.wrap(this.operands.pc()), i32.const(granules >> 1)),
+        event: at,
+      }),
+      br(noted),
     ];
-    return when(i32.gtU(local.get(inHeap), local.get(begins!)), lengthened);
+    if (frame.onMiss === 'fail') return [block(begins, lengthen), frame.fail()];
+    return [
+      block(begins, lengthen),
+      frame.failIf(this.#beginEvent(probe, addend, value, granules)),
+      br(noted),
+    ];
   }
 
   #tagging(word: number): Code {
     return i32.load(this.frame.cpu, STATE + CpuLayout.TAGGING + word);
+  }
+
+  /** An i32: the tag that the probe's granule has. */
+  #tagBefore(probe: Probe, addend: number): Code {
+    const shift = i32.and(i32.shrU(local.get(probe.low), i32.const(2)), i32.const(4));
+    return i32.and(i32.shrU(i32.load8U(this.#tagByte(probe, addend)), shift), i32.const(15));
   }
 
   /** An i32: not 0 where no event can begin here. */
@@ -307,12 +330,10 @@ export class TagFormBuilder extends MemoryFormBuilder {
       inCells
         ? i64.load(frame.cpu, STATE + CpuLayout.X + 8 * n)
         : operands.readX(64, { path: [], plus: n, isSP: n === SP_SLOT }).wide();
-    const byte = i32.load8U(this.#tagByte(probe, addend));
-    const shift = i32.and(i32.shrU(local.get(probe.low), i32.const(2)), i32.const(4));
     return callIndirect(
       TAG_EVENT_TYPE,
       i32.const(Handler.tagEvent),
-      tagsOfEvent(i32.and(i32.shrU(byte, shift), i32.const(15)), local.get(value), granules),
+      tagsOfEvent(this.#tagBefore(probe, addend), local.get(value), granules),
       frame.cpu,
       local.get(probe.address),
       frame.fuelLeft,
@@ -379,12 +400,10 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const addend = this.keep32(probe.tagAddend);
     const host = this.keep32(this.hostOf(probe));
     const tag = this.keep32(i32.and(i32.wrap(i64.shrU(local.get(va), i64.const(56n))), i32.const(15)));
-    let noted: Code = [];
     const tagged = this.nested(() => {
       this.emit(frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
       this.#requireBytes(probe, addend);
-      const writers = this.#noteWriters(probe, addend, host, tag, 4);
-      noted = [writers, this.#tagRun(probe, addend, tag, 4)];
+      this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, host, tag, 4)));
     });
     const checked = this.nested(() => this.checkBlock(probe, 64));
     const zeroed = this.nested(() => {
@@ -395,10 +414,10 @@ export class TagFormBuilder extends MemoryFormBuilder {
       when(does(BlockAction.tag), tagged),
       when(does(BlockAction.check), checked),
       when(does(BlockAction.zero), zeroed),
-      when(i32.and(i32.ne(does(BlockAction.tag), i32.const(0)), this.#hasTags(addend)), [
-        noted,
-        i32.store16(this.#tagByte(probe, addend), both),
-      ]),
+      when(
+        does(BlockAction.tag),
+        when(this.#hasTags(addend), i32.store16(this.#tagByte(probe, addend), both)),
+      ),
     );
   }
 }

@@ -56,9 +56,8 @@ export function renderTagFaultReport(report: TagFaultReport): string {
   if (cause !== undefined) out.push(`  likely cause  ${cause.name}: ${cause.detail}`);
   if (report.lastTagWriter !== undefined) {
     const w = report.lastTagWriter;
-    out.push(
-      `  last tagged   by PC ${at(w.pc, w.symbol)} at step ${w.step}: ${hexTag(w.before)} -> ${hexTag(w.after)}`,
-    );
+    const before = w.before === undefined ? '' : `${hexTag(w.before)} `;
+    out.push(`  last tagged   by PC ${at(w.pc, w.symbol)} at step ${w.step}: ${before}-> ${hexTag(w.after)}`);
   }
   if (va !== undefined && pa !== undefined) {
     const tail = tagPa === undefined ? 'no tag storage' : `tag PA ${hex(tagPa)} (${report.nibble} nibble)`;
@@ -161,7 +160,7 @@ export function tagFaultReportToJson(report: TagFaultReport): Record<string, unk
             pc: address(report.lastTagWriter.pc),
             step: Number(report.lastTagWriter.step),
             symbol: report.lastTagWriter.symbol ?? null,
-            before: report.lastTagWriter.before,
+            before: report.lastTagWriter.before ?? null,
             after: report.lastTagWriter.after,
           },
     history: report.history.map((entry) => ({

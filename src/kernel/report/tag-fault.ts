@@ -13,12 +13,15 @@ import type { HistoryEntry } from './tag-history.js';
 export type CheckMode = 'sync' | 'async';
 
 export interface TagWriter {
-  /** The instruction that wrote the granule's tag last, and when (instructions executed before it). */
+  /**
+   * The instruction that wrote the granule's tag last, and when (instructions executed before it); of a run of
+   * granules that were tagged close to each other, the first.
+   */
   readonly pc: VA;
   readonly step: bigint;
   readonly symbol: string | undefined;
-  /** The tag before and after that write. */
-  readonly before: number;
+  /** The tag before and after that write; before may not be known in the middle of a run. */
+  readonly before: number | undefined;
   readonly after: number;
 }
 

@@ -115,15 +115,23 @@ export class TagAccess {
     return this.#isTagged(entry) ? this.memory.readTag(this.#physical(at, entry)) : 0;
   }
 
-  /** `run`: the address, where the tag may begin or lengthen an event of the history. */
-  #writeTag(pa: number, tag: number, run: bigint | undefined): void {
-    if (this.memory.recordsTagWriters) {
-      const { pc, steps } = this.cpu;
-      const before = this.memory.readTag(pa);
-      this.memory.noteTagWrite(pa, { pc, step: BigInt(steps), before, after: tag });
-      if (run !== undefined) this.memory.tagHistory?.note(this.cpu, run, before, tag);
+  /**
+   * Granules of one page from `va` on, whose first is at `pa`, get a tag. Who gives it is remembered in the
+   * history, or, in frames of functions, by granule.
+   */
+  #writeTags(va: bigint, pa: number, tag: number, granules: 1 | 2 | 4): void {
+    const { memory } = this;
+    const { pc, steps } = this.cpu;
+    const isNoted =
+      !memory.recordsTagWriters ||
+      (!TagHistory.isOfFrame(this.cpu, va) &&
+        memory.tagHistory?.note(this.cpu, va, memory.readTag(pa), tag, granules) === true);
+    for (let at = pa; at < pa + granules * GRANULE; at += GRANULE) {
+      if (!isNoted) {
+        memory.noteTagWrite(at, { pc, step: BigInt(steps), before: memory.readTag(at), after: tag });
+      }
+      memory.writeTag(at, tag);
     }
-    this.memory.writeTag(pa, tag);
   }
 
   /** STG, ST2G, STZG, STZ2G. */
@@ -140,15 +148,15 @@ export class TagAccess {
       this.#requireBacked(va, pa);
       this.#zero(pa, GRANULE, this.#isCacheable(first));
     }
-    const isOfFrame = TagHistory.isOfFrame(this.cpu, va);
-    if (taggedFirst) this.#writeTag(pa, tag & 15, isOfFrame ? undefined : va);
+    const isOnePage = second === first;
+    if (taggedFirst) this.#writeTags(va, pa, tag & 15, isOnePage ? granules : 1);
     if (granules === 2) {
       const pa2 = this.#physical(next, second);
       if (zeroData) {
         this.#requireBacked(next, pa2);
         this.#zero(pa2, GRANULE, this.#isCacheable(second));
       }
-      if (this.#isTagged(second)) this.#writeTag(pa2, tag & 15, isOfFrame ? undefined : next);
+      if (!isOnePage && this.#isTagged(second)) this.#writeTags(next, pa2, tag & 15, 1);
     }
   }
 
@@ -170,8 +178,7 @@ export class TagAccess {
     const cacheable = this.#isCacheable(entry);
     this.memory.store(pa, 8, first, cacheable);
     this.memory.store(pa + 8, 8, second, cacheable);
-    if (this.#isTagged(entry))
-      this.#writeTag(pa, tag & 15, TagHistory.isOfFrame(this.cpu, va) ? undefined : va);
+    if (this.#isTagged(entry)) this.#writeTags(va, pa, tag & 15, 1);
   }
 
   /** LDGM: 16 granules, GMID_EL1.BS = 6. */
@@ -193,7 +200,7 @@ export class TagAccess {
     const pa = this.#physical(at, entry);
     for (let i = 0; i < 16; i++) {
       const tag = Number((tags >> BigInt(4 * i)) & 15n);
-      this.#writeTag(pa + i * GRANULE, tag, at + BigInt(i * GRANULE));
+      this.#writeTags(at + BigInt(i * GRANULE), pa + i * GRANULE, tag, 1);
     }
   }
 
@@ -213,11 +220,7 @@ export class TagAccess {
       this.cpu.debug.checkAccess(at, 64, false, true, this.cpu.isUser);
       this.#zero(pa, 64, this.#isCacheable(entry));
     }
-    if (tag !== undefined && this.#isTagged(entry)) {
-      const isOfFrame = TagHistory.isOfFrame(this.cpu, at);
-      for (let i = 0; i < 64; i += GRANULE)
-        this.#writeTag(pa + i, tag, isOfFrame ? undefined : at + BigInt(i));
-    }
+    if (tag !== undefined && this.#isTagged(entry)) this.#writeTags(at, pa, tag, 4);
   }
 
   #translateBlock(at: bigint, va: bigint): number {

@@ -117,7 +117,7 @@ export class MemorySystem implements MemoryPort {
     return this.#tagWriters !== undefined;
   }
 
-  /** Called by the CPU after it wrote tags. */
+  /** Called by the CPU when it writes tags that are in no event of the history. */
   noteTagWrite(pa: number, writer: TagWrite): void {
     const writers = this.#tagWriters;
     if (writers === undefined) return;
@@ -136,7 +136,7 @@ export class MemorySystem implements MemoryPort {
   /** Writes that an engine remembers by itself, asked beside what `noteTagWrite` was told. */
   tagWritersOfEngine: TagWriterTable | undefined;
 
-  /** Who wrote the tag of the granule at `pa` last, if that was recorded. */
+  /** Who wrote the tag of the granule at `pa` last, of those that `noteTagWrite` and the engine were told of. */
   lastTagWriter(pa: number): TagWrite | undefined {
     const granule = pa - (pa % GRANULE);
     const told = this.#tagWriters?.get(granule);
