@@ -27,7 +27,7 @@ const KERNEL_FLOORS: readonly (readonly string[])[] = [
   ['src/kernel/mm'],
   ['src/kernel/arch', 'src/kernel/tag-storage'],
   ['src/kernel/report', 'src/kernel/fs'],
-  ['src/kernel/net', 'src/kernel/ipc'],
+  ['src/kernel/net', 'src/kernel/ipc', 'src/kernel/tty'],
   ['src/kernel/process'],
   ['src/kernel/syscalls'],
 ];

@@ -71,9 +71,11 @@ import {
   type TaggedAddressControl,
   type Thread,
   Timers,
+  terminalHost,
   UserCpus,
 } from './process/index.js';
 import { TagFaultReporter } from './tag-fault-reporter.js';
+import { Ttys } from './tty/index.js';
 
 export interface KernelOptions {
   readonly machine: Machine;
@@ -244,6 +246,18 @@ export class Kernel implements Supervisor {
     const clock = new Clock(machine.cpus);
     const timers = new Timers();
     const random = new Random(options.seed ?? 0, 'AT_RANDOM');
+    const table = new ProcessTable();
+    const currentThread = () => this.#threads.get(contexts.current);
+    const files = new FileSystem({
+      contexts,
+      mm,
+      quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
+      random: new Random(options.seed ?? 0, '/dev/random'),
+      now: () => clock.realtime,
+      currentRoot: () => currentThread()?.process.fs.root,
+      diskBytes,
+      ...(options.root === undefined ? {} : { host: options.root }),
+    });
     const state: KernelState = {
       mm,
       shootdowns,
@@ -258,32 +272,24 @@ export class Kernel implements Supervisor {
       keyRandom: new Random(options.seed ?? 0, 'pointer authentication keys'),
       runQueue: new RunQueue(contexts, options.seed ?? 0),
       user: new UserCpus(machine.cpus, contexts, fp, features.has('FEAT_PAuth')),
-      table: new ProcessTable(),
+      table,
       futexes: new Futexes(mm),
       timers,
-      files: new FileSystem({
-        contexts,
-        mm,
-        quota: (mm.meminfo()['MemTotal'] ?? 0) * 512,
-        random: new Random(options.seed ?? 0, '/dev/random'),
-        now: () => clock.realtime,
-        currentRoot: () => this.#threads.get(contexts.current)?.process.fs.root,
-        diskBytes,
-        ...(options.root === undefined ? {} : { host: options.root }),
-      }),
+      files,
       network: networkOf(clock, timers),
       ipc: new SysvIpc({
         pageSize: mm.pageSize,
         mostBytes: (mm.meminfo()['MemTotal'] ?? 0) * 1024,
         newFile: (name, size, unmapped) => mm.newFile({ name, size, unmapped }),
-        discard: (file) => this.files.store.giveBack(file),
+        discard: (file) => files.store.giveBack(file),
         now: () => clock.realtime / 1_000_000_000n,
-        currentPid: () => this.#threads.get(contexts.current)?.process.pid ?? 0,
+        currentPid: () => currentThread()?.process.pid ?? 0,
       }),
       power: { mode: 'shutdown', cycle: (lost) => machine.memory.loseContents(lost) },
       takeCore: options.core,
       log: (line) => this.#log(line),
-      currentThread: () => this.#threads.get(contexts.current),
+      currentThread,
+      ttys: new Ttys(terminalHost({ table, timers, clock, currentThread }), files),
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;

@@ -42,6 +42,7 @@ const NOT_FOR_QEMU = [
   'confined',
   'pidfds',
   'mounts',
+  'terminals',
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
@@ -63,6 +64,7 @@ const ENDS: Readonly<Record<string, number>> = {
   confined: 0,
   pidfds: 0,
   mounts: 0,
+  terminals: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

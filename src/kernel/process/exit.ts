@@ -123,6 +123,7 @@ function* exitProcess(state: KernelState, process: Process, end: ProcessEnd): Ma
   state.ipc.sem.exit(process, process.pid);
   process.files.drop();
   yield* state.files.flush();
+  if (process.sid === process.pid) state.ttys.leaderEnds(process.sid);
   usageOf(state, process);
   yield* leaveSpace(state, process);
   process.end = end;

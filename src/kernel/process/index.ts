@@ -33,6 +33,7 @@ export * from './signal-frame.js';
 export * from './signals.js';
 export * from './stack.js';
 export * from './tagged-address-control.js';
+export * from './terminals.js';
 export * from './thread.js';
 export * from './timers.js';
 export * from './user-context.js';

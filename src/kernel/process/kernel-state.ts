@@ -7,6 +7,7 @@ import type { FileSystem } from '../fs/index.js';
 import type { SysvIpc } from '../ipc/index.js';
 import type { MemoryManager } from '../mm/index.js';
 import type { Network } from '../net/index.js';
+import type { Ttys } from '../tty/index.js';
 import type { Futexes } from './futex.js';
 import type { ProcessTable } from './process-table.js';
 import type { Power } from './sysfs-power.js';
@@ -28,6 +29,7 @@ export interface KernelState {
   readonly files: FileSystem;
   readonly network: Network;
   readonly ipc: SysvIpc;
+  readonly ttys: Ttys;
   /** AT_RANDOM, getrandom(2), address choices. */
   readonly random: Random;
   /** Pointer authentication keys. */

@@ -173,6 +173,7 @@ export function processStat(
   const ticks = (steps: number) => clock.nanoseconds(steps) / TICK;
   const { policy = SCHED.NORMAL, priority = 0, nice = 0 } = (thread ?? process.leader)?.scheduling ?? {};
   const { ignored, caught } = dispositions(process);
+  const terminal = state.ttys.ofSession(process.sid);
   const low = (set: bigint) => set & 0x7fffffffn;
   const fields: readonly (number | bigint | string)[] = [
     thread?.tid ?? process.pid,
@@ -181,8 +182,8 @@ export function processStat(
     process.parent?.pid ?? 0,
     process.pgid,
     process.sid,
-    0,
-    -1,
+    terminal?.device ?? 0,
+    terminal?.foreground ?? -1,
     0,
     process.minorFaults,
     process.childUsage.minorFaults,

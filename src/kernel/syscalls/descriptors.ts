@@ -25,6 +25,7 @@ import { CAP, capable, readString, type Thread, unshareFiles, writeUser } from '
 import { LOCK_COMMAND, lockCommand } from './locks.js';
 import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
+import { terminalIoctl } from './tty.js';
 
 const F = {
   DUPFD: 0,
@@ -186,7 +187,8 @@ export const descriptorSyscalls: readonly Syscall[] = [
     number: 29,
     name: 'ioctl',
     args: ['fd', 'hex', 'hex'],
-    *run({ mm }, thread, [fd, request, arg]) {
+    *run(services, thread, [fd, request, arg]) {
+      const { mm } = services;
       const { files } = thread.process;
       const file = files.get(int(fd));
       if (file === undefined) return -EBADF;
@@ -203,6 +205,8 @@ export const descriptorSyscalls: readonly Syscall[] = [
         file.flags = on ? file.flags | O_NONBLOCK : file.flags & ~O_NONBLOCK;
         return 0;
       }
+      const terminal = terminalIoctl(services, thread, file, what, arg);
+      if (terminal !== undefined) return typeof terminal === 'number' ? terminal : yield* terminal;
       const answer = file.ioctl(what);
       return typeof answer === 'number' ? answer : yield* writeUser(mm, thread, arg, answer);
     },

@@ -1,0 +1,6 @@
+/** Terminals: line discipline, consoles, pseudo-terminals. */
+export * from './line-discipline.js';
+export * from './pty.js';
+export * from './termios.js';
+export * from './tty.js';
+export * from './ttys.js';
