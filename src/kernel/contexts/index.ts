@@ -17,6 +17,7 @@ export {
 } from './points.js';
 export { type CpuActivity, RunQueue, Sleeper } from './run-queue.js';
 export {
+  FIRST,
   formatSchedule,
   parseSchedule,
   randomStrategy,
@@ -24,8 +25,10 @@ export {
   type Schedule,
   Scheduler,
   type SearchFailure,
+  type SearchScenario,
   type Strategy,
   searchSchedules,
+  sweepPreemptions,
 } from './scheduler.js';
 export { type HeldLock, Task } from './task.js';
 export { type Waiter, WaitList, type WakeListener, waitFor } from './wait.js';

@@ -200,36 +200,74 @@ export interface SearchFailure {
   readonly error: unknown;
 }
 
+/** Builds everything anew and spawns its tasks on the scheduler it makes; `verify` after they ended. */
+export type SearchScenario = (strategy: Strategy) => {
+  readonly scheduler: Scheduler;
+  readonly verify: () => void;
+};
+
+/** One run: what went wrong, if anything. */
+function tryOne(scenario: SearchScenario, strategy: Strategy): SearchFailure | undefined {
+  let scheduler: Scheduler | undefined;
+  try {
+    const made = scenario(strategy);
+    scheduler = made.scheduler;
+    scheduler.run();
+    made.verify();
+    return undefined;
+  } catch (error) {
+    return { schedule: formatSchedule(scheduler?.schedule ?? []), error };
+  }
+}
+
+/**
+ * Runs a scenario under every schedule of one preemption: the task that was spawned first runs so many steps, then the
+ * others run to their ends, or as far as they come without it. Whatever goes wrong in one window of one task, however
+ * short, is found; what takes two is not.
+ *
+ * @returns the first failure and how many schedules there were, this one included.
+ */
+export function sweepPreemptions(scenario: SearchScenario): {
+  readonly failure: SearchFailure | undefined;
+  readonly runs: number;
+} {
+  for (let steps = 0; ; steps++) {
+    let taken = 0;
+    let preempted = false;
+    const failure = tryOne(scenario, (runnable) => {
+      const first = runnable.findIndex((task) => task.name === FIRST);
+      const other = runnable.findIndex((task) => task.name !== FIRST);
+      if (first >= 0 && (taken < steps || other < 0)) {
+        taken++;
+        return first;
+      }
+      preempted = true;
+      return other;
+    });
+    if (failure || !preempted) return { failure, runs: steps + 1 };
+  }
+}
+
+/** The name of the task that a sweep interrupts. */
+export const FIRST = 'first';
+
 /**
  * Runs a scenario under many schedules: first the systematic ones (depth first over the choices), up
  * to half of `runs`, then random ones from `seed`.
  *
- * @param scenario builds everything anew and spawns its tasks on the scheduler it makes.
  * @returns the first failure, or undefined when every run passed.
  */
 export function searchSchedules(
-  scenario: (strategy: Strategy) => { readonly scheduler: Scheduler; readonly verify: () => void },
+  scenario: SearchScenario,
   options: { readonly runs: number; readonly seed: number },
 ): SearchFailure | undefined {
-  const tryOne = (strategy: Strategy): SearchFailure | undefined => {
-    let scheduler: Scheduler | undefined;
-    try {
-      const made = scenario(strategy);
-      scheduler = made.scheduler;
-      scheduler.run();
-      made.verify();
-      return undefined;
-    } catch (error) {
-      return { schedule: formatSchedule(scheduler?.schedule ?? []), error };
-    }
-  };
   let prefix: number[] | undefined = [];
   for (let run = 0; run < options.runs; run++) {
     if (prefix !== undefined && run < options.runs / 2) {
       const widths: number[] = [];
       const path: number[] = [];
       const fixed = prefix;
-      const failure = tryOne((runnable) => {
+      const failure = tryOne(scenario, (runnable) => {
         const choice = Math.min(fixed[path.length] ?? 0, runnable.length - 1);
         path.push(choice);
         widths.push(runnable.length);
@@ -241,7 +279,7 @@ export function searchSchedules(
       prefix = last < 0 ? undefined : [...path.slice(0, last), path[last]! + 1];
       if (prefix === undefined) return undefined;
     } else {
-      const failure = tryOne(randomStrategy(options.seed + run));
+      const failure = tryOne(scenario, randomStrategy(options.seed + run));
       if (failure) return failure;
     }
   }

@@ -86,6 +86,7 @@ export interface Collapsed {
   readonly mmapLocked: boolean;
 }
 
+const UNLOCKED = racePoint('mmap_lock given up');
 const FLUSHED = racePoint('pmdp_collapse_flush');
 const COPY = racePoint('__collapse_huge_page_copy');
 
@@ -266,6 +267,8 @@ function* collapseHugePage(
   }
   if (locked) as.mmapLock.upRead();
   if (result === 'SCAN_SUCCEED') {
+    // There is no upgrade: whoever comes first may change the mapping.
+    if (mm.contexts.racing) yield UNLOCKED;
     yield* as.mmapLock.downWrite();
     result = yield* collapseLocked(mm, as, addr, hpage, cc);
     as.mmapLock.upWrite();
