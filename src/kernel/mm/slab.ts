@@ -40,7 +40,7 @@ export class SlabCache {
     if (this.#partial.size === 0) {
       const page = yield* allocPages(this.#mm, gfp, 0);
       if (page === undefined) return undefined;
-      this.#newSlab(page);
+      return this.#newSlab(page);
     }
     return this.#take();
   }
@@ -51,22 +51,24 @@ export class SlabCache {
     if (this.#partial.size === 0) {
       const page = yield* allocPagesAtomic(this.#mm, gfp, 0);
       if (page === undefined) return undefined;
-      this.#newSlab(page);
+      return this.#newSlab(page);
     }
     return this.#take();
   }
 
-  #newSlab(page: Page): void {
+  /** Its first object: others may have got a slab meanwhile, and an empty one would be nobody's to give back. */
+  #newSlab(page: Page): PA {
     this.#mm.memmap.set(page, PG_slab);
     this.#mm.nodeStats(page).nr_slab_unreclaimable++;
     this.#partial.set(
       page,
       Array.from({ length: this.#perSlab }, (_, i) => this.#perSlab - 1 - i),
     );
+    return this.#take(page);
   }
 
-  #take(): PA {
-    const [page, free] = this.#partial.entries().next().value!;
+  #take(page: Page = this.#partial.keys().next().value!): PA {
+    const free = this.#partial.get(page)!;
     const object = free.pop()!;
     if (free.length === 0) this.#partial.delete(page);
     this.inUse++;
