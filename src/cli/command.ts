@@ -18,6 +18,8 @@ export interface CommandIo {
   stdinNow?: ((count: number, raw: boolean) => Uint8Array | undefined) | undefined;
   /** Standard input is a terminal. */
   readonly isTerminal?: boolean;
+  /** Standard output and error are a terminal as well: its size. */
+  readonly terminalSize?: { readonly rows: number; readonly columns: number } | undefined;
   /** Lets so much time pass, at most, as there is nothing to do. */
   sleep?(milliseconds: number): void;
   /** A folder that a guest may read. Throws InputError (CLI-READ) where it is none. */

@@ -106,6 +106,10 @@ const io: CommandIo = {
   stdin: readInput,
   stdinNow: readInputNow,
   isTerminal: isatty(0),
+  get terminalSize() {
+    if (!isatty(1) || !isatty(2)) return undefined;
+    return { rows: process.stdout.rows ?? 24, columns: process.stdout.columns ?? 80 };
+  },
   sleep,
   folder: hostFolder,
   color: process.stderr.isTTY === true && (process.env['NO_COLOR'] ?? '') === '',

@@ -45,6 +45,7 @@ import {
 import { loadBareProgram, startBare } from './run-bare.js';
 import { LOCKSTEP_EVERY, type PausableRun, runInLockstep } from './run-lockstep.js';
 import { runStatistics, STATISTICS_HELP } from './run-statistics.js';
+import { SerialInput } from './serial-input.js';
 import { loadTree } from './tree-files.js';
 
 const COMMAND = 'run';
@@ -63,6 +64,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   env: { type: 'string', multiple: true },
   root: { type: 'string' },
+  tty: { type: 'boolean' },
   strace: { type: 'boolean' },
   trace: { type: 'string' },
   'trace-events': { type: 'boolean' },
@@ -99,6 +101,8 @@ Standard output and error are the guest's; what mtemu says goes to standard erro
   --seed N                     all randomness (default 0)
   --env NAME=VALUE             guest environment (repeatable; nothing is inherited)
   --root DIR                   a host folder shown read-only as the guest's / beneath its tmpfs
+  --tty                        the guest's standard streams are a terminal, as they are where yours are all
+                               one: keys go to the guest, Control-C too; Control-A x ends the run
   --strace                     system calls, as strace prints them
   --trace-events               trace events of CMA, as ftrace names them
   --trace FILE                 instructions: one JSON object a line {step, pc, insn, asm, writes}
@@ -191,7 +195,9 @@ function prepare(
       core = image;
     };
     const corePath = text(values, 'core');
-    const system = boot(values, streams, machine, engine, corePath === undefined ? undefined : takeCore);
+    const keyboard = keyboardOf(values, streams);
+    const wantsCore = corePath === undefined ? undefined : takeCore;
+    const system = boot(values, streams, machine, engine, keyboard, wantsCore);
     const { kernel } = system;
     for (const what of system.board.missing) streams.stderr(`mtemu: note: the machine has ${what}\n`);
     const control = startControl(values, program.assembled);
@@ -213,20 +219,31 @@ function prepare(
     return {
       side: {
         machine: system.board.machine,
-        runUntil(expired) {
+        runUntil(pause) {
           const start = performance.now();
+          const expired = () => keyboard?.isEnded === true || pause();
           outcome = kernel.run(process, maxSteps === undefined ? { expired } : { maxSteps, expired });
           seconds += (performance.now() - start) / 1000;
-          return outcome.kind === 'limit' && outcome.which === 'time';
+          return outcome.kind === 'limit' && outcome.which === 'time' && keyboard?.isEnded !== true;
         },
       },
       conclude(to) {
         if (core !== undefined && corePath !== undefined) to.writeFile(corePath, core);
-        return conclude(outcome, format, to);
+        return keyboard?.isEnded === true ? 0 : conclude(outcome, format, to);
       },
       statistics: () => statistics(system, seconds),
     };
   };
+}
+
+/** Rows and columns of a terminal that is none of the host's. */
+const SCREEN = { rows: 24, columns: 80 };
+
+/** What is typed, where the guest's standard streams are a terminal; undefined where they are not. */
+function keyboardOf(values: ParsedOptions['values'], io: CommandIo): SerialInput | undefined {
+  const isHosts = io.isTerminal === true && io.terminalSize !== undefined && io.stdinNow !== undefined;
+  if (isHosts) return new SerialInput(io, true);
+  return values['tty'] === true ? new SerialInput({ ...io, stdinNow: undefined }, false) : undefined;
 }
 
 /** Options that mean nothing without the mini-kernel. */
@@ -236,6 +253,7 @@ const KERNEL_ONLY: readonly (keyof typeof OPTIONS)[] = [
   'tcf',
   'env',
   'root',
+  'tty',
   'strace',
   'trace-events',
   'report',
@@ -404,6 +422,7 @@ function boot(
   io: CommandIo,
   { tree, lend }: ReturnType<typeof machineTree>,
   engine: EngineMaker,
+  keyboard: SerialInput | undefined,
   core?: (pid: number, image: Uint8Array) => void,
 ): System {
   const policy = choice(
@@ -427,6 +446,7 @@ function boot(
     ...(chosen === undefined ? {} : { policy: chosen }),
     write: (fd, bytes) => (fd === 1 ? io.stdout(bytes) : io.stderr(new TextDecoder().decode(bytes))),
     ...(io.stdin === undefined ? {} : { input: (count: number) => io.stdin!(count) }),
+    ...(keyboard === undefined ? {} : { terminal: { keyboard, ...(io.terminalSize ?? SCREEN) } }),
     ...(root === undefined ? {} : { root }),
     ...(core === undefined ? {} : { core }),
     ...(values['dmesg'] === true ? { log: (line: string) => io.stderr(`[kernel] ${line}\n`) } : {}),

@@ -23,6 +23,8 @@ export class SerialInput implements SerialSource {
   isOver = false;
   /** The user wants the run to end. */
   isEnded = false;
+  /** More may come at any time: nobody waits for it. */
+  readonly isLive: boolean;
   /** The last look found nothing. */
   #isWaiting = false;
 
@@ -30,6 +32,7 @@ export class SerialInput implements SerialSource {
   constructor(io: CommandIo, raw: boolean) {
     this.#io = io;
     this.#raw = raw && io.isTerminal === true;
+    this.isLive = this.#raw && io.stdinNow !== undefined;
     this.isOver = io.stdin === undefined && io.stdinNow === undefined;
   }
 

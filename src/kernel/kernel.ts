@@ -35,6 +35,8 @@ import {
   FsContext,
   type HostFolder,
   type InputStream,
+  O_RDWR,
+  type OpenFile,
 } from './fs/index.js';
 import { SysvIpc } from './ipc/index.js';
 import type { MemoryManager, PageSize, TraceSink, Violation } from './mm/index.js';
@@ -75,7 +77,7 @@ import {
   UserCpus,
 } from './process/index.js';
 import { TagFaultReporter } from './tag-fault-reporter.js';
-import { Ttys } from './tty/index.js';
+import { Console, type Keyboard, Ttys } from './tty/index.js';
 
 export interface KernelOptions {
   readonly machine: Machine;
@@ -92,6 +94,8 @@ export interface KernelOptions {
   readonly write?: (fd: 1 | 2, bytes: Uint8Array) => void;
   /** Guest input from descriptor 0; left out, it is at its end. */
   readonly input?: InputStream;
+  /** The guest's standard streams are a terminal: what is typed there, and its size. */
+  readonly terminal?: { readonly keyboard: Keyboard; readonly rows: number; readonly columns: number };
   /** A host folder under the guest's root, read-only. */
   readonly root?: HostFolder;
   /** Takes the core file of each process that a signal killed. */
@@ -136,6 +140,9 @@ const SLICE_LEAST = 50_000;
 const SLICE_SPREAD = 50_000;
 /** What an entry to the kernel costs of a slice, so that a thread of system calls has an end too. */
 const ENTRY_COST = 200;
+/** Turns between two looks for keys of a live terminal, and milliseconds that an idle system waits for one. */
+const LOOK_EVERY = 16;
+const LONGEST_IDLE = 1000;
 /** Turns that what is left of a system whose first process ended gets to leave. */
 const LEAVE_TURNS = 100_000;
 
@@ -156,6 +163,9 @@ export class Kernel implements Supervisor {
   #maxSteps = Number.MAX_SAFE_INTEGER;
   /** --check: memory has changed since the invariants were looked at. */
   #checkDue = false;
+  /** The host's terminal, where the guest has one. */
+  #console: Console | undefined;
+  #looks = 0;
   /** Why no thread can go on. */
   #fatal: RunOutcome | undefined;
 
@@ -258,6 +268,10 @@ export class Kernel implements Supervisor {
       diskBytes,
       ...(options.root === undefined ? {} : { host: options.root }),
     });
+    const { terminal } = options;
+    if (terminal !== undefined) {
+      this.#console = new Console(terminal.keyboard, (bytes) => options.write?.(1, bytes), terminal);
+    }
     const state: KernelState = {
       mm,
       shootdowns,
@@ -289,7 +303,7 @@ export class Kernel implements Supervisor {
       takeCore: options.core,
       log: (line) => this.#log(line),
       currentThread,
-      ttys: new Ttys(terminalHost({ table, timers, clock, currentThread }), files),
+      ttys: new Ttys(terminalHost({ table, timers, clock, currentThread }), files, this.#console),
       threadLife: (thread) => this.#threadLife(thread),
     };
     this.#state = state;
@@ -402,19 +416,26 @@ export class Kernel implements Supervisor {
       keys: newKeys(state.keyRandom),
     };
     const table = new FileTable();
-    const { input, write } = this.#options;
-    const streams = files.standardStreams(
-      input,
-      (bytes) => write?.(1, bytes),
-      (bytes) => write?.(2, bytes),
-    );
-    for (const stream of streams) table.add(stream, false);
     const process = firstProcess(state, program, loaded, table, new FsContext(files.root), limits);
     if (typeof process === 'number') return process;
+    for (const stream of this.#standardStreams(process)) table.add(stream, false);
     const thread = process.leader!;
     if (request.control !== undefined && state.mte) thread.control = request.control;
     state.runQueue.spawn(thread.task, this.#threadLife(thread));
     return process;
+  }
+
+  /** Descriptors 0, 1 and 2: the terminal where there is one, which then is the process's own. */
+  #standardStreams(process: Process): readonly OpenFile[] {
+    const { ttys, files } = this.#booted;
+    const terminal = ttys.openConsole(O_RDWR, process);
+    if (terminal !== undefined) return [terminal, terminal, terminal];
+    const { input, write } = this.#options;
+    return files.standardStreams(
+      input,
+      (bytes) => write?.(1, bytes),
+      (bytes) => write?.(2, bytes),
+    );
   }
 
   /** The program as a file of the guest, so that it can open and execute itself. */
@@ -453,9 +474,14 @@ export class Kernel implements Supervisor {
       if (state.clock.steps >= this.#maxSteps) return { kind: 'limit', which: 'steps' };
       if (limits.expired?.() === true) return { kind: 'limit', which: 'time' };
       state.timers.run(state.clock.monotonic);
+      const live = this.#console?.isLive === true ? this.#console : undefined;
+      if (++this.#looks % LOOK_EVERY === 0) live?.feed();
       if (state.runQueue.step()) continue;
       const next = state.timers.next;
-      if (next === undefined || state.timers.onlyBackground) return { kind: 'stuck' };
+      const isIdle = next === undefined || state.timers.onlyBackground;
+      if (live?.wait(isIdle ? LONGEST_IDLE : Number(next - state.clock.monotonic) / 1e6) === true) continue;
+      if (isIdle && live !== undefined) continue;
+      if (isIdle) return { kind: 'stuck' };
       state.clock.idleUntil(next);
     }
   }

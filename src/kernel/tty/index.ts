@@ -1,4 +1,5 @@
 /** Terminals: line discipline, consoles, pseudo-terminals. */
+export * from './console.js';
 export * from './line-discipline.js';
 export * from './pty.js';
 export * from './termios.js';

@@ -173,6 +173,8 @@ export class TtyFile extends OpenFile {
       if (refused !== 0) return refused;
       if (discipline.canonical) {
         if (!discipline.ready) tty.end.wanted?.();
+        // What was typed just now may have been a ^C before the line.
+        if (waiter.interrupted) return -ERESTARTSYS;
         if (discipline.ready) return discipline.take(count);
         if ((this.flags & O_NONBLOCK) !== 0) return -EAGAIN;
         const come = yield* waitFor(
@@ -198,6 +200,7 @@ export class TtyFile extends OpenFile {
     const least = Math.min(count, cc[CC.MIN]!);
     const enough = () => discipline.available >= Math.max(1, least);
     if (!enough()) tty.end.wanted?.();
+    if (waiter.interrupted) return -ERESTARTSYS;
     if (enough() || (least === 0 && time === 0)) return discipline.take(count);
     if ((this.flags & O_NONBLOCK) !== 0) {
       return discipline.available > 0 ? discipline.take(count) : -EAGAIN;

@@ -5,8 +5,9 @@
  */
 import { EBUSY, EIO, ENOSPC, ENXIO } from '../contexts/index.js';
 import { Directory, type FileSystem, O_NOCTTY, type OpenFile, S_IFCHR, SpecialFile } from '../fs/index.js';
+import type { Console } from './console.js';
 import { PTMX_MAJOR, Pty, PtyMaster } from './pty.js';
-import { Tty, type TtyEnd, TtyFile, type TtyHost } from './tty.js';
+import { Tty, TtyFile, type TtyHost } from './tty.js';
 
 /** kernel.pty.max. */
 const MOST_PTYS = 4096;
@@ -14,20 +15,15 @@ const MOST_PTYS = 4096;
 const TTY_GROUP = 5;
 const device = (minor: number): number => (PTMX_MAJOR << 8) | minor;
 
-/** A console: where its output goes, where its input comes from, how large it is. */
-export interface ConsoleOptions extends TtyEnd {
-  readonly rows: number;
-  readonly columns: number;
-}
-
 export class Ttys {
   readonly #host: TtyHost;
   readonly #files: FileSystem;
   readonly #ptys = new Map<number, Pty>();
+  #consoleNode: SpecialFile | undefined;
   /** Undefined where the guest's streams are no terminal. */
   console: Tty | undefined;
 
-  constructor(host: TtyHost, files: FileSystem, console?: ConsoleOptions) {
+  constructor(host: TtyHost, files: FileSystem, console?: Console) {
     this.#host = host;
     this.#files = files;
     const dev = files.root.lookup('dev');
@@ -52,11 +48,10 @@ export class Ttys {
     if (console === undefined) return;
     const tty = new Tty('/dev/console', device(1), host, console);
     tty.windowSize = [console.rows, console.columns, 0, 0];
+    console.attach(tty);
     this.console = tty;
-    dev.add(
-      'console',
-      special(1, 0o600, (flags, inode) => this.#open(tty, flags, inode)),
-    );
+    this.#consoleNode = special(1, 0o600, (flags, inode) => this.#open(tty, flags, inode));
+    dev.add('console', this.#consoleNode);
   }
 
   /** Everybody's terminal that has the session as its own. */
@@ -71,11 +66,11 @@ export class Ttys {
     this.ofSession(sid)?.hangUp(true);
   }
 
-  /** An open file of the console. */
-  openConsole(flags: number): TtyFile | undefined {
-    if (this.console === undefined) return undefined;
-    const inode = new SpecialFile(this.#files.nextInode(), S_IFCHR | 0o620, () => -ENXIO, device(1));
-    return new TtyFile(inode, flags, this.console);
+  /** An open file of the console, which becomes the terminal of a process that begins with it. */
+  openConsole(flags: number, owner: { readonly pid: number; readonly pgid: number }): TtyFile | undefined {
+    if (this.console === undefined || this.#consoleNode === undefined) return undefined;
+    this.console.adopt(owner);
+    return new TtyFile(this.#consoleNode, flags, this.console);
   }
 
   /** The slave's open file (TIOCGPTPEER). */
