@@ -8,7 +8,7 @@ static unsigned long *ballast, ballastPages;
 static void takeBallast(void) {
     ballastPages = getenv("BALLAST") ? strtoul(getenv("BALLAST"), 0, 10) * 256 : 0;
     if (!ballastPages) return;
-    ballast = mmap(0, ballastPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ballast = mmap(0, ballastPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (ballast == MAP_FAILED) abort();
     for (unsigned long i = 0; i < ballastPages; i++) ballast[i * 512] = i + 1;
 }
