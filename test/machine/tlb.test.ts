@@ -48,3 +48,28 @@ describe('slots of the TLB', () => {
     expect(tlb.find(TlbKind.fetch, LOW, 0, 11)).toBeGreaterThanOrEqual(0);
   });
 });
+
+describe('invalidation by address', () => {
+  const HIGH = 0xffff_8000 | 0;
+  const isThere = (tlb: Tlb, low: number) => tlb.find(TlbKind.read, low, HIGH, 1) >= 0;
+  const withPage = (tlb: Tlb, low: number, size: number) =>
+    tlb.fill(TlbKind.read, low, HIGH, 1, 0x4000_0000, 0, 0x100_0000, -1, size);
+
+  it('finds all pieces of the block there, and of that one only', () => {
+    const tlb = new Tlb(new LinearMemory());
+    const [block, other, page] = [0x20_0000, 0x40_0000, 0x80_0000];
+    for (const low of [block, block + 0x5000, block + 0x1f_f000, other + 0x1000])
+      withPage(tlb, low, 0x20_0000);
+    withPage(tlb, page, 4096);
+    tlb.flushRange(page, HIGH, 4096);
+    expect(isThere(tlb, page)).toBe(false);
+    expect(isThere(tlb, block)).toBe(true);
+    tlb.flushRange(block + 0x10_0000, HIGH, 4096);
+    expect([0, 0x5000, 0x1f_f000].map((at) => isThere(tlb, block + at))).toEqual([false, false, false]);
+    expect(isThere(tlb, other + 0x1000)).toBe(true);
+    // A block that is larger than what is dropped one by one.
+    withPage(tlb, 0x4000_0000, 0x4000_0000);
+    tlb.flushRange(0x5000_0000, HIGH, 4096);
+    expect(isThere(tlb, 0x4000_0000)).toBe(false);
+  });
+});

@@ -22,7 +22,7 @@
  * that only TypeScript looks at; the table in linear memory then holds no key.
  *
  * Larger pages and blocks fill one entry per 4 KiB touched. TLBI by address drops the pieces of the
- * largest size seen; anything harder drops everything, which the architecture allows.
+ * blocks there that were met; anything harder drops everything, which the architecture allows.
  */
 import { CHUNK, type LinearMemory, ZERO_CHUNK } from '../memory/linear-memory.js';
 
@@ -91,8 +91,8 @@ export class Tlb {
   readonly flags = new Uint8Array(3 * TLB_ENTRIES);
   /** Entries that point into the zero chunk, dropped when memory is mapped. */
   #zeroes: number[] = [];
-  /** Largest translation filled since the last full flush, by VA bit 55; bytes. */
-  readonly #largest = [4096, 4096];
+  /** Blocks of which pieces were filled since the last full flush: by size in pages, the number of the first page. */
+  readonly #blocks = new Map<number, Set<number>>();
   /** Full flushes, for statistics and for those who cache translations elsewhere. */
   generation = 0;
 
@@ -166,9 +166,17 @@ export class Tlb {
       if (inZeroes(host) || inZeroes(tagHost)) this.#zeroes.push(at);
       else if (second >= 0) words.copyWithin(second, w, w + 4);
     }
-    const half = (high >>> 23) & 1;
-    if (size > this.#largest[half]!) this.#largest[half] = size;
+    if (size > 4096) this.#noteBlock(pageNumber(low, high), size / 4096);
     return at;
+  }
+
+  #noteBlock(page: number, pages: number): void {
+    let known = this.#blocks.get(pages);
+    if (known === undefined) {
+      known = new Set();
+      this.#blocks.set(pages, known);
+    }
+    known.add(page - (page % pages));
   }
 
   #drop(at: number): void {
@@ -212,24 +220,38 @@ export class Tlb {
     this.keyHigh.fill(0);
     this.linear.u8.fill(0, this.base, this.base + ALL_BYTES);
     this.#zeroes = [];
-    this.#largest[0] = 4096;
-    this.#largest[1] = 4096;
+    this.#blocks.clear();
     this.generation++;
   }
 
   /** Drops what may translate [VA, VA + bytes) in any context; `low` and `high` are the VA's halves. */
   flushRange(low: number, high: number, bytes: number): void {
-    const half = (high >>> 23) & 1;
-    const largest = this.#largest[half]!;
-    const pages = Math.ceil((bytes + (largest - 4096)) / 4096);
-    if (pages > 512) {
+    const first = pageNumber(low, high);
+    const pages = Math.ceil(bytes / 4096);
+    if (pages > MOST_FLUSHED) {
       this.flush();
       return;
     }
-    const first = low & ~(largest - 1);
-    const count = pages + (largest - 4096) / 4096;
+    let rest = MOST_FLUSHED - pages;
+    for (const [size, known] of this.#blocks) {
+      for (let block = first - (first % size); block < first + pages; block += size) {
+        if (!known.delete(block)) continue;
+        rest -= size;
+        if (rest < 0) {
+          this.flush();
+          return;
+        }
+        this.#dropPages(block, size);
+      }
+    }
+    this.#dropPages(first, pages);
+    this.generation++;
+  }
+
+  /** Drops pages by number, in all contexts. */
+  #dropPages(first: number, count: number): void {
     for (let i = 0; i < count; i++) {
-      const page = (first + i * 4096) | 0;
+      const page = ((first + i) * 4096) | 0;
       const slot = tlbSlot(page);
       this.#drop(slot);
       this.#drop(TLB_ENTRIES + slot);
@@ -239,8 +261,13 @@ export class Tlb {
         this.linear.i32[this.#second(TlbKind.write, page, context) + 1] = 0;
       }
     }
-    this.generation++;
   }
 }
+
+/** Pages that are dropped one by one at most; beyond it all are. */
+const MOST_FLUSHED = 1024;
+
+/** The number of an address's page, its top byte aside. */
+const pageNumber = (low: number, high: number): number => (high & 0xff_ffff) * 2 ** 20 + (low >>> 12);
 
 const inZeroes = (host: number) => host >= ZERO_CHUNK && host < ZERO_CHUNK + CHUNK;
