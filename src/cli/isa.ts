@@ -13,6 +13,7 @@ import {
   type Row,
 } from '../../isa/index.js';
 import { inputError, suggest } from '../base/index.js';
+import { EVALUATED_ROWS } from '../engine/index.js';
 import type { Command, CommandIo } from './command.js';
 import { choice, type OptionSpecs, parseOptions } from './options.js';
 
@@ -150,6 +151,12 @@ function block(title: string, lines: readonly string[]): string[] {
   return aligned(lines).map((line, i) => `  ${(i === 0 ? title : '').padEnd(9)}${line}`);
 }
 
+/** Who executes it, where that is not generated code. */
+function engineOf({ id }: Row): string[] {
+  const reason = EVALUATED_ROWS[id];
+  return reason === undefined ? [] : [`the evaluator, in every engine: ${reason}`];
+}
+
 function explain(row: Row): string {
   const names = namesOf(row);
   const [first] = names;
@@ -169,6 +176,7 @@ function explain(row: Row): string {
     ...block('aliases', row.aliases.map(aliasLine)),
     ...block('fields', fieldLines(row)),
     ...block('faults', faultsOf(row)),
+    ...block('engine', engineOf(row)),
   ];
   if (example !== undefined) {
     const word = example.toString(16).padStart(8, '0');

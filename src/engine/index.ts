@@ -14,6 +14,7 @@ import { Translator, type TranslatorOptions } from './translator/index.js';
 export { Evaluator, type EvaluatorOptions } from './evaluator.js';
 export { EvaluatorBuilder, type EvaluatorWords } from './evaluator-builder.js';
 export {
+  EVALUATED_ROWS,
   GENERATED_MODULES,
   type GeneratedInterpreter,
   generateFloats,

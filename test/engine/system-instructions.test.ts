@@ -33,6 +33,10 @@ const HYPERVISORS = [
   1n << BigInt(HCR.TRVM),
   1n << BigInt(HCR.TDZ),
   1n << BigInt(HCR.TGE),
+  // TID2, TPCP, TPU.
+  1n << 17n,
+  1n << BigInt(HCR.TPCP),
+  1n << BigInt(HCR.TPU),
 ];
 
 /** What the others do is compared elsewhere, and would end the comparison here. */

@@ -8,8 +8,9 @@
  * or, for operations that this class does not have at all, in `formBuilder`: the evaluator then does the
  * instructions of the form.
  */
-import type { Builder, FlagOperation, Width, Words } from '../../../isa/index.js';
-import { FloatException } from '../../base/index.js';
+import type { Builder, FlagOperation, PstateField, Width, Words } from '../../../isa/index.js';
+import { FloatException, FPCR_FZ, FPCR_RMODE_SHIFT } from '../../base/index.js';
+import { CpuLayout, cellOf } from '../../machine/index.js';
 import {
   br,
   type Code,
@@ -27,6 +28,7 @@ import { type Frame, Unsupported } from './frame.js';
 import { highProduct, reversedBits, reversedBytes } from './idioms.js';
 import { Cell, FPCR, FPSR, FpState, Special, STATE } from './layout.js';
 import type { BranchKind, Emitter, Operand, Operands } from './operands.js';
+import { Permission } from './system-forms.js';
 import {
   constantValue,
   lowHalf,
@@ -50,16 +52,20 @@ export interface FormWords extends Words {
   readonly sysreg: Operand;
 }
 
+const FPCR_UNUSUAL = 3 << FPCR_RMODE_SHIFT;
+const CNTVOFF_EL2 = CpuLayout.SYSTEM + 8 * cellOf('cntvoff_el2');
 /** Hints that wait or wake; the others do nothing. */
 const WAITING: readonly bigint[] = [2n, 3n, 4n, 5n];
 
 export class FormBuilder implements Emitter {
-  readonly frame: Frame;
+  frame: Frame;
   readonly operands: Operands;
   readonly body: Code[] = [];
   /** Which registers were SP, where that made a difference, in order. */
   readonly asked: boolean[] = [];
   branches = false;
+  /** What the loop has in locals may have changed when the form is done. */
+  changesContext = false;
   /** The form is better a function than a case of the switch. */
   isRare = false;
 
@@ -395,9 +401,15 @@ export class FormBuilder implements Emitter {
   /** Registers that are nothing but their cells; records of others lead to the evaluator (see templates.ts). */
   readSystemRegister(reg: Operand): Value {
     this.isRare = true;
+    const { cpu } = this.frame;
     const { offset, permission } = this.operands.systemRegister(reg);
     this.emit(this.frame.failIf(i32.eqz(this.permitted(permission))));
-    return wideLocal(this.keep(i64.load(i32.add(this.frame.cpu, offset), STATE)));
+    const steps = i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(this.frame.fuelLeft));
+    const physical = i64.add(steps, i64.load(cpu, STATE + Cell.TIME_OFFSET));
+    const virtual = i64.sub(physical, i64.load(cpu, STATE + CNTVOFF_EL2));
+    const isCounter = i32.eq(offset, i32.const(Cell.COUNTER));
+    this.emit(when(isCounter, i64.store(cpu, virtual, STATE + Cell.COUNTER)));
+    return wideLocal(this.keep(i64.load(i32.add(cpu, offset), STATE)));
   }
 
   writeSystemRegister(reg: Operand, value: Value): void {
@@ -408,18 +420,107 @@ export class FormBuilder implements Emitter {
     const at = this.keep32(i32.add(cpu, offset));
     const wanted = this.keep(i64.or(i64.and(value.wide(), kept()), fixed()));
     const is = (register: number) => i32.eq(local.get(at), i32.add(cpu, i32.const(register)));
-    // What FPCR asks for is looked at on the way into generated code; whether FPSR.IXC is set is in a cell.
-    const changes = i64.ne(i64.load(local.get(at), STATE), local.get(wanted));
-    this.emit(when(is(FPCR), this.frame.failIf(changes)));
+    const before = this.keep(i64.load(local.get(at), STATE));
+    const uncovered = i64.and(local.get(before), i64.xor(local.get(wanted), i64.const(-1n)));
+    this.emit(when(is(Cell.DAIF), this.#requireQuiet(i64.ne(uncovered, i64.const(0n)))));
+    const changes = i64.ne(local.get(before), local.get(wanted));
+    const isRegion = this.operands.vectors.known !== undefined;
+    // Regions are made for these; they leave them to the interpreter where they change.
+    if (isRegion) this.emit(when(i32.or(is(FPCR), is(Cell.TCO)), this.frame.failIf(changes)));
     const inexact = i32.and(i32.wrap(local.get(wanted)), i32.const(FloatException.Inexact));
     const isExact = this.keep32(i32.eqz(inexact));
-    if (this.operands.vectors.known !== undefined) {
+    if (isRegion) {
       // A region is made for IXC as it is.
-      const before = i32.and(i32.load(cpu, STATE + Cell.FP_STATE), i32.const(FpState.exact));
-      this.emit(when(is(FPSR), this.frame.failIf(i32.ne(before, local.get(isExact)))));
+      const wasExact = i32.and(i32.load(cpu, STATE + Cell.FP_STATE), i32.const(FpState.exact));
+      this.emit(when(is(FPSR), this.frame.failIf(i32.ne(wasExact, local.get(isExact)))));
     }
     this.emit(i64.store(local.get(at), local.get(wanted), STATE));
     this.emit(when(is(FPSR), this.setExact(local.get(isExact))));
+    if (isRegion) return;
+    this.emit(when(is(FPCR), this.#fpcrChanged(i32.wrap(local.get(wanted)))));
+    const tco = i32.wrap(i64.shrU(local.get(wanted), i64.const(25n)));
+    this.emit(when(is(Cell.TCO), this.#tcoChanged(tco)));
+    this.changesContext = true;
+  }
+
+  /** Gives up what unmasks interrupts or debug events where there may be some. */
+  #requireQuiet(unmasks: Code): Code {
+    return when(unmasks, this.frame.failIf(i32.eqz(i32.load(this.frame.cpu, STATE + Cell.QUIET))));
+  }
+
+  /** What generated code looks at instead of FPCR, an i32. */
+  #fpcrChanged(fpcr: Code): Code {
+    const { cpu } = this.frame;
+    const isUnusual = i32.ne(i32.and(fpcr, i32.const(FPCR_UNUSUAL)), i32.const(0));
+    const isFlushing = i32.ne(i32.and(fpcr, i32.const(FPCR_FZ)), i32.const(0));
+    const put = (cell: number, unusual: number, flushing: number) => {
+      const others = i32.and(i32.load(cpu, STATE + cell), i32.const(~(unusual | flushing)));
+      const bits = i32.or(i32.mul(isUnusual, i32.const(unusual)), i32.mul(isFlushing, i32.const(flushing)));
+      return i32.store(cpu, i32.or(others, bits), STATE + cell);
+    };
+    return [
+      put(Cell.FP_STATE, FpState.unusual, FpState.flushing),
+      put(Cell.SPECIALIZATION, Special.unusual, Special.flushing),
+      // Of what there is for each TCO, too.
+      put(Cell.OF_TCO, Special.unusual, Special.flushing),
+      put(Cell.OF_TCO + 4, Special.unusual, Special.flushing),
+    ];
+  }
+
+  /** PSTATE.TCO is an i32 now, which is used several times: whether tags are checked, and what goes with it. */
+  #tcoChanged(tco: Code): Code {
+    const { cpu } = this.frame;
+    const exact = i32.and(i32.load(cpu, STATE + Cell.SPECIALIZATION), i32.const(Special.exact));
+    const ofTco = (cells: number) => i32.load(i32.add(cpu, i32.shl(tco, i32.const(2))), STATE + cells);
+    const special = ofTco(Cell.OF_TCO);
+    const has = (bit: number) => i32.ne(i32.and(special, i32.const(bit)), i32.const(0));
+    return [
+      i32.store(cpu, i32.or(special, exact), STATE + Cell.SPECIALIZATION),
+      i32.store(cpu, has(Special.checks), STATE + Cell.CHECKS),
+      i32.store(cpu, has(Special.alignment), STATE + Cell.ALIGNMENT),
+      i32.store(cpu, ofTco(Cell.USER_CHECKS_OF_TCO), STATE + Cell.USER_CHECKS),
+      i32.store(cpu, ofTco(Cell.USER_ALIGNMENT_OF_TCO), STATE + Cell.USER_ALIGNMENT),
+    ];
+  }
+
+  /** MSR (immediate). What decides which translations apply is the evaluator's: PAN, UAO, SPSel. */
+  writePstate(field: PstateField, value: Value): void {
+    this.isRare = true;
+    const { cpu } = this.frame;
+    const put = (cell: number, at: number) => {
+      const bits = i64.shl(i64.and(value.wide(), i64.const(1n)), i64.const(BigInt(at)));
+      return i64.store(cpu, bits, STATE + cell);
+    };
+    switch (field) {
+      case 'SSBS':
+        this.emit(put(Cell.SSBS, 12));
+        return;
+      case 'DIT':
+        this.emit(put(Cell.DIT, 24));
+        return;
+      case 'TCO':
+        this.changesContext = true;
+        this.emit(put(Cell.TCO, 25), this.#tcoChanged(i32.and(value.low(), i32.const(1))));
+        return;
+      case 'DAIFSet':
+      case 'DAIFClr': {
+        this.emit(this.frame.failIf(i32.eqz(this.permitted(i32.const(Permission.masks)))));
+        const bits = this.keep(i64.shl(value.wide(), i64.const(6n)));
+        const before = this.keep(i64.load(cpu, STATE + Cell.DAIF));
+        if (field === 'DAIFSet') {
+          this.emit(i64.store(cpu, i64.or(local.get(before), local.get(bits)), STATE + Cell.DAIF));
+          return;
+        }
+        const cleared = i64.and(local.get(before), local.get(bits));
+        this.emit(this.#requireQuiet(i64.ne(cleared, i64.const(0n))));
+        this.emit(i64.store(cpu, i64.xor(local.get(before), cleared), STATE + Cell.DAIF));
+        return;
+      }
+      case 'PAN':
+      case 'UAO':
+      case 'SPSel':
+        throw new Unsupported(`PSTATE.${field}`);
+    }
   }
 
   /** FPSR.IXC is set, or not set where `isExact`, an i32, is 1: what says so to generated code. */

@@ -142,8 +142,9 @@ function baseFields(row: Row): readonly string[] {
 export const usesVectors = (row: Row): boolean =>
   Object.values(row.operands).some((kind) => has(kind.shape, 'vreg'));
 
-/** The row that is a way out of generated code (Exit.supervisorCall), and so has no form. */
+/** Rows that are ways out of generated code (Exit.supervisorCall, Exit.exceptionReturn), and so have no form. */
 export const SUPERVISOR_CALL = 'SVC_exception';
+export const EXCEPTION_RETURN = 'ERET_branch_reg';
 
 /** Words of the row that between them have every form; at most this many are tried. */
 const MOST_WORDS = 4096;
@@ -202,7 +203,7 @@ export function allForms(rows: readonly Row[]): FormSet {
   const forms = new Map<string, Decoded>();
   const missing = new Map<string, Set<string>>();
   for (const row of rows) {
-    if (row.id === SUPERVISOR_CALL) continue;
+    if (row.id === SUPERVISOR_CALL || row.id === EXCEPTION_RETURN) continue;
     const seen = new Set<string>();
     let found = 0;
     for (const word of wordsOf(row)) {

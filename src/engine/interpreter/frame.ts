@@ -295,8 +295,8 @@ export class FunctionFrame implements RecordFrame {
 }
 
 /** A form's own function: its code, and what it does when it gives up. */
-export const endOfForm = (body: Code, failed: Code): Code => [
-  block(FAIL, [body, giveBack(i32.const(Outcome.done))]),
+export const endOfForm = (body: Code, failed: Code, outcome: number = Outcome.done): Code => [
+  block(FAIL, [body, giveBack(i32.const(outcome))]),
   failed,
 ];
 

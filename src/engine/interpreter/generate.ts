@@ -111,7 +111,9 @@ function functionOf(decoded: Decoded): HandlerCode['function'] {
   const frame = new FunctionFrame();
   const form = formOf(decoded, frame);
   if (!isForm(form)) return undefined;
-  return { locals: frame.locals, code: endOfForm(form.builder.body, i32.const(Outcome.evaluate)) };
+  const { body, changesContext } = form.builder;
+  const outcome = changesContext ? Outcome.changed : Outcome.done;
+  return { locals: frame.locals, code: endOfForm(body, i32.const(Outcome.evaluate), outcome) };
 }
 
 /** What makes two handlers one: the bytes of their codes. */
@@ -244,6 +246,8 @@ function taken(regionType: number): Code {
     ),
     addTo(Cell.TRANSLATED, i32.sub(get(LoopLocal.fuel), cellI32(LoopLocal.cpu, Cell.FUEL))),
     local.set(LoopLocal.fuel, cellI32(LoopLocal.cpu, Cell.FUEL)),
+    // PSTATE.TCO may be another one now.
+    local.set(LoopLocal.checks, cellI32(LoopLocal.cpu, Cell.CHECKS)),
     local.set(LoopLocal.target, cellI64(LoopLocal.cpu, Cell.PC)),
     when(isExit(RegionExit.other), exit(Exit.hot, get(LoopLocal.target))),
     local.set(LoopLocal.btype, cellI32(LoopLocal.cpu, Cell.BTYPE)),
@@ -270,6 +274,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
   const undecoded = new Label('undecoded');
   const pageEnd = new Label('page end');
   const supervisorCall = new Label('supervisor call');
+  const exceptionReturn = new Label('exception return');
   const hot = handlers.filter((h) => h.inline !== undefined);
   const labels = hot.map((h) => new Label(h.keys[0]!));
   const special: Label[] = [];
@@ -278,6 +283,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
   special[Handler.pageEnd] = pageEnd;
   special[Handler.supervisorCall] = supervisorCall;
   special[Handler.tagEvent] = leave;
+  special[Handler.exceptionReturn] = exceptionReturn;
   const handler = i32.load16U(get(LoopLocal.record));
   let nest: Code = brTable(handler, [...special, ...labels], SLOW);
   nest = [block(undecoded, nest), refund(), exit(Exit.decode, herePc())];
@@ -287,6 +293,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
     i32.store(get(LoopLocal.cpu), immediate, STATE + Cell.IMMEDIATE),
     exit(Exit.supervisorCall, herePc()),
   ];
+  nest = [block(exceptionReturn, nest), exit(Exit.exceptionReturn, herePc())];
   const nextPage = i64.add(get(LoopLocal.page), i64.const(4096n));
   nest = [
     block(pageEnd, nest),
@@ -306,7 +313,15 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
     get(LoopLocal.page),
     get(LoopLocal.fuel),
   );
-  const slow = [block(SLOW, nest), when(i32.eqz(form), LoopFrame.advance())];
+  const slow = [
+    block(SLOW, nest),
+    local.set(LoopLocal.heat, form),
+    when(i32.eqz(get(LoopLocal.heat)), LoopFrame.advance()),
+    when(i32.eq(get(LoopLocal.heat), i32.const(Outcome.changed)), [
+      local.set(LoopLocal.checks, cellI32(LoopLocal.cpu, Cell.CHECKS)),
+      LoopFrame.advance(),
+    ]),
+  ];
   const next = [
     when(i32.eqz(get(LoopLocal.fuel)), exit(Exit.limit, herePc())),
     local.set(LoopLocal.fuel, i32.sub(get(LoopLocal.fuel), i32.const(1))),

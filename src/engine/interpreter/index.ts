@@ -1,5 +1,6 @@
 /** The generated interpreter, and what a translator works with. */
 export type { CodePages } from './code-pages.js';
+export { EVALUATED_ROWS } from './evaluated-rows.js';
 export { nzcvOf } from './flags.js';
 export { FloatFormBuilder } from './float-vectors.js';
 export { lower } from './forms.js';

@@ -6,8 +6,10 @@
  * instruction's beginning, so that every exception, system register and odd access is the reference's.
  * The contexts that accesses depend on are copied into the CPU's cells before every entry.
  */
+import { systemRegisterByName } from '../../../isa/index.js';
 import { FloatException, FPCR_FZ, FPCR_RMODE_SHIFT } from '../../base/index.js';
 import {
+  anythingPending,
   type Cpu,
   type Engine,
   EntryFlag,
@@ -18,6 +20,7 @@ import {
   supervisorCall,
   TLB_ENTRY_BYTES,
   TlbKind,
+  undefinedInstruction,
 } from '../../machine/index.js';
 import { Evaluator, type EvaluatorOptions } from '../evaluator.js';
 import { CodePages } from './code-pages.js';
@@ -45,6 +48,7 @@ import type { MakeTranslation, Translation } from './translation.js';
  * again, so the first entries must end for the optimised one to be used.
  */
 const SLICE = 1 << 17;
+const CACHE_TYPE = systemRegisterByName('ctr_el0')!.reset;
 const BIT_55 = 0x80_0000;
 /** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
 const WARM_UP = 32_768;
@@ -185,6 +189,12 @@ export class Interpreter implements Engine {
     try {
       while (left > 0) {
         this.#generated ??= this.#instantiate();
+        if (cpu.steps >= cpu.deadline && !cpu.debug.isOn) {
+          cpu.service();
+          const stop = cpu.stop as StopReason | undefined;
+          if (stop !== undefined) return stop;
+          continue;
+        }
         if (cpu.pstate.btype !== 0 || cpu.pstate.il !== 0 || cpu.steps >= cpu.deadline) {
           left--;
           const stop = this.#evaluate(cpu, 1);
@@ -201,6 +211,13 @@ export class Interpreter implements Engine {
         if (reason === Exit.limit) continue;
         if (reason === Exit.supervisorCall) {
           cpu.takeException(supervisorCall(this.#word(cpu, Cell.IMMEDIATE)), cpu.pc);
+          const stop = cpu.stop as StopReason | undefined;
+          if (stop !== undefined) return stop;
+          continue;
+        }
+        if (reason === Exit.exceptionReturn) {
+          if (cpu.pstate.el > 0) cpu.exceptionReturn();
+          else cpu.takeException(undefinedInstruction(), cpu.pc);
           const stop = cpu.stop as StopReason | undefined;
           if (stop !== undefined) return stop;
           continue;
@@ -285,7 +302,9 @@ export class Interpreter implements Engine {
     words[base + (Cell.EXCLUSIVE_BYTES >>> 2)] = monitor.bytes;
     words[base + (Cell.TRANSLATED >>> 2)] = 0;
     words[base + (Cell.LEAVES >>> 2)] = 0;
+    this.#savePstate(cpu);
     const reason = generated.run(cpuDistance(cpu.index), fuel);
+    this.#restorePstate(cpu);
     this.#translated += this.#word(cpu, Cell.TRANSLATED);
     this.#leaves += this.#word(cpu, Cell.LEAVES);
     cpu.tagChecks += cpu.linear.u32[checks]!;
@@ -295,6 +314,45 @@ export class Interpreter implements Engine {
       monitor.set(cpu.memory.dram.physicalOf(mark), words[base + (Cell.EXCLUSIVE_BYTES >>> 2)]!);
     else if (mark !== marked) monitor.clear();
     return reason;
+  }
+
+  /** PSTATE fields, and what else is new at every entry, into their cells. */
+  #savePstate(cpu: Cpu): void {
+    const { pstate } = cpu;
+    const words = cpu.linear.i32;
+    const base = cpu.base >>> 2;
+    words[base + (Cell.DAIF >>> 2)] = pstate.daif << 6;
+    words[base + (Cell.SSBS >>> 2)] = pstate.ssbs << 12;
+    words[base + (Cell.DIT >>> 2)] = pstate.dit << 24;
+    words[base + (Cell.TCO >>> 2)] = pstate.tco << 25;
+    words[base + (Cell.QUIET >>> 2)] = Number(!anythingPending(cpu) && !cpu.debug.isOn);
+    words[base + (Cell.TIME_OFFSET >>> 2)] = cpu.timeOffset | 0;
+    words[base + (Cell.TIME_OFFSET >>> 2) + 1] = Math.floor(cpu.timeOffset / 2 ** 32);
+  }
+
+  /** PSTATE as generated code left it, and what it counted. */
+  #restorePstate(cpu: Cpu): void {
+    const { pstate } = cpu;
+    const words = cpu.linear.i32;
+    const base = cpu.base >>> 2;
+    pstate.daif = words[base + (Cell.DAIF >>> 2)]! >>> 6;
+    pstate.ssbs = words[base + (Cell.SSBS >>> 2)]! >>> 12;
+    pstate.dit = words[base + (Cell.DIT >>> 2)]! >>> 24;
+    const tco = words[base + (Cell.TCO >>> 2)]! >>> 25;
+    if (tco !== pstate.tco) {
+      pstate.tco = tco;
+      cpu.stateChanged();
+    }
+    // Cells that were set from these are what generated code has made of them.
+    const entered = this.#entered[cpu.index]!;
+    if (entered.context !== cpu.context || entered.fpcr !== words[base + (FPCR >>> 2)])
+      this.#entered[cpu.index] = undefined;
+    const { maintenance } = cpu.memory;
+    const maintained = base + (Cell.MAINTAINED >>> 2);
+    maintenance.data += words[maintained]!;
+    maintenance.tags += words[maintained + 1]!;
+    maintenance.instruction += words[maintained + 2]!;
+    words.fill(0, maintained, maintained + 3);
   }
 
   /** Puts what generated code wants to know of the CPU's state into its cells. */
@@ -311,23 +369,37 @@ export class Interpreter implements Engine {
     words[base + (Cell.TLB >>> 2)] = cpu.mmu.tlb.base;
     // Code that runs in one half leaves accesses to the other where the halves differ.
     const isChecked = cpu.tcf !== 0 && tbi;
+    const isCheckedWithoutTco = cpu.tcfWithoutTco !== 0 && tbi;
     const { upper, lower } = cpu.config;
     const tcma = (isUpper ? (upper ?? lower) : lower).tcma;
     const isAligned = cpu.alignmentChecked || (isChecked && tcma);
+    const isAlignedWithoutTco = cpu.alignmentChecked || (isCheckedWithoutTco && tcma);
+    const userMask = BIT_55 | (cpu.tbiLower ? 0 : 0xff00_0000);
+    words[base + (Cell.USER_CONTEXT >>> 2) + 1] = cpu.userContext << 12;
+    words[base + (Cell.USER_TOP_MASK >>> 2) + 1] = userMask;
+    const { tco } = cpu.pstate;
+    [cpu.userTcfWithoutTco, 0].forEach((tcf, of) => {
+      const checks = tcf !== 0 && cpu.tbiLower;
+      const aligned = cpu.alignmentChecked || (checks && lower.tcma);
+      words[base + (Cell.USER_CHECKS_OF_TCO >>> 2) + of] = Number(checks);
+      words[base + (Cell.USER_ALIGNMENT_OF_TCO >>> 2) + of] = Number(aligned);
+      if (tco !== of) return;
+      words[base + (Cell.USER_CHECKS >>> 2)] = Number(checks);
+      words[base + (Cell.USER_ALIGNMENT >>> 2)] = Number(aligned);
+    });
     words[base + (Cell.CHECKS >>> 2)] = Number(isChecked);
     words[base + (Cell.ALIGNMENT >>> 2)] = Number(isAligned);
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
     words[base + (Cell.ATA >>> 2)] = Number(cpu.ata);
     words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
     words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
+    cpu.linear.u64[(cpu.base + Cell.CTR) >>> 3] = CACHE_TYPE;
     words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
     const fields = (cpu.base + Cell.PAC_FIELDS) >>> 3;
     for (let i = 0; i < 4; i++) cpu.linear.u64[fields + i] = cpu.pac.fieldOf((i & 1) === 1, i > 1);
     words[base + (Cell.TAG_WRITERS >>> 2)] = tagWriters ?? 0;
     const fpcr = words[base + (FPCR >>> 2)]!;
-    const specialization =
-      (isChecked ? Special.checks : 0) |
-      (isAligned ? Special.alignment : 0) |
+    const common =
       (cpu.spChecked ? Special.spChecked : 0) |
       (cpu.ata ? Special.ata : 0) |
       (cpu.fpTrap !== 0 ? Special.fpTrapped : 0) |
@@ -338,6 +410,12 @@ export class Interpreter implements Engine {
       (isUpper ? Special.upper : 0) |
       (tagWriters === undefined ? 0 : Special.tagWriters) |
       (tagWriters === NO_TAG_WRITERS ? Special.noTagWriters : 0);
+    const withTco = common | (cpu.alignmentChecked ? Special.alignment : 0);
+    const withoutTco =
+      common | (isCheckedWithoutTco ? Special.checks : 0) | (isAlignedWithoutTco ? Special.alignment : 0);
+    const specialization = cpu.pstate.tco === 0 ? withoutTco : withTco;
+    words[base + (Cell.OF_TCO >>> 2)] = withoutTco;
+    words[base + (Cell.OF_TCO >>> 2) + 1] = withTco;
     return { context: cpu.context, isUpper, fpcr, sp: cpu.pstate.sp, tagWriters, specialization };
   }
 

@@ -40,8 +40,10 @@ export const Handler = {
   supervisorCall: 3,
   /** No record's: its place in the table is the function that begins a tagging event. */
   tagEvent: 4,
+  /** ERET. */
+  exceptionReturn: 5,
 } as const;
-export const FIRST_FORM = 5;
+export const FIRST_FORM = 6;
 export const SUPERVISOR_IMMEDIATE = 4;
 /** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
 export const FIRST_VECTOR_FORM = 2048;
@@ -68,6 +70,8 @@ export const Exit = {
   hot: 4,
   /** The instruction at PC is SVC, has been counted, and raises its exception; the immediate is in its cell. */
   supervisorCall: 5,
+  /** The instruction at PC is ERET, and has been counted. */
+  exceptionReturn: 6,
 } as const;
 
 /** What a region gives; PC and fuel are in their cells. */
@@ -81,7 +85,12 @@ export const RegionExit = {
 } as const;
 
 /** What a form's own function gives. */
-export const Outcome = { done: 0, evaluate: 1 } as const;
+export const Outcome = {
+  done: 0,
+  evaluate: 1,
+  /** Done, and cells that the loop has in locals have changed. */
+  changed: 2,
+} as const;
 
 const cell = (index: number) => CpuLayout.ENGINE + 8 * index;
 
@@ -141,6 +150,30 @@ export const Cell = {
   PAC_FIELDS: cell(46),
   /** i32: whether soft-float is there, see `SoftFloat`. */
   SOFT_FLOAT: cell(50),
+  /** i64 each: PSTATE fields at their places in the registers of their names. */
+  DAIF: cell(51),
+  SSBS: cell(52),
+  DIT: cell(53),
+  TCO: cell(54),
+  /** i64: CTR_EL0. */
+  CTR: cell(55),
+  /** i64: what a read of CNTVCT_EL0 gives, put there by it; i64: from steps to the system counter. */
+  COUNTER: cell(56),
+  TIME_OFFSET: cell(57),
+  /** i32: 1 where no interrupt is pending and no debug event on, so that unmasking them changes nothing. */
+  QUIET: cell(58),
+  /** Two i32: bits of `Special`, `exact` aside, with PSTATE.TCO 0 and 1. */
+  OF_TCO: cell(59),
+  /** Three i32: operations on the data cache, the tag cache, the instruction cache. */
+  MAINTAINED: cell(60),
+  /** i64: DATA_CONTEXT of unprivileged accesses, and bits of an address that must be 0 there. */
+  USER_CONTEXT: cell(62),
+  USER_TOP_MASK: cell(63),
+  /** i32: CHECKS and ALIGNMENT of unprivileged accesses; both with PSTATE.TCO 0 and 1, two i32 each. */
+  USER_CHECKS: cell(64),
+  USER_ALIGNMENT: cell(64) + 4,
+  USER_CHECKS_OF_TCO: cell(65),
+  USER_ALIGNMENT_OF_TCO: cell(66),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;

@@ -20,6 +20,7 @@ import { type Code, i32, i64, local, ValueType, when, whenUnlikely } from '../wa
 import { FormBuilder } from './form-builder.js';
 import { onlyWhen, type PageCache, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
 import { Cell, STATE } from './layout.js';
+import { UserFrame } from './user-frame.js';
 import { narrowLocal, type Value, wideLocal } from './values.js';
 
 type Size = 1 | 2 | 4 | 8;
@@ -202,9 +203,19 @@ export class MemoryFormBuilder extends FormBuilder {
     access: Access,
     alsoRead = false,
   ): number {
+    if (access.unprivileged === true && !(this.frame instanceof UserFrame)) {
+      const own = this.frame;
+      this.isRare = true;
+      this.frame = new UserFrame(own);
+      try {
+        return this.#access(wanted, address, bytes, elements, access, alsoRead);
+      } finally {
+        this.frame = own;
+      }
+    }
     const isThorough = access.kind === 'normal' && this.frame.thorough;
     let table = wanted;
-    if (isThorough && access.unprivileged !== true) {
+    if (isThorough) {
       if (table === 'read' && this.frame.isStoredLater?.() === true) table = 'write';
       const cache = this.frame.pageCache?.(table);
       const size = bytes * elements;
@@ -226,7 +237,6 @@ export class MemoryFormBuilder extends FormBuilder {
     alsoRead: boolean,
   ): Probe {
     const { frame } = this;
-    if (access.unprivileged === true) throw new Unsupported('unprivileged access');
     // Ordered accesses, and bytes and halfwords by SP, are not worth a place in the switch.
     if (access.kind !== 'normal' || (bytes < 4 && this.asked.includes(true))) this.isRare = true;
     const va = this.keep(address.wide());

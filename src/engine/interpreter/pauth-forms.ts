@@ -7,7 +7,7 @@
  * Ref. DDI 0487, D8.8; src/machine/cpu/{pointer-authentication,pac-table}.ts.
  */
 import type { PacKey } from '../../../isa/index.js';
-import { CpuLayout, PAC_ENTRIES, PAC_KEYS, PacEntry } from '../../machine/index.js';
+import { CpuLayout, PAC_ENTRIES, PAC_GENERIC_KEY, PAC_KEYS, PacEntry } from '../../machine/index.js';
 import { type Code, i32, i64, local, when } from '../wasm/index.js';
 import { Cell, STATE } from './layout.js';
 import { PAC_KEY_NAMES, Permission } from './system-forms.js';
@@ -42,7 +42,7 @@ export class PauthFormBuilder extends TagFormBuilder {
   }
 
   /** The code of a pointer and a modifier, locals, from the table. */
-  #codeOf(pointer: number, modifier: number, key: PacKey): Code {
+  #codeOf(pointer: number, modifier: number, { hi, lo }: { hi: number; lo: number }): Code {
     const { cpu } = this.frame;
     const table = this.keep32(i32.load(cpu, STATE + CpuLayout.PAC_TABLE));
     this.emit(this.frame.failIf(i32.eqz(local.get(table))));
@@ -52,7 +52,6 @@ export class PauthFormBuilder extends TagFormBuilder {
     const slot = i32.mul(i32.and(hash, i32.const(PAC_ENTRIES - 1)), i32.const(PacEntry.BYTES));
     const entry = this.keep32(i32.add(local.get(table), slot));
     const differs = (field: number, value: Code) => i64.xor(i64.load(local.get(entry), field), value);
-    const { hi, lo } = PAC_KEYS[key];
     const cellAt = (cell: number) => i64.load(cpu, STATE + CpuLayout.SYSTEM + 8 * cell);
     const wrong = [
       differs(PacEntry.POINTER, local.get(pointer)),
@@ -76,7 +75,7 @@ export class PauthFormBuilder extends TagFormBuilder {
     this.#withKey(key, () => {
       const { original, field } = this.#canonical(result, key.startsWith('d'));
       this.emit(this.frame.failIf(i64.ne(local.get(original), local.get(result))));
-      const code = this.#codeOf(result, context, key);
+      const code = this.#codeOf(result, context, PAC_KEYS[key]);
       const placed = this.keep(this.#placed(field));
       const kept = i64.and(local.get(result), i64.xor(local.get(placed), i64.const(-1n)));
       this.emit(local.set(result, i64.or(kept, i64.and(code, local.get(placed)))));
@@ -90,12 +89,20 @@ export class PauthFormBuilder extends TagFormBuilder {
     const context = this.keep(modifier.wide());
     this.#withKey(key, () => {
       const { original, field } = this.#canonical(result, key.startsWith('d'));
-      const code = this.#codeOf(original, context, key);
+      const code = this.#codeOf(original, context, PAC_KEYS[key]);
       const wrong = i64.and(i64.xor(code, local.get(result)), this.#placed(field));
       this.emit(this.frame.failIf(i64.ne(wrong, i64.const(0n))));
       this.emit(local.set(result, local.get(original)));
     });
     return wideLocal(result);
+  }
+
+  genericPac(value: Value, modifier: Value): Value {
+    this.isRare = true;
+    const [plain, context] = [this.keep(value.wide()), this.keep(modifier.wide())];
+    this.emit(this.frame.failIf(i32.eqz(this.permitted(i32.const(Permission.generic)))));
+    const code = this.#codeOf(plain, context, PAC_GENERIC_KEY);
+    return wideLocal(this.keep(i64.and(code, i64.const(-(1n << 32n)))));
   }
 
   stripPac(pointer: Value, data: boolean): Value {

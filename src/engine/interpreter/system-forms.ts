@@ -1,6 +1,6 @@
 /**
- * System instructions in forms: registers that are nothing but their cells, and operations on blocks of memory
- * (DC ZVA, GVA, GZVA).
+ * System instructions in forms: registers that are nothing but their cells, PSTATE fields and the counter, and
+ * operations on blocks of memory (DC ZVA, GVA, GZVA; cleaning of caches, which does nothing where none are modelled).
  *
  * Whether the access is allowed depends on the exception level and on controls. What generated code can be
  * allowed is worked out at every entry into it (`systemPermissions`), one bit for each kind of register, and
@@ -16,6 +16,7 @@ import {
   SCTLR,
   systemOperationByEncoding,
   systemRegisterByEncoding,
+  systemRegisterByName,
 } from '../../../isa/index.js';
 import { type Cpu, CpuLayout, cellOf, isPlainRegister } from '../../machine/index.js';
 import { Cell } from './layout.js';
@@ -33,9 +34,19 @@ export const Permission = {
   userStack: 16,
   /** DC ZVA, DC GVA and DC GZVA. */
   blocks: 32,
+  /** PSTATE.DAIF. */
+  masks: 64,
+  /** CTR_EL0. */
+  cacheType: 128,
+  /** CNTVCT_EL0. */
+  counter: 256,
+  /** Maintenance of caches by address. */
+  maintenance: 512,
   /** Address keys of pointer authentication: in the order of PAC_KEY_NAMES, a bit for keys that are on, then for those that are off. */
-  keyOn: 64,
-  keyOff: 64 << 4,
+  keyOn: 1 << 16,
+  keyOff: 1 << 20,
+  /** The generic key. */
+  generic: 1 << 24,
 } as const;
 export const PAC_KEY_NAMES = ['ia', 'ib', 'da', 'db'] as const satisfies readonly PacKey[];
 
@@ -52,17 +63,37 @@ export interface PlainRegister {
 }
 
 const SCTLR_EL1 = cellOf('sctlr_el1');
+const CNTKCTL_EL1 = cellOf('cntkctl_el1');
+const EL0VCTEN = 1;
+/** HCR_EL2.TID2. */
+const HCR_TID2 = systemRegisterByName('ctr_el0')!.hypervisorTrap!.read!;
 const offsetOf = (name: string) => CpuLayout.SYSTEM + 8 * cellOf(name);
 const ALL = 2n ** 64n - 1n;
 const MEMORY_TRAPS: ReadonlySet<number | undefined> = new Set([HCR.TVM, HCR.TRVM]);
+
+/** Registers that are no cell of their own, but have one of the engine's here. `kept`: bits that can be written. */
+const ENGINE_CELLS: Readonly<
+  Record<string, Pick<PlainRegister, 'offset' | 'permission'> & { readonly kept?: bigint }>
+> = {
+  dczid_el0: { offset: Cell.DCZID, permission: Permission.always },
+  ctr_el0: { offset: Cell.CTR, permission: Permission.cacheType },
+  cntvct_el0: { offset: Cell.COUNTER, permission: Permission.counter },
+  cntvctss_el0: { offset: Cell.COUNTER, permission: Permission.counter },
+  daif: { offset: Cell.DAIF, permission: Permission.masks, kept: 0xfn << 6n },
+  ssbs: { offset: Cell.SSBS, permission: Permission.always, kept: 1n << 12n },
+  dit: { offset: Cell.DIT, permission: Permission.always, kept: 1n << 24n },
+  tco: { offset: Cell.TCO, permission: Permission.always, kept: 1n << 25n },
+};
 
 function plainRegister(encoding: number, direction: Direction): PlainRegister | undefined {
   const row = systemRegisterByEncoding(encoding, direction);
   if (row === undefined || row.nameOnly) return undefined;
   const { name, feature } = row;
   const whole = { kept: ALL, fixed: 0n, feature };
-  if (name === 'dczid_el0' && direction === 'read')
-    return { ...whole, offset: Cell.DCZID, permission: Permission.always };
+  const own = ENGINE_CELLS[name];
+  if (own !== undefined) {
+    return direction === 'write' && own.kept === undefined ? undefined : { ...whole, ...own };
+  }
   if (name === 'sp_el0') return { ...whole, offset: offsetOf(name), permission: Permission.userStack };
   if (!isPlainRegister(row, direction)) return undefined;
   // CPTR_EL2.TCPAC and CNTHCTL_EL2 keep these.
@@ -95,21 +126,40 @@ export function plainRegisterOf(encoding: number, row: string): PlainRegister | 
   return known ?? undefined;
 }
 
-/** What an operation does to its block. */
-export const BlockAction = { zero: 1, check: 2, tag: 4 } as const;
+/** What an operation does to its block; the last three only count where no caches are modelled. */
+export const BlockAction = {
+  zero: 1,
+  check: 2,
+  tag: 4,
+  maintainData: 8,
+  maintainTags: 16,
+  maintainCode: 32,
+} as const;
 const ACTIONS: ReadonlyMap<string, number> = new Map([
   ['zva', BlockAction.zero | BlockAction.check],
   ['gva', BlockAction.tag],
   ['gzva', BlockAction.zero | BlockAction.tag],
 ]);
+/** Cleaning, which needs read permission; invalidation needs more. */
+const CLEANING = /^ci?(g|gd)?(vac|vau|vap|vadp)$/;
+
+function actionsOf(group: string, name: string): number | undefined {
+  if (group === 'ic') return name === 'ivau' ? BlockAction.maintainCode : undefined;
+  if (group !== 'dc') return undefined;
+  const match = CLEANING.exec(name);
+  if (match === null) return ACTIONS.get(name);
+  const tags = match[1] === undefined ? 0 : BlockAction.maintainTags;
+  return tags | (match[1] === 'g' ? 0 : BlockAction.maintainData);
+}
 
 /** Bits of `BlockAction` for a SYS instruction that generated code may do; undefined for others. */
 export function blockActionsOf(
   encoding: number,
 ): { actions: number; feature: string | undefined } | undefined {
   const row = systemOperationByEncoding(encoding);
-  const actions = row?.group === 'dc' && !row.nameOnly ? ACTIONS.get(row.name) : undefined;
-  return actions === undefined ? undefined : { actions, feature: row?.feature };
+  if (row === undefined || row.nameOnly) return undefined;
+  const actions = actionsOf(row.group, row.name);
+  return actions === undefined ? undefined : { actions, feature: row.feature };
 }
 
 /** Bits of `Permission` that the CPU has in its present state. */
@@ -125,6 +175,17 @@ export function systemPermissions(cpu: Cpu): number {
   }
   const isKept = isGuest && cpu.hcrBit(HCR.TDZ);
   if ((el > 0 || cpu.cells.bit(SCTLR_EL1, SCTLR.DZE)) && !isKept) permissions |= Permission.blocks;
+  if (el > 0 || cpu.cells.bit(SCTLR_EL1, SCTLR.UMA)) permissions |= Permission.masks;
+  const isHost = cpu.hcrBit(HCR.TGE) && el === 0;
+  const isTrapped = (...bits: number[]) => isGuest && !isHost && bits.some((bit) => cpu.hcrBit(bit));
+  if ((el > 0 || cpu.cells.bit(SCTLR_EL1, SCTLR.UCT)) && !isTrapped(HCR_TID2)) {
+    permissions |= Permission.cacheType;
+  }
+  if ((el > 0 || cpu.cells.bit(SCTLR_EL1, SCTLR.UCI)) && !isTrapped(HCR.TPCP, HCR.TPU)) {
+    permissions |= Permission.maintenance;
+  }
+  if (el > 0 || cpu.cells.bit(CNTKCTL_EL1, EL0VCTEN)) permissions |= Permission.counter;
+  if (cpu.pac.isAllowed) permissions |= Permission.generic;
   PAC_KEY_NAMES.forEach((key, i) => {
     const state = cpu.pac.stateOf(key);
     if (state === 'on') permissions |= Permission.keyOn << i;

@@ -390,8 +390,30 @@ export class TagFormBuilder extends MemoryFormBuilder {
   /** DC ZVA, DC GVA and DC GZVA: 64 bytes are zeroed, get their address's tag, or both. */
   systemOperation(operation: Operand, value: Value): void {
     this.isRare = true;
-    const { frame } = this;
     const actions = this.keep32(this.operands.blockActions(operation));
+    const { maintainData, maintainTags, maintainCode } = BlockAction;
+    const isMaintenance = i32.and(local.get(actions), i32.const(maintainData | maintainTags | maintainCode));
+    const maintained = this.nested(() => this.#maintained(actions, value));
+    const done = this.nested(() => this.#blockDone(actions, value));
+    this.emit(when(isMaintenance, maintained, done));
+  }
+
+  /** Maintenance of caches that are not modelled needs a translation, and is counted. */
+  #maintained(actions: number, value: Value): void {
+    const { frame } = this;
+    this.emit(frame.failIf(i32.eqz(this.permitted(i32.const(Permission.maintenance)))));
+    const va = this.keep(value.wide());
+    this.probeOf('read', va, this.keep32(i32.wrap(local.get(va))));
+    const { maintainData, maintainTags, maintainCode } = BlockAction;
+    [maintainData, maintainTags, maintainCode].forEach((action, i) => {
+      const at = STATE + Cell.MAINTAINED + 4 * i;
+      const isDone = i32.ne(i32.and(local.get(actions), i32.const(action)), i32.const(0));
+      this.emit(i32.store(frame.cpu, i32.add(i32.load(frame.cpu, at), isDone), at));
+    });
+  }
+
+  #blockDone(actions: number, value: Value): void {
+    const { frame } = this;
     const does = (action: number) => i32.and(local.get(actions), i32.const(action));
     this.emit(frame.failIf(i32.eqz(this.permitted(i32.const(Permission.blocks)))));
     const va = this.keep(i64.and(value.wide(), i64.const(~63n)));

@@ -8,7 +8,15 @@ import { type Concrete, decode, decodeOperands, type LabelValue, type Shape } fr
 import { CpuLayout, SINK_SLOT, ZERO_SLOT } from '../../machine/index.js';
 import { conditionHolds } from '../arithmetic.js';
 import type { Field } from './fields.js';
-import { anyFormOf, discriminator, type Form, isForm, SUPERVISOR_CALL, usesVectors } from './forms.js';
+import {
+  anyFormOf,
+  discriminator,
+  EXCEPTION_RETURN,
+  type Form,
+  isForm,
+  SUPERVISOR_CALL,
+  usesVectors,
+} from './forms.js';
 import { pairKey } from './generate.js';
 import { Handler, RECORD_BYTES, SUPERVISOR_IMMEDIATE } from './layout.js';
 import { blockActionsOf, plainRegisterOf } from './system-forms.js';
@@ -107,6 +115,10 @@ export class Templates {
       words[0] = Handler.supervisorCall;
       view.setUint32(SUPERVISOR_IMMEDIATE, Number(values['imm']), true);
       return { words, placed: [], registers: [], endsBlock: false };
+    }
+    if (decoded.row.id === EXCEPTION_RETURN) {
+      words[0] = Handler.exceptionReturn;
+      return { words, placed: [], registers: [], endsBlock: true };
     }
     const which = discriminator(decoded, values);
     let form = this.#forms.get(which);

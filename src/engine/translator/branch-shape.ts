@@ -15,6 +15,7 @@ function read(decoded: Decoded): BranchShape {
   const register = of('branchTo');
   const isCall = of('linkRegister') !== undefined;
   if (register !== undefined) return { kind: 'register', isCall, isReturn: register.args[1] === 'return' };
+  if (of('writePstate')?.args[0] === 'TCO') return { kind: 'exit', isCall: false, isReturn: false };
   const kind = of('branchIf') !== undefined ? 'maybe' : of('branch') !== undefined ? 'always' : 'none';
   return { kind, isCall: isCall && kind === 'always', isReturn: false };
 }

@@ -177,6 +177,8 @@ class RegionWriter {
     switch (end.kind) {
       case 'leave':
         return [head, this.#leave(end.at, 0)];
+      case 'exit':
+        return [head, this.#away(end.at)];
       case 'goto':
         return [head, this.#follow(node, end.to, go)];
       case 'maybe': {
@@ -212,11 +214,15 @@ class RegionWriter {
 
   #follow(node: Node, edge: Edge, go: (to: Node) => Code): Code {
     const to = this.#graph.targetOf(node, edge);
-    if (to !== undefined) return go(to);
+    return to === undefined ? this.#away(edge.at) : go(to);
+  }
+
+  /** On outside of the region. */
+  #away(at: number): Code {
     return [
-      local.set(pc, i64.const(this.#address(edge.at))),
+      local.set(pc, i64.const(this.#address(at))),
       local.set(btype, i32.const(0)),
-      local.set(way, i32.const(this.#request.heatOf(edge.at))),
+      local.set(way, i32.const(this.#request.heatOf(at))),
       br(OUT),
     ];
   }

@@ -41,6 +41,8 @@ export type End =
   | { readonly kind: 'maybe'; readonly taken: Edge; readonly next: Edge }
   /** To an address in a register; `back`: where a return is expected to lead. */
   | { readonly kind: 'register'; readonly back: Edge | undefined }
+  /** Goes on outside of the region, which is made for what the block's last instruction changes. */
+  | { readonly kind: 'exit'; readonly at: number }
   /** The interpreter does the instruction behind the block. */
   | { readonly kind: 'leave'; readonly at: number };
 
@@ -64,9 +66,9 @@ export interface CodeSource {
   shapeOf(decoded: Decoded): BranchShape;
 }
 
-/** How an instruction branches: not, always or maybe to a label, to a register. */
+/** How an instruction branches: not, always or maybe to a label, to a register; or not, but the region ends behind it. */
 export interface BranchShape {
-  readonly kind: 'none' | 'always' | 'maybe' | 'register';
+  readonly kind: 'none' | 'always' | 'maybe' | 'register' | 'exit';
   readonly isCall: boolean;
   readonly isReturn: boolean;
 }
@@ -183,6 +185,7 @@ export class Scanner {
 
   #endOf(instruction: Instruction, shape: BranchShape, context: Context | undefined): End {
     const next = instruction.at + 4;
+    if (shape.kind === 'exit') return { kind: 'exit', at: next };
     if (shape.kind === 'register') {
       const back =
         shape.isReturn && context !== undefined ? this.#edge(context.returnTo, context.outer) : undefined;

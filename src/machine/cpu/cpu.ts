@@ -75,6 +75,8 @@ type Derived = Pick<
   | 'isUser'
   | 'panApplies'
   | 'tcf'
+  | 'tcfWithoutTco'
+  | 'userTcfWithoutTco'
   | 'userTcf'
   | 'ata'
   | 'userAta'
@@ -155,6 +157,9 @@ export class Cpu {
   panApplies = false;
   /** TCF in force for ordinary and for unprivileged accesses: 0 where checks are off altogether. */
   tcf = 0;
+  /** What they would be if PSTATE.TCO were 0. */
+  tcfWithoutTco = 0;
+  userTcfWithoutTco = 0;
   userTcf = 0;
   ata = false;
   userAta = false;
@@ -364,6 +369,8 @@ export class Cpu {
     this.isUser = derived.isUser;
     this.panApplies = derived.panApplies;
     this.tcf = derived.tcf;
+    this.tcfWithoutTco = derived.tcfWithoutTco;
+    this.userTcfWithoutTco = derived.userTcfWithoutTco;
     this.userTcf = derived.userTcf;
     this.ata = derived.ata;
     this.userAta = derived.userAta;
@@ -401,10 +408,12 @@ export class Cpu {
     const asEl0 = el === 1 && pstate.uao === 0;
     const userAta = asEl0 ? this.tagAccessEnabled(0) : ata;
     const tcf0 = cells.field(sctlr, 39, 38);
-    const mode = (enabled: boolean, field: number) =>
-      // Asymmetric is FEAT_MTE3; without it the value behaves as synchronous.
-      enabled && pstate.tco === 0 ? (field === 3 && !hasMte3 ? 1 : field) : 0;
-    const tcf = mode(ata, el === 0 ? tcf0 : cells.field(sctlr, 41, 40));
+    // Asymmetric is FEAT_MTE3; without it the value behaves as synchronous.
+    const enabled = (isEnabled: boolean, field: number) =>
+      isEnabled ? (field === 3 && !hasMte3 ? 1 : field) : 0;
+    const mode = (isEnabled: boolean, field: number) => (pstate.tco === 0 ? enabled(isEnabled, field) : 0);
+    const own = el === 0 ? tcf0 : cells.field(sctlr, 41, 40);
+    const tcf = mode(ata, own);
     return {
       config,
       dataContext,
@@ -415,6 +424,8 @@ export class Cpu {
       ata,
       userAta,
       tcf,
+      tcfWithoutTco: enabled(ata, own),
+      userTcfWithoutTco: asEl0 ? enabled(userAta, tcf0) : enabled(ata, own),
       userTcf: asEl0 ? mode(userAta, tcf0) : tcf,
       tbiLower: config.lower.tbi,
       tbiUpper: config.upper?.tbi ?? false,

@@ -28,7 +28,7 @@ export const KEYS: Readonly<Record<PacKey, Key>> = {
   da: keyCells('da'),
   db: keyCells('db'),
 };
-const GENERIC_KEY = keyCells('ga');
+export const GENERIC_KEY = keyCells('ga');
 const ENABLES: Readonly<Record<PacKey, number>> = {
   ia: SCTLR.EnIA,
   ib: SCTLR.EnIB,
@@ -57,6 +57,11 @@ export class PointerAuthentication {
   stateOf(key: PacKey): 'off' | 'on' | 'trapped' {
     if (!this.#cpu.cells.bit(this.#cpu.sctlr, ENABLES[key])) return 'off';
     return this.#trapped() === undefined ? 'on' : 'trapped';
+  }
+
+  /** No level above keeps the instructions to itself. */
+  get isAllowed(): boolean {
+    return this.#trapped() === undefined;
   }
 
   /** The bits of a pointer of one half that are no part of its address: bit 55, and those for codes. */
