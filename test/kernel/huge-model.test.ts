@@ -12,6 +12,8 @@ import {
   formatScript,
   HUGE_KERNEL_OPS,
   KERNEL_OPS,
+  REACHED,
+  randomCommands,
   runScript,
 } from '../../src/lab/index.js';
 
@@ -107,5 +109,11 @@ describe('with room for huge pages', () => {
 
   it('and all of it happened', () => {
     for (const name of HAPPENED) expect(seen.get(name), name).toBeGreaterThan(0);
+  });
+
+  it.each([7])('a run of some hundred commands goes through all that there is; seed %i', (seed) => {
+    const settings = { ...roomy, seed, tagPages: 192, swapPages: 512 };
+    const { reached } = expectHeld(settings, randomCommands(seed, 250, true, true));
+    for (const what of REACHED) expect(reached[what], what).toBeGreaterThan(0);
   });
 });

@@ -15,6 +15,8 @@ import {
   formatScript,
   KERNEL_OPS,
   OPS,
+  REACHED,
+  randomCommands,
   runScript,
 } from '../../src/lab/index.js';
 
@@ -110,6 +112,16 @@ describe('random programs against the shadow of every byte and tag', () => {
       fc.property(steps, (commands) => void expectHeld({ ...DEFAULT_SETTINGS, policy: 'static' }, commands)),
       { numRuns: 6, seed: 11 },
     );
+  });
+});
+
+describe('a run of a thousand commands goes through all that there is without huge pages', () => {
+  it.each([1])('seed %i', (seed) => {
+    const settings = { ...DEFAULT_SETTINGS, seed, swapPages: 256 };
+    const { reached } = expectHeld(settings, randomCommands(seed, 1000, true));
+    for (const what of REACHED) {
+      if (what !== 'collapse' && what !== 'split') expect(reached[what], what).toBeGreaterThan(3);
+    }
   });
 });
 

@@ -171,8 +171,8 @@ export function* zapHugePmd(mm: Mm, as: MmStruct, run: PteRun): Atomic<Page | un
   const head = pmdPage(mm, pmd);
   if (head === undefined) return undefined;
   if (anon) as.anonPages -= folioNrPages(mm, head);
-  if (mm.memmap.test(head, PG_hugetlb)) as.hugetlbPages -= folioNrPages(mm, head);
   else as.filePages -= folioNrPages(mm, head);
+  if (mm.memmap.test(head, PG_hugetlb)) as.hugetlbPages -= folioNrPages(mm, head);
   if (!anon && pteDirty(pmd)) folioMarkDirty(mm, head);
   folioRemoveRmapPmd(mm, head);
   return head;

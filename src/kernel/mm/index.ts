@@ -105,6 +105,7 @@ export {
 } from './page-alloc.js';
 export * from './page-flags.js';
 export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from './page-isolation.js';
+export { nextPteRun } from './page-table.js';
 export type { MemoryPort } from './port.js';
 export { unusedPages, zoneinfo } from './procfs.js';
 export { isAnonPage, rmapWalk } from './rmap.js';

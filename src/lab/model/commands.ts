@@ -39,6 +39,40 @@ const HUGE_LAYOUT_OPS = ['mmapHuge', 'mremapHuge'] as const;
 /** Of the last kind: MADV_COLLAPSE of the page's block, khugepaged's round, a split, NUMA hints. */
 export const HUGE_KERNEL_OPS = ['collapse', 'khugepaged', 'split', 'numaHint'] as const;
 
+/** What commands in a row of one process bring about that seldom comes about by chance. `mmapHuge 6`: private, untagged. */
+const SMALL_PHRASES: readonly (readonly (Op | readonly [Op, number])[])[] = [
+  ['mmap', ['mergeable', 6], ['mergeable', 13], ['ksm', 1], 'writeMany'],
+  ['mmap', 'writeMany', 'reclaim', 'reclaim', 'read', 'read', 'writeMany'],
+  ['mmapMte', 'tagMany', 'reclaim', 'reclaim', 'read', 'tagMany', 'read'],
+  ['mmapMte', 'tagMany', 'fork', 'migrate', 'tagMany', 'read'],
+  ['mmap', 'writeMany', ['pin', 1], 'migrate', 'reclaim', 'writeMany', 'unpin'],
+];
+const HUGE_PHRASES: typeof SMALL_PHRASES = [
+  [['mmapHuge', 6], 'writeMany', ['collapse', 1], 'split', ['collapse', 1], 'writeMany'],
+  [['mmapHuge', 6], 'writeMany', 'split', 'migrate', 'fork', ['collapse', 1], 'writeMany', 'exit'],
+  [['mmapHuge', 6], 'writeMany', 'reclaim', 'reclaim', 'read', ['collapse', 1], 'read'],
+];
+
+/** For machines with and without room for huge pages. */
+export const phrases = (roomy: boolean): typeof SMALL_PHRASES =>
+  roomy ? [...SMALL_PHRASES, ...HUGE_PHRASES] : SMALL_PHRASES;
+
+/** The commands of a phrase; `number` gives those numbers that it leaves open. */
+export const phraseSteps = (
+  phrase: (typeof SMALL_PHRASES)[number],
+  a: number,
+  number: (i: number) => number,
+): Step[] =>
+  phrase.map((word, i): Step => {
+    const [op, c] = typeof word === 'string' ? [word, number(2 * i + 1)] : word;
+    return { op, a, b: number(2 * i) % 200, c };
+  });
+
+/** What a run can go through that needs more than the command: counted where it came about. */
+export const REACHED = ['collapse', 'split', 'merge', 'swapOut', 'swapIn', 'migrate', 'fork', 'pin'] as const;
+
+export type Reached = (typeof REACHED)[number];
+
 /** Everything a script may say; a machine without room for huge pages makes nothing of these. */
 export const ALL_OPS = [...OPS, ...HUGE_LAYOUT_OPS, ...HUGE_KERNEL_OPS] as const;
 

@@ -13,6 +13,7 @@ import {
   isLarge,
   MADV_COLLAPSE,
   MADV_HUGEPAGE,
+  nextPteRun,
   PROT_MTE,
   PROT_READ,
   PROT_WRITE,
@@ -20,6 +21,7 @@ import {
   unusedPages,
 } from '../../kernel/index.js';
 import type { World } from '../scenarios/index.js';
+import type { Reached } from './commands.js';
 import { freshPage, type Process } from './shadow.js';
 
 const MAP_PRIVATE_ANON = 0x22;
@@ -43,12 +45,15 @@ export class HugeWorld {
   /** Pages that a process may have in all. */
   readonly maxPages: number;
   readonly expect: Expect;
+  /** Told what was not only tried. */
+  readonly reached: (what: Reached) => void;
 
-  constructor(k: World, smallPages: number, expect: Expect) {
+  constructor(k: World, smallPages: number, expect: Expect, reached: (what: Reached) => void) {
     const { entriesPerTable } = k.mm.layout;
     const roomy = unusedPages(k.mm) >= ROOM * entriesPerTable;
     this.k = k;
     this.expect = expect;
+    this.reached = reached;
     this.pages = roomy ? entriesPerTable : 0;
     this.block = entriesPerTable * k.pageSize;
     this.maxPages = smallPages + MOST_BLOCKS * this.pages;
@@ -72,10 +77,25 @@ function* mapBlock(w: HugeWorld, p: Process, prot: number, flags: number): MaySl
   return error;
 }
 
+/** The first block that the process has goes. */
+function* unmapBlock(w: HugeWorld, p: Process): MaySleep<void> {
+  const { manager, pageSize } = w.k;
+  const has = (from: number) => Array.from({ length: w.pages }, (_, i) => from + i * pageSize);
+  const at = [...p.pages.keys()].find(
+    (addr) => addr % w.block === 0 && has(addr).every((page) => p.pages.has(page)),
+  );
+  if (at === undefined) return;
+  const result = yield* manager.munmap(p.user.as, va(at), w.block);
+  w.expect(result === 0, 'munmap', () => `munmap of a block: ${result}`);
+  if (result === 0) for (const page of has(at)) p.pages.delete(page);
+}
+
 /** A block of private or shared memory, tagged or not, that asks for huge pages or does not yet. */
 export function* mmapHuge(w: HugeWorld, p: Process, c: number): MaySleep<void> {
-  if (w.pages === 0 || p.pages.size + w.pages > w.maxPages) return;
+  if (w.pages === 0) return;
   const { manager, pageSize } = w.k;
+  if (p.pages.size + w.pages > w.maxPages) yield* unmapBlock(w, p);
+  if (p.pages.size + w.pages > w.maxPages) return;
   const mte = (c & 1) === 1;
   const shared = c % 5 === 4;
   const prot = PROT_READ | PROT_WRITE;
@@ -112,10 +132,33 @@ export function* mremapHuge(w: HugeWorld, p: Process, addr: number | undefined):
   }
 }
 
-/** MADV_COLLAPSE of the block that an address is in, whatever there is of it. */
-export function* collapse(w: HugeWorld, p: Process, addr: number | undefined): MaySleep<void> {
+/** Blocks of the process that are one mapping, may be huge, and are not: what a collapse is for. */
+function collapsible(w: HugeWorld, p: Process): number[] {
+  const { hooks } = w.k.mm;
+  const { vmas } = p.user.as as MmStruct;
+  const blocks: number[] = [];
+  for (const addr of p.pages.keys()) {
+    if (addr % w.block !== 0) continue;
+    const vma = vmas.lookup(addr);
+    if (vma === undefined || vma.end < addr + w.block || vma.file !== undefined) continue;
+    if (!hooks.archHugepageVmaRevalidate(vma, 'scan') || isHuge(w, p, addr)) continue;
+    blocks.push(addr);
+  }
+  return blocks;
+}
+
+/** Whether one entry maps the block. */
+const isHuge = (w: HugeWorld, p: Process, addr: number): boolean =>
+  nextPteRun(w.k.mm, p.user.as as MmStruct, addr, addr + w.block)?.huge === true;
+
+/** MADV_COLLAPSE of a block that it may make huge; or, now and then, of the one an address is in, whatever is of it. */
+export function* collapse(w: HugeWorld, p: Process, addr: number | undefined, c: number): MaySleep<void> {
   if (w.pages === 0 || addr === undefined) return;
-  const result = yield* w.k.manager.madvise(p.user.as, va(blockOf(w, addr)), w.block, MADV_COLLAPSE);
+  const blocks = c % 4 === 0 ? [] : collapsible(w, p);
+  const block = blocks[c % Math.max(1, blocks.length)] ?? blockOf(w, addr);
+  const before = isHuge(w, p, block);
+  const result = yield* w.k.manager.madvise(p.user.as, va(block), w.block, MADV_COLLAPSE);
+  if (result === 0 && !before) w.reached('collapse');
   const known = [0, -EINVAL, -EAGAIN, -ENOMEM, -EBUSY];
   w.expect(known.includes(result), 'madvise', () => `MADV_COLLAPSE: ${result}`);
 }
@@ -124,7 +167,8 @@ export function* collapse(w: HugeWorld, p: Process, addr: number | undefined): M
 export function* split(w: HugeWorld, page: Page | undefined): MaySleep<void> {
   const { mm } = w.k;
   const head = page === undefined ? undefined : mm.memmap.head(page);
-  if (head !== undefined && isLarge(mm, head)) yield* splitFolioUnlocked(mm, head);
+  if (head === undefined || !isLarge(mm, head)) return;
+  if (yield* splitFolioUnlocked(mm, head)) w.reached('split');
 }
 
 /** task_numa_work(): the hardware may not use some entries from this page on until somebody faults. */

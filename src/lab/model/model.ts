@@ -42,7 +42,7 @@ import {
   VM_LOCKED,
 } from '../../kernel/index.js';
 import { Broken, type World } from '../scenarios/index.js';
-import type { Op, Step } from './commands.js';
+import type { Op, Reached, Step } from './commands.js';
 import { collapse, HugeWorld, mmapHuge, mremapHuge, numaHint, split } from './huge.js';
 import {
   compareProcess,
@@ -83,14 +83,37 @@ export class Model {
   injecting = false;
   readonly #zeroTags: Uint8Array;
   readonly #huge: HugeWorld;
+  readonly #reached: Record<Reached, number> = {
+    collapse: 0,
+    split: 0,
+    merge: 0,
+    swapOut: 0,
+    swapIn: 0,
+    migrate: 0,
+    fork: 0,
+    pin: 0,
+  };
 
   constructor(k: World) {
     this.k = k;
     this.#zeroTags = new Uint8Array(k.pageSize / 32);
     this.processes = [{ user: k.program(), pages: new Map() }];
-    this.#huge = new HugeWorld(k, MAX_PAGES, (holds, invariant, otherwise) =>
-      this.#expect(holds || this.injecting, invariant, otherwise),
+    this.#huge = new HugeWorld(
+      k,
+      MAX_PAGES,
+      (holds, invariant, otherwise) => this.#expect(holds || this.injecting, invariant, otherwise),
+      (what) => this.#reach(what),
     );
+  }
+
+  #reach(what: Reached, times = 1): void {
+    this.#reached[what] += times;
+  }
+
+  /** How often what came about. */
+  get reached(): Readonly<Record<Reached, number>> {
+    const { pswpout, pswpin } = this.k.mm.events;
+    return { ...this.#reached, swapOut: pswpout, swapIn: pswpin };
   }
 
   /** The process that a command is about. */
@@ -135,7 +158,7 @@ export class Model {
       ksm: () => this.#ksm(c),
       mmapHuge: () => mmapHuge(this.#huge, p, c),
       mremapHuge: () => mremapHuge(this.#huge, p, this.#pageAt(p, b)?.[0]),
-      collapse: () => collapse(this.#huge, p, this.#pageAt(p, b)?.[0]),
+      collapse: () => collapse(this.#huge, p, this.#pageAt(p, b)?.[0], c),
       khugepaged: () => khugepagedDoScan(this.k.mm),
       split: () => split(this.#huge, this.#mapped(p, b)),
       numaHint: () => numaHint(this.#huge, p, this.#pageAt(p, b)?.[0], 1 + (c % 40)),
@@ -295,6 +318,7 @@ export class Model {
       this.#expect(result === -EAGAIN || result === -ENOMEM, 'fork', () => `fork: ${result}`);
       return;
     }
+    this.#reach('fork');
     this.processes.push({ user: this.k.program(result), pages: forkedPages(p.pages) });
   }
 
@@ -411,6 +435,7 @@ export class Model {
     yield* migratePages(mm, list, (source) =>
       whole ? allocLike(mm, source, GFP_HIGHUSER_MOVABLE) : allocPages(mm, GFP_HIGHUSER_MOVABLE, 0),
     );
+    if (list.length === 0) this.#reach('migrate');
     for (const left of list) yield* folioPutbackLru(mm, left);
   }
 
@@ -428,7 +453,9 @@ export class Model {
       return;
     }
     const page = yield* getUserPage(mm, p.user.as as MmStruct, at[0], flags);
-    if (page >= 0) this.#pins.push(() => unpinUserPage(mm, page as Page));
+    if (page < 0) return;
+    this.#reach('pin');
+    this.#pins.push(() => unpinUserPage(mm, page as Page));
   }
 
   *#unpin(): MaySleep<void> {
@@ -452,7 +479,9 @@ export class Model {
     const { ksm } = this.k.mm;
     if (c % 7 === 0) yield* this.k.manager.ksmSet('run', ksm.run === KSM_RUN_UNMERGE ? 0 : KSM_RUN_UNMERGE);
     yield* ksm.threadMutex.lock();
-    for (let round = 0; round < KSM_ROUNDS; round++) yield* ksmDoScan(this.k.mm, 2 * MAX_PAGES);
+    const merged = ksm.pagesSharing + ksm.zeroPages;
+    for (let round = 0; round < KSM_ROUNDS; round++) yield* ksmDoScan(this.k.mm, 2 * this.#huge.maxPages);
+    if (ksm.pagesSharing + ksm.zeroPages > merged) this.#reach('merge');
     ksm.threadMutex.unlock();
   }
 

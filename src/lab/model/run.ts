@@ -16,7 +16,15 @@ import {
   unusedPages,
 } from '../../kernel/index.js';
 import { Broken, World, type WorldOptions } from '../scenarios/index.js';
-import { type Command, isKernelOp, isLayoutOp, type Step, stepText, type Together } from './commands.js';
+import {
+  type Command,
+  isKernelOp,
+  isLayoutOp,
+  type Reached,
+  type Step,
+  stepText,
+  type Together,
+} from './commands.js';
 import { Model } from './model.js';
 import type { Script, ScriptSettings } from './script.js';
 
@@ -35,6 +43,8 @@ export interface ScriptVerdict {
   readonly warnings: readonly string[];
   /** Swap-ins, stashes and the like: what the run went through. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Of what takes more than its command, how often it came about. */
+  readonly reached: Readonly<Partial<Record<Reached, number>>>;
 }
 
 /** Data pages that are left to the machine of each 128; the others are reserved, so that it soon runs short. */
@@ -70,6 +80,7 @@ export function runScript(script: Script): ScriptVerdict {
   const done: Command[] = [];
   let at = 'boot';
   let k: World | undefined;
+  let model: Model | undefined;
   const verdict = (broken?: { readonly invariant: string; readonly message: string }): ScriptVerdict => ({
     held: broken === undefined,
     invariant: broken?.invariant ?? null,
@@ -78,6 +89,7 @@ export function runScript(script: Script): ScriptVerdict {
     script: { settings, commands: done },
     injected: k?.calls.get(settings.fail?.operation ?? '') ?? 0,
     warnings: k?.log.filter((line) => line.startsWith('WARNING')) ?? [],
+    reached: model?.reached ?? {},
     metrics: k === undefined ? {} : { ...k.manager.tagStorageMetrics(), ...k.manager.vmstat() },
   });
   const happened = (): string => {
@@ -92,29 +104,30 @@ export function runScript(script: Script): ScriptVerdict {
     k = world;
     const free = unusedPages(world.mm);
     const held = world.manager.snapshotTagStorage().tags;
-    const model = new Model(world);
+    const programs = new Model(world);
+    model = programs;
     if (settings.fail !== undefined) {
-      model.injecting = true;
+      programs.injecting = true;
       world.inject(settings.fail);
     }
     for (const command of script.commands) {
       at = `command ${done.length + 1} (${commandText(command)})`;
       if (command.op !== 'together') {
         done.push(command);
-        world.run(model.task(command));
+        world.run(programs.task(command));
       } else {
-        const outcome = together(model, command, (where) => {
+        const outcome = together(programs, command, (where) => {
           at = `command ${done.length + 1} (${commandText(command)}), ${where}`;
         });
         done.push(outcome.recorded);
         if (outcome.error !== undefined) throw outcome.error;
       }
-      model.check();
+      programs.check();
     }
     at = 'after the last command';
     world.mm.shouldFail = () => false;
-    world.run(model.finish());
-    model.check();
+    world.run(programs.finish());
+    programs.check();
     expectEverythingBack(world, free, held);
     return verdict();
   } catch (error) {

@@ -5,7 +5,17 @@
  * as long as the same invariant breaks; then each remaining group of simultaneous commands loses what it can.
  */
 import { Random } from '../../base/index.js';
-import { type Command, KERNEL_OPS, OPS, type Step, type Together } from './commands.js';
+import {
+  ALL_OPS,
+  type Command,
+  HUGE_KERNEL_OPS,
+  KERNEL_OPS,
+  OPS,
+  phraseSteps,
+  phrases,
+  type Step,
+  type Together,
+} from './commands.js';
 import { runScript, type ScriptVerdict } from './run.js';
 import type { Script, ScriptSettings } from './script.js';
 
@@ -21,19 +31,31 @@ function randomStep(random: Random, ops: readonly Step['op'][]): Step {
   };
 }
 
-/** `length` commands drawn from a seed; one in four, where `races`, is something that the kernel does meanwhile. */
-export function randomCommands(seed: number, length: number, races: boolean): Command[] {
+/**
+ * `length` commands drawn from a seed; one in four, where `races`, is something that the kernel does meanwhile, and one
+ * in eight begins a phrase (in five, where there is more to come by).
+ *
+ * @param roomy with commands for huge pages.
+ */
+export function randomCommands(seed: number, length: number, races: boolean, roomy = false): Command[] {
   const random = new Random(seed, 'random script');
-  return Array.from({ length }, (): Command => {
-    if (!races || random.below(4) > 0) return randomStep(random, OPS);
-    const others = Array.from({ length: 1 + random.below(2) }, () => randomStep(random, OPS));
-    const seedOfOrder = random.below(2 ** 30);
-    return {
-      op: 'together',
-      steps: [randomStep(random, KERNEL_OPS), ...others],
-      order: { seed: seedOfOrder },
-    };
-  });
+  const ops = roomy ? ALL_OPS : OPS;
+  const kernelOps = roomy ? [...KERNEL_OPS, ...HUGE_KERNEL_OPS] : KERNEL_OPS;
+  const known = phrases(roomy);
+  const commands: Command[] = [];
+  while (commands.length < length) {
+    if (random.below(roomy ? 5 : 8) === 0) {
+      const phrase = known[random.below(known.length)]!;
+      commands.push(...phraseSteps(phrase, random.below(8), () => random.below(4000)));
+    } else if (!races || random.below(4) > 0) {
+      commands.push(randomStep(random, ops));
+    } else {
+      const others = Array.from({ length: 1 + random.below(2) }, () => randomStep(random, ops));
+      const order = { seed: random.below(2 ** 30) };
+      commands.push({ op: 'together', steps: [randomStep(random, kernelOps), ...others], order });
+    }
+  }
+  return commands.slice(0, length);
 }
 
 /** The same commands without those of [from, to). */

@@ -97,6 +97,8 @@ describe.each([
     expect(user.as.residentPages).toBe(HUGE + 1);
     expect(user.madvise(at, HUGE, MADV_NOHUGEPAGE)).toBe(0);
     expect(user.madvise(at, HUGE, MADV_DONTNEED)).toBe(0);
+    expect(user.as.residentPages).toBe(1);
+    k.check();
     user.store(at, Uint8Array.of(1));
     expect(k.mm.events.thp_fault_alloc).toBe(1);
     done(k, free, user);
