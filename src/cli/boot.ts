@@ -48,7 +48,7 @@ The serial line is standard output and standard input; on a terminal, Control-A 
   --memory SIZE                tagged memory of the default machine (64M, 1G, ...)
   --el 1|2                     exception level the kernel is entered at (default 1)
   --engine evaluate|interpret|translate|auto
-                               execution engine (all give the same results; default interpret)
+                               execution engine (all give the same results; default auto)
   --caches off|model           write-back data and tag caches with seeded eviction (default off)
   --seed N                     all randomness (default 0)
   --stats                      at the end, one line of JSON with counters
@@ -87,7 +87,7 @@ function run(args: string[], io: CommandIo): number {
   const level = Number(choice(COMMAND, values, 'el', ['1', '2']) ?? '1') as 1 | 2;
   const caches = choice(COMMAND, values, 'caches', ['off', 'model']) ?? 'off';
   // A kernel boots through much code that runs once: compiling it would cost more than it saves.
-  const engine = choice(COMMAND, values, 'engine', ENGINE_NAMES) ?? 'interpret';
+  const engine = choice(COMMAND, values, 'engine', ENGINE_NAMES) ?? 'auto';
   const { maxSteps } = limits;
   const started = startBare(
     {

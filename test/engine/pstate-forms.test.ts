@@ -65,6 +65,10 @@ describe.each(['interpret', 'translate'])('under %s', (name) => {
       'the counter',
       'mrs x3, cntvct_el0; add x4, x4, x3; nop; mrs x5, cntvct_el0; sub x5, x5, x3; add x6, x6, x5',
     ],
+    [
+      'the timer and registers of a switch',
+      'mrs x3, cntv_ctl_el0; eor x4, x4, x3; mrs x3, midr_el1; add x4, x4, x3; msr contextidr_el1, x4; mrs x5, contextidr_el1; msr gcr_el1, x4; mrs x6, gcr_el1',
+    ],
     ['CTR', 'mrs x3, ctr_el0; add x4, x4, x3'],
     ['maintenance', 'dc cvac, x1; dc cvau, x1; ic ivau, x1; dc civac, x2; dc cigdvac, x2; dc cgvac, x1'],
     ['the generic key', 'pacga x3, x0, x1; eor x4, x4, x3; and x5, x0, #7; pacga x3, x5, x1; eor x4, x4, x3'],
@@ -77,6 +81,27 @@ describe.each(['interpret', 'translate'])('under %s', (name) => {
     // New keys of pointer authentication, and new pages.
     expect(statistics.evaluated).toBeLessThan(60);
     if (name === 'translate') expect(statistics.leaves).toBeLessThan(60);
+  });
+
+  it('a timer that becomes due is seen to be', () => {
+    const source = `
+      mrs x3, cntvct_el0
+      add x3, x3, #4095
+      msr cntv_cval_el0, x3
+      mov x4, #3
+      msr cntv_ctl_el0, x4
+   1: mrs x5, cntv_ctl_el0
+      add x0, x0, #1
+      tbz x5, #2, 1b
+      mov x4, #1
+      msr cntv_ctl_el0, x4
+   2: add x6, x6, #1
+      cmp x6, #2000
+      b.ne 2b
+      brk #0`;
+    const { cpu } = same(name, { source });
+    expect(cpu.readX(0)).toBeGreaterThan(1000n);
+    expect(cpu.readX(6)).toBe(2000n);
   });
 
   it('TCO switches tag checks, and they stay in generated code', () => {

@@ -60,11 +60,15 @@ describe.each(['interpret', 'translate'])('MRS and MSR under %s', (name) => {
         }
         for (const [place, row] of ROWS.entries()) {
           const value = random.u64();
+          // What EL0 may read of counters and timers.
+          const control = BigInt(random.below(1024));
           for (const isRead of [true, false, true]) {
             machines.forEach((machine, i) => {
               const { cpu } = machine;
               cpu.setLevel(el, 1);
               cpu.writeRegister('hcr_el2', hcr | (1n << BigInt(HCR.RW)));
+              cpu.writeRegister('cntkctl_el1', control);
+              cpu.writeRegister('vpidr_el2', value);
               cpu.writeRegister('scr_el3', 0x401n | (1n << 26n));
               cpu.pc = BigInt(CODE + 8 * place + (isRead ? 0 : 4));
               cpu.writeX(5, value);

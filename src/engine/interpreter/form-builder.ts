@@ -53,7 +53,9 @@ export interface FormWords extends Words {
 }
 
 const FPCR_UNUSUAL = 3 << FPCR_RMODE_SHIFT;
-const CNTVOFF_EL2 = CpuLayout.SYSTEM + 8 * cellOf('cntvoff_el2');
+const [CNTVOFF_EL2, CNTV_CTL_EL0, CNTV_CVAL_EL0] = ['cntvoff_el2', 'cntv_ctl_el0', 'cntv_cval_el0'].map(
+  (name) => CpuLayout.SYSTEM + 8 * cellOf(name),
+) as [number, number, number];
 /** Hints that wait or wake; the others do nothing. */
 const WAITING: readonly bigint[] = [2n, 3n, 4n, 5n];
 
@@ -407,8 +409,15 @@ export class FormBuilder implements Emitter {
     const steps = i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(this.frame.fuelLeft));
     const physical = i64.add(steps, i64.load(cpu, STATE + Cell.TIME_OFFSET));
     const virtual = i64.sub(physical, i64.load(cpu, STATE + CNTVOFF_EL2));
-    const isCounter = i32.eq(offset, i32.const(Cell.COUNTER));
-    this.emit(when(isCounter, i64.store(cpu, virtual, STATE + Cell.COUNTER)));
+    const is = (cell: number) => i32.eq(offset, i32.const(cell));
+    const control = i64.and(i64.load(cpu, STATE + CNTV_CTL_EL0), i64.const(3n));
+    // ISTATUS: the timer is on, and its condition met.
+    const isMet = i64.geU(virtual, i64.load(cpu, STATE + CNTV_CVAL_EL0));
+    const status = i64.and(i64.shl(control, i64.const(2n)), i64.shl(i64.extendI32U(isMet), i64.const(2n)));
+    this.emit(
+      when(is(Cell.COUNTER), i64.store(cpu, virtual, STATE + Cell.COUNTER)),
+      when(is(Cell.TIMER_CONTROL), i64.store(cpu, i64.or(control, status), STATE + Cell.TIMER_CONTROL)),
+    );
     return wideLocal(this.keep(i64.load(i32.add(cpu, offset), STATE)));
   }
 

@@ -11,6 +11,8 @@ import { FloatException, FPCR_FZ, FPCR_RMODE_SHIFT } from '../../base/index.js';
 import {
   anythingPending,
   type Cpu,
+  CpuLayout,
+  cellOf,
   type Engine,
   EntryFlag,
   GuestException,
@@ -48,6 +50,9 @@ import type { MakeTranslation, Translation } from './translation.js';
  * again, so the first entries must end for the optimised one to be used.
  */
 const SLICE = 1 << 17;
+const [CNTKCTL_EL1, VPIDR_EL2] = ['cntkctl_el1', 'vpidr_el2'].map(
+  (name) => CpuLayout.SYSTEM + 8 * cellOf(name),
+) as [number, number];
 const CACHE_TYPE = systemRegisterByName('ctr_el0')!.reset;
 const BIT_55 = 0x80_0000;
 /** Instructions of a CPU that the evaluator does before generated code is instantiated at all. */
@@ -108,6 +113,9 @@ interface Entered {
   readonly context: object;
   readonly isUpper: boolean;
   readonly fpcr: number;
+  /** CNTKCTL_EL1 and VPIDR_EL2, which change no context. */
+  readonly timerControl: number;
+  readonly mainId: number;
   readonly sp: 0 | 1;
   readonly tagWriters: number | undefined;
   /** Bits of `Special`, `exact` aside. */
@@ -277,6 +285,8 @@ export class Interpreter implements Engine {
       entered.context !== cpu.context ||
       entered.isUpper !== isUpper ||
       entered.fpcr !== fpcr ||
+      entered.timerControl !== words[base + (CNTKCTL_EL1 >>> 2)] ||
+      entered.mainId !== words[base + (VPIDR_EL2 >>> 2)] ||
       entered.sp !== cpu.pstate.sp ||
       entered.tagWriters !== generated.tagWriters
     ) {
@@ -394,6 +404,7 @@ export class Interpreter implements Engine {
     words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
     words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
     cpu.linear.u64[(cpu.base + Cell.CTR) >>> 3] = CACHE_TYPE;
+    cpu.linear.u64[(cpu.base + Cell.MIDR) >>> 3] = cpu.readRegister('midr_el1');
     words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
     const fields = (cpu.base + Cell.PAC_FIELDS) >>> 3;
     for (let i = 0; i < 4; i++) cpu.linear.u64[fields + i] = cpu.pac.fieldOf((i & 1) === 1, i > 1);
@@ -416,7 +427,18 @@ export class Interpreter implements Engine {
     const specialization = cpu.pstate.tco === 0 ? withoutTco : withTco;
     words[base + (Cell.OF_TCO >>> 2)] = withoutTco;
     words[base + (Cell.OF_TCO >>> 2) + 1] = withTco;
-    return { context: cpu.context, isUpper, fpcr, sp: cpu.pstate.sp, tagWriters, specialization };
+    const timerControl = words[base + (CNTKCTL_EL1 >>> 2)]!;
+    const mainId = words[base + (VPIDR_EL2 >>> 2)]!;
+    return {
+      context: cpu.context,
+      isUpper,
+      fpcr,
+      timerControl,
+      mainId,
+      sp: cpu.pstate.sp,
+      tagWriters,
+      specialization,
+    };
   }
 
   /**

@@ -174,6 +174,10 @@ export const Cell = {
   USER_ALIGNMENT: cell(64) + 4,
   USER_CHECKS_OF_TCO: cell(65),
   USER_ALIGNMENT_OF_TCO: cell(66),
+  /** i64: MIDR_EL1 as it reads. */
+  MIDR: cell(67),
+  /** i64: what a read of CNTV_CTL_EL0 gives, put there by it. */
+  TIMER_CONTROL: cell(69),
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;

@@ -13,6 +13,7 @@ import {
   type Direction,
   HCR,
   type PacKey,
+  SCR,
   SCTLR,
   systemOperationByEncoding,
   systemRegisterByEncoding,
@@ -42,11 +43,17 @@ export const Permission = {
   counter: 256,
   /** Maintenance of caches by address. */
   maintenance: 512,
+  /** CNTV_CTL_EL0. */
+  timer: 4096,
   /** Address keys of pointer authentication: in the order of PAC_KEY_NAMES, a bit for keys that are on, then for those that are off. */
   keyOn: 1 << 16,
   keyOff: 1 << 20,
   /** The generic key. */
   generic: 1 << 24,
+  /** GCR_EL1 and its like, which HCR_EL2.ATA and SCR_EL3.ATA allow. */
+  tags: 1024,
+  /** CONTEXTIDR_EL1: as memoryControl, while nothing compares it. */
+  contextId: 2048,
 } as const;
 export const PAC_KEY_NAMES = ['ia', 'ib', 'da', 'db'] as const satisfies readonly PacKey[];
 
@@ -64,7 +71,9 @@ export interface PlainRegister {
 
 const SCTLR_EL1 = cellOf('sctlr_el1');
 const CNTKCTL_EL1 = cellOf('cntkctl_el1');
+const SCR_EL3 = cellOf('scr_el3');
 const EL0VCTEN = 1;
+const EL0VTEN = 8;
 /** HCR_EL2.TID2. */
 const HCR_TID2 = systemRegisterByName('ctr_el0')!.hypervisorTrap!.read!;
 const offsetOf = (name: string) => CpuLayout.SYSTEM + 8 * cellOf(name);
@@ -81,6 +90,8 @@ const ENGINE_CELLS: Readonly<
   cntvctss_el0: { offset: Cell.COUNTER, permission: Permission.counter },
   daif: { offset: Cell.DAIF, permission: Permission.masks, kept: 0xfn << 6n },
   ssbs: { offset: Cell.SSBS, permission: Permission.always, kept: 1n << 12n },
+  midr_el1: { offset: Cell.MIDR, permission: Permission.kernel },
+  cntv_ctl_el0: { offset: Cell.TIMER_CONTROL, permission: Permission.timer },
   dit: { offset: Cell.DIT, permission: Permission.always, kept: 1n << 24n },
   tco: { offset: Cell.TCO, permission: Permission.always, kept: 1n << 25n },
 };
@@ -95,6 +106,9 @@ function plainRegister(encoding: number, direction: Direction): PlainRegister | 
     return direction === 'write' && own.kept === undefined ? undefined : { ...whole, ...own };
   }
   if (name === 'sp_el0') return { ...whole, offset: offsetOf(name), permission: Permission.userStack };
+  if (name === 'contextidr_el1') {
+    return { ...whole, kept: ALL & ~row.res0, offset: offsetOf(name), permission: Permission.contextId };
+  }
   if (!isPlainRegister(row, direction)) return undefined;
   // CPTR_EL2.TCPAC and CNTHCTL_EL2 keep these.
   if (name === 'cpacr_el1' || name.startsWith('cnt')) return undefined;
@@ -106,8 +120,10 @@ function plainRegister(encoding: number, direction: Direction): PlainRegister | 
   const trap = row.hypervisorTrap;
   if (trap !== undefined) {
     const bit = direction === 'read' ? trap.read : trap.write;
-    if (permission !== Permission.kernel || trap.zero === true || !MEMORY_TRAPS.has(bit)) return undefined;
-    permission = Permission.memoryControl;
+    if (permission !== Permission.kernel) return undefined;
+    if (trap.zero === true && bit === HCR.ATA) permission = Permission.tags;
+    else if (trap.zero !== true && MEMORY_TRAPS.has(bit)) permission = Permission.memoryControl;
+    else return undefined;
   }
   const fixed = row.res1;
   return { offset: offsetOf(name), permission, kept: ALL & ~row.res0 & ~fixed, fixed, feature };
@@ -170,7 +186,12 @@ export function systemPermissions(cpu: Cpu): number {
   if (cpu.fpTrap === 0) permissions |= Permission.float;
   if (el > 0) {
     permissions |= Permission.kernel;
-    if (!isGuest || !(cpu.hcrBit(HCR.TVM) || cpu.hcrBit(HCR.TRVM))) permissions |= Permission.memoryControl;
+    if (!isGuest || !(cpu.hcrBit(HCR.TVM) || cpu.hcrBit(HCR.TRVM))) {
+      permissions |= Permission.memoryControl;
+      if (!cpu.debug.isOn) permissions |= Permission.contextId;
+    }
+    const isKept = cpu.environment.hasEl3 && el !== 3 && !cpu.cells.bit(SCR_EL3, SCR.ATA);
+    if (!isKept && (!isGuest || cpu.hcrBit(HCR.ATA))) permissions |= Permission.tags;
     if (sp === 1) permissions |= Permission.userStack;
   }
   const isKept = isGuest && cpu.hcrBit(HCR.TDZ);
@@ -185,6 +206,7 @@ export function systemPermissions(cpu: Cpu): number {
     permissions |= Permission.maintenance;
   }
   if (el > 0 || cpu.cells.bit(CNTKCTL_EL1, EL0VCTEN)) permissions |= Permission.counter;
+  if (el > 0 || cpu.cells.bit(CNTKCTL_EL1, EL0VTEN)) permissions |= Permission.timer;
   if (cpu.pac.isAllowed) permissions |= Permission.generic;
   PAC_KEY_NAMES.forEach((key, i) => {
     const state = cpu.pac.stateOf(key);
