@@ -20,10 +20,10 @@ import type { Cpu, Engine, Machine, Supervisor } from '../machine/index.js';
 import { bootKernel, describeStop } from './boot.js';
 import {
   Contexts,
+  freezablePoint,
   type MaySleep,
   RunQueue,
   Sleeper,
-  sleepPoint,
   type Task,
   turnPoint,
 } from './contexts/index.js';
@@ -146,7 +146,7 @@ const LONGEST_IDLE = 1000;
 /** Turns that what is left of a system whose first process ended gets to leave. */
 const LEAVE_TURNS = 100_000;
 
-const RESCHEDULE = sleepPoint('schedule');
+const RESCHEDULE = freezablePoint('schedule');
 const USER_TURN = turnPoint('EL0');
 
 export class Kernel implements Supervisor {
@@ -299,7 +299,15 @@ export class Kernel implements Supervisor {
         now: () => clock.realtime / 1_000_000_000n,
         currentPid: () => currentThread()?.process.pid ?? 0,
       }),
-      power: { mode: 'shutdown', cycle: (lost) => machine.memory.loseContents(lost) },
+      power: {
+        mode: 'shutdown',
+        cycle: (lost) => machine.memory.loseContents(lost),
+        freezer: {
+          freezeProcesses: () => this.#booted.runQueue.freeze((task) => this.#threads.has(task)),
+          freezeKernelThreads: () => this.#booted.runQueue.freeze(() => true),
+          thaw: () => this.#booted.runQueue.thaw(),
+        },
+      },
       takeCore: options.core,
       log: (line) => this.#log(line),
       currentThread,

@@ -196,6 +196,100 @@ memory: .ascii  "mem\\n"
 disk:   .ascii  "disk"
 `;
 
+/** A child counts in shared memory, twice in different places; both counts are always as far. */
+const COUNTING = `
+        .include "runtime.inc"
+        .global _start
+_start: mov     x0, #0
+        mov     x1, #8192
+        mov     x2, #3
+        mov     x3, #0x21
+        mov     x4, #-1
+        mov     x5, #0
+        call    222
+        mov     x19, x0
+        mov     x0, #17
+        mov     x1, #0
+        mov     x2, #0
+        mov     x3, #0
+        mov     x4, #0
+        call    220
+        mov     x23, x0
+        cbnz    x0, parent
+child:  ldr     x1, [x19]
+        add     x1, x1, #1
+        str     x1, [x19, #4096]
+        str     x1, [x19]
+        b       child
+parent: call    124
+        ldr     x1, [x19]
+        cmp     x1, #100
+        b.lo    parent
+        mov     x0, #-100
+        adr     x1, state
+        mov     x2, #1
+        mov     x3, #0
+        call    56
+        adr     x1, disk
+        mov     x2, #4
+        call    SYS_write
+        show    x0                      // 4
+        ldr     x24, [x19]
+        add     x24, x24, #100
+again:  call    124
+        ldr     x1, [x19]
+        cmp     x1, x24
+        b.lo    again
+        mov     x0, x23
+        mov     x1, #9
+        call    129
+        mov     x0, #-1
+        mov     x1, #0
+        mov     x2, #0
+        mov     x3, #0
+        call    260
+        ldr     x1, [x19]
+        ldr     x2, [x19, #4096]
+        sub     x2, x2, x1
+        lsr     x2, x2, #1              // as far, or one ahead
+        show    x2
+        finish
+state:  .asciz  "/sys/power/state"
+disk:   .ascii  "disk"
+`;
+
+/** Prints image_size, writes 1048576 to it, and prints it again. */
+const SIZES = `
+        .include "runtime.inc"
+        .global _start
+_start: sub     sp, sp, #64
+        bl      print
+        mov     x0, #-100
+        adr     x1, path
+        mov     x2, #1
+        call    56
+        adr     x1, size
+        mov     x2, #7
+        call    SYS_write
+        bl      print
+        finish
+print:  mov     x25, x30
+        mov     x0, #-100
+        adr     x1, path
+        mov     x2, #0
+        call    56
+        mov     x1, sp
+        mov     x2, #64
+        call    63
+        mov     x2, x0
+        mov     x0, #1
+        mov     x1, sp
+        call    SYS_write
+        ret     x25
+path:   .asciz  "/sys/power/image_size"
+size:   .ascii  "1048576"
+`;
+
 describe('from a program', () => {
   const runtime = readFileSync(`${ROOT}test/kernel/programs/runtime.inc`, 'utf8');
   const tree = (bootargs: string) =>
@@ -223,5 +317,25 @@ describe('from a program', () => {
   it('-ENODEV without swap', async () => {
     const outcome = await run('');
     expect(numbers(outcome.stdout)).toEqual([EINVAL, 'ffffffffffffffed', '0000000000000000']);
+  });
+
+  it.each([
+    ['one CPU', []],
+    ['two CPUs', ['--cpus', '2']],
+  ])('a child that counts meanwhile is frozen and goes on, on %s', async (_name, options) => {
+    const files = { 'program.s': COUNTING, 'runtime.inc': runtime, 'tree.dts': tree('mtemu.swap=64M') };
+    const args = ['run', '--machine', 'tree.dts', '--check', ...options, 'program.s'];
+    const outcome = await mtemu(args, files);
+    expect(outcome).toMatchObject({ status: 0, stderr: '' });
+    expect(numbers(outcome.stdout)).toEqual(['0000000000000004', '0000000000000000']);
+  });
+
+  it('/sys/power says how large an image may be, and takes another size', async () => {
+    const files = { 'program.s': SIZES, 'runtime.inc': runtime, 'tree.dts': tree('mtemu.swap=64M') };
+    const { stdout, status } = await mtemu(['run', '--machine', 'tree.dts', 'program.s'], files);
+    expect(status).toBe(0);
+    const [before, after] = stdout.split('\n').filter((line) => /^\d+$/.test(line));
+    expect(Number(before)).toBeGreaterThan(0.39 * 500 * 2 ** 20);
+    expect(after).toBe('1048576');
   });
 });

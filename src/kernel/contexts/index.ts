@@ -6,6 +6,7 @@ export type { LockClass } from './lockdep.js';
 export { Mutex, RwSemaphore, SpinLock, WaitQueue } from './locks.js';
 export {
   type Atomic,
+  freezablePoint,
   immediately,
   type MaySleep,
   type RacePoint,

@@ -126,9 +126,10 @@ export class WaitQueue {
   #wakeups = 0;
   readonly #point: SleepPoint;
 
-  constructor(contexts: Contexts, name: string) {
+  /** @param freezable whoever waits here may be frozen (wait_event_freezable()). */
+  constructor(contexts: Contexts, name: string, freezable = false) {
     this.#contexts = contexts;
-    this.#point = { point: 'sleep', at: name, waitQueue: this };
+    this.#point = { point: 'sleep', at: name, waitQueue: this, ...(freezable ? { freezable } : {}) };
   }
 
   get wakeups(): number {

@@ -26,6 +26,8 @@ export interface SleepPoint {
   readonly at: string;
   /** Present when the task waits to be woken; absent when it stays runnable (cond_resched). */
   readonly waitQueue?: object;
+  /** try_to_freeze(): who is here holds nothing that others wait for, and may stay for as long as anybody likes. */
+  readonly freezable?: true;
 }
 
 /** Cannot sleep; shows its intermediate states at RacePoints. */
@@ -42,6 +44,10 @@ export const turnPoint = (at: string): RacePoint => Object.freeze({ point: 'race
 
 /** A `SleepPoint` at which the task stays runnable. */
 export const sleepPoint = (at: string): SleepPoint => Object.freeze({ point: 'sleep', at });
+
+/** The same, where the task may be frozen: on the way back to user space, say. */
+export const freezablePoint = (at: string): SleepPoint =>
+  Object.freeze({ point: 'sleep', at, freezable: true });
 
 /**
  * Runs a sleeping function where sleeping is forbidden: the one hole in the colours, needed so that

@@ -21,6 +21,7 @@ import type { Contexts } from './contexts.js';
 import { checkPoint } from './contexts.js';
 import { KernelBug } from './kernel-bug.js';
 import type { MaySleep, SleepPoint } from './points.js';
+import { sleepPoint } from './points.js';
 import type { Task } from './task.js';
 
 /** What one task sleeps on until somebody wakes it by name (wake_up_process). */
@@ -31,7 +32,7 @@ export class Sleeper {
   onWake: (() => void) | undefined;
 
   constructor(name: string) {
-    this.point = { point: 'sleep', at: name, waitQueue: this };
+    this.point = { point: 'sleep', at: name, waitQueue: this, freezable: true };
   }
 
   wake(): void {
@@ -49,6 +50,8 @@ interface Entry {
   spinningOn: { readonly held: boolean } | undefined;
   /** Stopped between two instructions of user space. */
   inUser: boolean;
+  /** Stopped where it may be frozen: there, or in a wait that is for as long as it takes; or not begun. */
+  freezable: boolean;
 }
 
 /** One CPU's counters. */
@@ -83,6 +86,8 @@ class CpuQueue {
   }
 }
 
+const FREEZING = sleepPoint('try_to_freeze_tasks');
+
 /** RacePoints that a turn passes at most. */
 const MOST_RACE_POINTS = 24;
 /** A turn in user space: 2^5 to 2^12 instructions, all magnitudes alike, so that short windows and long ones are hit. */
@@ -97,6 +102,12 @@ export class RunQueue {
   readonly #polled = new Set<Entry>();
   /** Whose turn it is. */
   #turn: CpuQueue | undefined;
+  /** Every task that has not ended. */
+  readonly #entries = new Set<Entry>();
+  /** Who freezes whom; undefined while nobody does. */
+  #freezer: { readonly task: Task; readonly freezes: (task: Task) => boolean } | undefined;
+  /** Those frozen that could move. */
+  readonly #refrigerator = new Set<Entry>();
 
   constructor(contexts: Contexts, seed: number | bigint = 0) {
     this.#contexts = contexts;
@@ -106,14 +117,70 @@ export class RunQueue {
 
   /** The task first moves in `step`. */
   spawn(task: Task, work: MaySleep<void>): void {
-    this.#enqueue({
+    const entry: Entry = {
       task,
       work,
       waitQueue: undefined,
       sawWakeups: 0,
       spinningOn: undefined,
       inUser: false,
-    });
+      freezable: true,
+    };
+    this.#entries.add(entry);
+    this.#enqueue(entry);
+  }
+
+  // ---- freezing ------------------------------------------------------------------------------------
+
+  #isFrozen({ task, freezable }: Entry): boolean {
+    const freezer = this.#freezer;
+    return freezer !== undefined && freezable && task !== freezer.task && freezer.freezes(task);
+  }
+
+  /**
+   * freeze_processes() and freeze_kernel_threads(), by the running task: from then on none of the tasks that `which`
+   * names moves, each stopped where it may be; those that are elsewhere go on until they get there.
+   *
+   * @returns false where one cannot get there, and nobody is frozen.
+   */
+  *freeze(which: (task: Task) => boolean): MaySleep<boolean> {
+    const before = this.#freezer;
+    const freezes = (task: Task) => before?.freezes(task) === true || which(task);
+    this.#freezer = { task: this.#contexts.current, freezes };
+    for (const cpu of this.#cpus) {
+      const { current } = cpu;
+      if (current !== undefined && this.#isFrozen(current)) {
+        cpu.current = undefined;
+        this.#refrigerator.add(current);
+      }
+      for (const entry of [...cpu.ready]) {
+        if (!this.#isFrozen(entry)) continue;
+        cpu.ready.delete(entry);
+        this.#refrigerator.add(entry);
+      }
+    }
+    for (;;) {
+      const awake = [...this.#entries].filter(
+        (entry) => !entry.freezable && entry.task !== this.#contexts.current && freezes(entry.task),
+      );
+      if (awake.length === 0) return true;
+      // Who only waits for somebody that is frozen would wait for ever.
+      if (this.#cpus.every((cpu) => cpu === this.#turn || cpu.current === undefined) && this.ready <= 1) {
+        this.#wakePolled();
+        if (this.ready <= 1) break;
+      }
+      yield FREEZING;
+    }
+    this.thaw();
+    return false;
+  }
+
+  /** thaw_processes() and thaw_kernel_threads(). */
+  thaw(): void {
+    this.#freezer = undefined;
+    const frozen = [...this.#refrigerator];
+    this.#refrigerator.clear();
+    for (const entry of frozen) this.#enqueue(entry);
   }
 
   /** Counters of each CPU. */
@@ -196,6 +263,10 @@ export class RunQueue {
 
   #enqueue(entry: Entry): void {
     const { task } = entry;
+    if (this.#isFrozen(entry)) {
+      this.#refrigerator.add(entry);
+      return;
+    }
     const cpu = this.#placeFor(task);
     if (cpu.idle && this.#turn !== undefined && cpu !== this.#turn) {
       cpu.ipis++;
@@ -278,11 +349,13 @@ export class RunQueue {
     let left = alone ? 0 : 1 + this.#random.below(MOST_RACE_POINTS);
     entry.spinningOn = undefined;
     entry.inUser = false;
+    entry.freezable = false;
     cpu.current = entry;
     for (;;) {
       const step = entry.work.next();
       if (step.done === true) {
         cpu.current = undefined;
+        this.#entries.delete(entry);
         if (task.held.length > 0 || task.irqsOff > 0 || task.preemptCount > 0 || task.rcuDepth > 0) {
           throw new KernelBug('unbalanced', `${task.name} ends ${task.describeAtomic()}`);
         }
@@ -292,6 +365,7 @@ export class RunQueue {
       checkPoint(task, point);
       if (point.point === 'sleep') {
         cpu.current = undefined;
+        entry.freezable = point.freezable === true && task.held.length === 0;
         this.#sleep(entry, point);
         return;
       }
@@ -307,6 +381,11 @@ export class RunQueue {
       left--;
       if (left > 0 && point.turnOver !== true) continue;
       entry.inUser = point.turnOver === true;
+      entry.freezable = entry.inUser;
+      if (this.#isFrozen(entry)) {
+        cpu.current = undefined;
+        this.#refrigerator.add(entry);
+      }
       return;
     }
   }

@@ -262,6 +262,8 @@ export function memInit(mm: Mm): void {
     freeRangeToBuddy(mm, Math.ceil(start / mm.pageSize), Math.floor(end / mm.pageSize));
   }
   setupWatermarks(mm);
+  // hibernate_image_size_init().
+  mm.imageSize = Math.floor((mm.totalramPages() * 2) / 5) * mm.pageSize;
 }
 
 /** init_per_zone_wmark_min(): to be repeated when zones got more pages. */

@@ -8,15 +8,14 @@
  * like everything else, and written back to their pages at the end (arch/arm64/kernel/hibernate.c); the pages that
  * hold tags must not be in it.
  *
- * From the copy to the end nothing else runs, as with all tasks frozen and all other CPUs off. The kernel's own
- * data that is no guest memory here (objects of this program) outlives the loss of power, as it would inside the
- * image.
+ * All tasks are frozen meanwhile; the copying itself is one step, as with all other CPUs off. The kernel's own data
+ * that is no guest memory here (objects of this program) outlives the loss of power, as it would inside the image.
  */
 import { PA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
-import { EIO, ENODEV, ENOMEM, ENOSPC } from '../contexts/index.js';
+import { EBUSY, EIO, ENODEV, ENOMEM, ENOSPC, immediately, sleepPoint } from '../contexts/index.js';
 import { folioNrPages } from './folio.js';
-import { __GFP_NOWARN, GFP_KERNEL } from './gfp.js';
+import { __GFP_NOWARN, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from './gfp.js';
 import { lruAddDrainAll } from './lru.js';
 import type { Page } from './memmap.js';
 import type { Mm } from './mm.js';
@@ -24,7 +23,9 @@ import { allocPages, freePages } from './page-alloc.js';
 import { PG_arch_1, PG_buddy, PG_pcp, PG_reserved } from './page-flags.js';
 import type { SwapDevice, SwapEntry } from './swap.js';
 import type { PhysRange } from './types.js';
+import { tryToFreePages } from './vmscan.js';
 import { syncAll } from './writeback.js';
+import { ZONE_MOVABLE } from './zone.js';
 
 /** What the architecture does about tags (swsusp_mte_save_tags() and swsusp_mte_restore_tags()). */
 export interface HibernationHooks {
@@ -44,6 +45,7 @@ export interface HibernationHooks {
   finish(): MaySleep<void>;
 }
 
+const DISK_IO = sleepPoint('disk I/O');
 const GFP_IMAGE = GFP_KERNEL | __GFP_NOWARN;
 /** Rounds in which memory changes while room for it is being made. */
 const MOST_ROUNDS = 20;
@@ -53,6 +55,20 @@ const SIGNATURE = 0x53_31_53_55_53_50_4en;
 
 /** What goes when power does: the ranges' contents, and everything in the caches. */
 export type PowerCycle = (lost: readonly PhysRange[]) => void;
+
+/** Stops tasks where they hold nothing (kernel/power/process.c); each false where one cannot be stopped. */
+export interface Freezer {
+  freezeProcesses(): MaySleep<boolean>;
+  freezeKernelThreads(): MaySleep<boolean>;
+  thaw(): void;
+}
+
+/** Where nothing else runs anyway. */
+const NOBODY: Freezer = {
+  freezeProcesses: () => immediately(true),
+  freezeKernelThreads: () => immediately(true),
+  thaw() {},
+};
 
 /** saveable_page(), of every page frame. */
 function* saveablePages(mm: Mm, copies: ReadonlySet<Page>): IterableIterator<Page> {
@@ -137,9 +153,15 @@ const chunks = <T>(all: readonly T[], size: number): T[][] =>
  *
  * @returns the first map's slot, or -ENOSPC or -EIO; `taken` has every slot in any case.
  */
-function writeImage(mm: Mm, swap: SwapDevice, copied: readonly Copied[], taken: SwapEntry[]): number {
+function* writeImage(
+  mm: Mm,
+  swap: SwapDevice,
+  copied: readonly Copied[],
+  taken: SwapEntry[],
+): MaySleep<number> {
   const perPage = mm.pageSize / ENTRY_BYTES;
-  const write = (page: Uint8Array): number => {
+  const write = function* (page: Uint8Array): MaySleep<number> {
+    yield DISK_IO;
     const slot = swap.takeSlot();
     if (slot === undefined) return -ENOSPC;
     taken.push(slot);
@@ -155,10 +177,10 @@ function writeImage(mm: Mm, swap: SwapDevice, copied: readonly Copied[], taken: 
       part.map(({ pfn }) => pfn),
     ),
   );
-  for (const page of [info, ...lists]) slots.push(write(page));
+  for (const page of [info, ...lists]) slots.push(yield* write(page));
   for (const { copy } of copied) {
     if (slots.at(-1)! < 0) break;
-    slots.push(write(mm.port.readBytes(mm.pageToPa(copy), mm.pageSize)));
+    slots.push(yield* write(mm.port.readBytes(mm.pageToPa(copy), mm.pageSize)));
   }
   const error = slots.find((slot) => slot < 0);
   if (error !== undefined) return error;
@@ -170,7 +192,7 @@ function writeImage(mm: Mm, swap: SwapDevice, copied: readonly Copied[], taken: 
       ...new Array<number>(perPage - 1 - part.length).fill(0),
       next,
     ];
-    const slot = write(packed(mm, entries));
+    const slot = yield* write(packed(mm, entries));
     if (slot < 0) return slot;
     next = slot + 1;
   }
@@ -219,19 +241,52 @@ function lostRanges(mm: Mm): PhysRange[] {
   return [...out, ...mm.hooks.hibernation.tagRanges];
 }
 
+/** Number of pages that an image would have. */
+function saveableCount(mm: Mm): number {
+  let pages = 0;
+  for (const _ of saveablePages(mm, new Set())) pages++;
+  return pages;
+}
+
+/** shrink_all_memory(): reclaims until the image would be no larger than /sys/power/image_size, or nothing helps. */
+function* shrinkToImageSize(mm: Mm): MaySleep<void> {
+  const most = Math.floor(mm.imageSize / mm.pageSize);
+  while (saveableCount(mm) > most && (yield* tryToFreePages(mm, GFP_HIGHUSER_MOVABLE, ZONE_MOVABLE)) > 0);
+}
+
 /**
- * hibernate() and what follows when power is back.
+ * hibernate() and what follows when power is back. Programs are frozen first, the kernel's threads once there is room
+ * for the copies; writing takes its time, and nobody notices.
  *
  * @returns 0; -ENODEV without swap, -ENOSPC where the image does not fit, -ENOMEM where there is no room for the
- *   copies, -EIO where the device failed: then nothing has happened.
+ *   copies, -EBUSY where a task cannot be frozen, -EIO where the device failed: then nothing has happened.
  */
-export function* hibernate(mm: Mm, powerCycle: PowerCycle): MaySleep<number> {
-  const { swap } = mm;
-  if (swap === undefined) return -ENODEV;
+export function* hibernate(mm: Mm, powerCycle: PowerCycle, freezer: Freezer = NOBODY): MaySleep<number> {
+  if (mm.swap === undefined) return -ENODEV;
+  mm.log('PM: hibernation: hibernation entry');
   yield* syncAll(mm);
+  if (!(yield* freezer.freezeProcesses())) {
+    mm.log('PM: Freezing of tasks failed');
+    return -EBUSY;
+  }
+  const result = yield* hibernateFrozen(mm, mm.swap, powerCycle, freezer);
+  freezer.thaw();
+  mm.log('PM: hibernation: hibernation exit');
+  return result;
+}
+
+/** hibernation_snapshot(), swsusp_write() and software_resume(); programs do not run. */
+function* hibernateFrozen(
+  mm: Mm,
+  swap: SwapDevice,
+  powerCycle: PowerCycle,
+  freezer: Freezer,
+): MaySleep<number> {
   yield* lruAddDrainAll(mm);
+  yield* shrinkToImageSize(mm);
   const copies: Page[] = [];
   let result = yield* preallocate(mm, copies);
+  if (result === 0 && !(yield* freezer.freezeKernelThreads())) result = -EBUSY;
   let copied = result === 0 ? copyMemory(mm, copies) : undefined;
   for (let round = 0; result === 0 && copied === undefined; round++) {
     result = round < MOST_ROUNDS ? yield* preallocate(mm, copies) : -ENOMEM;
@@ -239,7 +294,7 @@ export function* hibernate(mm: Mm, powerCycle: PowerCycle): MaySleep<number> {
   }
   if (result === 0 && copied !== undefined) {
     const taken: SwapEntry[] = [];
-    const first = writeImage(mm, swap, copied, taken);
+    const first = yield* writeImage(mm, swap, copied, taken);
     if (first >= 0) {
       mm.log(`PM: hibernation: image of ${copied.length} pages written`);
       powerCycle(lostRanges(mm));

@@ -59,7 +59,7 @@ export {
   maybeDmaPinned,
   unpinUserPage,
 } from './gup.js';
-export { type HibernationHooks, hibernate, type PowerCycle } from './hibernate.js';
+export { type Freezer, type HibernationHooks, hibernate, type PowerCycle } from './hibernate.js';
 export type {
   CollapseCaller,
   CopyPreparation,

@@ -18,7 +18,7 @@ export class KhugepagedScan {
   readonly wait: WaitQueue;
 
   constructor(contexts: Contexts) {
-    this.wait = new WaitQueue(contexts, 'khugepaged_wait');
+    this.wait = new WaitQueue(contexts, 'khugepaged_wait', true);
   }
 
   get empty(): boolean {

@@ -138,7 +138,7 @@ export class Ksm {
 
   constructor(mm: Mm) {
     this.threadMutex = new Mutex(mm.contexts, 'ksm_thread_mutex');
-    this.threadWait = new WaitQueue(mm.contexts, 'ksm_thread_wait');
+    this.threadWait = new WaitQueue(mm.contexts, 'ksm_thread_wait', true);
     this.scan = { slot: this.head, address: 0, rmap: this.head, seqnr: 0 };
     this.rmapItemCache = new SlabCache(mm, 'ksm_rmap_item', RMAP_ITEM_BYTES);
     this.stableNodeCache = new SlabCache(mm, 'ksm_stable_node', STABLE_NODE_BYTES);

@@ -10,7 +10,7 @@ import { compactNode, kcompactd } from './compaction.js';
 import { doPageFault, userAddress } from './fault.js';
 import { Inode, newInode, putInode, readFile, truncateFile, writeFile } from './filemap.js';
 import { dupMmap, exitMmap, mmAlloc } from './fork.js';
-import { hibernate, type PowerCycle } from './hibernate.js';
+import { type Freezer, hibernate, type PowerCycle } from './hibernate.js';
 import { type HugetlbPool, setMaxHugePages } from './hugetlb.js';
 import { checkMmInvariants } from './invariants.js';
 import { khugepaged } from './khugepaged.js';
@@ -390,8 +390,16 @@ export class KernelMemoryManager implements MemoryManager {
     return khugepaged(this.mm, sleep);
   }
 
-  hibernate(powerCycle: PowerCycle): MaySleep<number> {
-    return hibernate(this.mm, powerCycle);
+  hibernate(powerCycle: PowerCycle, freezer?: Freezer): MaySleep<number> {
+    return hibernate(this.mm, powerCycle, freezer);
+  }
+
+  get imageSize(): number {
+    return this.mm.imageSize;
+  }
+
+  set imageSize(bytes: number) {
+    this.mm.imageSize = bytes;
   }
 
   kcompactd(nodeId: number, sleep?: Parameters<MemoryManager['kcompactd']>[1]): MaySleep<void> {

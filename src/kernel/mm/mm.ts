@@ -110,6 +110,8 @@ export class Mm {
   readonly ksm: Ksm;
   readonly hugetlb: HugetlbPool;
   totalCmaPages = 0;
+  /** image_size of hibernation, in bytes: two fifths of memory until somebody says otherwise. */
+  imageSize = 0;
   /** Committed_AS, in pages. */
   committedPages = 0;
   nextMmId = 1;
@@ -139,7 +141,7 @@ export class Mm {
     this.khugepaged = new KhugepagedScan(parts.contexts);
     this.thp = new ThpSettings(parts.layout, () => this.khugepaged.wait.wakeUp());
     this.pageWaitQueue = new WaitQueue(parts.contexts, 'folio_wait_bit');
-    this.flusherWait = new WaitQueue(parts.contexts, 'wb_workfn');
+    this.flusherWait = new WaitQueue(parts.contexts, 'wb_workfn', true);
     this.ksm = new Ksm(this);
     this.hugetlb = new HugetlbPool(parts.contexts);
     for (const zone of this.zones) this.#zoneById[zone.id] = zone;

@@ -105,8 +105,8 @@ export class PglistData {
     this.zones = zones;
     this.cpus = cpus;
     this.lruvec = new Lruvec(memmap);
-    this.kswapdWait = new WaitQueue(contexts, 'kswapd_wait');
-    this.kcompactdWait = new WaitQueue(contexts, 'kcompactd_wait');
+    this.kswapdWait = new WaitQueue(contexts, 'kswapd_wait', true);
+    this.kcompactdWait = new WaitQueue(contexts, 'kcompactd_wait', true);
   }
 
   wakeKcompactd(): void {

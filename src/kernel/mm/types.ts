@@ -7,7 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
-import type { PowerCycle } from './hibernate.js';
+import type { Freezer, PowerCycle } from './hibernate.js';
 import type { HugetlbPool } from './hugetlb.js';
 import type { Ksm } from './ksm.js';
 import type { MmLimits } from './limits.js';
@@ -441,7 +441,9 @@ export interface MemoryManager {
    */
   khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void>;
   /** Memory to the swap device, power off and on, and back: 0 or a negative errno. */
-  hibernate(powerCycle: PowerCycle): MaySleep<number>;
+  hibernate(powerCycle: PowerCycle, freezer?: Freezer): MaySleep<number>;
+  /** /sys/power/image_size, in bytes. */
+  imageSize: number;
   /** sync(). */
   syncAll(): MaySleep<void>;
 

@@ -8,7 +8,12 @@
  */
 import { EINVAL } from '../contexts/index.js';
 import type { SpecialFile, Store } from '../fs/index.js';
-import type { MemoryManager, PowerCycle } from '../mm/index.js';
+import type { Freezer, MemoryManager, PowerCycle } from '../mm/index.js';
+
+/** What drivers may allocate while memory is copied (SPARE_PAGES), in bytes; none do. */
+const RESERVED_SIZE = 1024 * 1024;
+/** Milliseconds; who cannot be frozen is known at once here. */
+const FREEZE_TIMEOUT = 20000;
 
 const MODES = ['shutdown', 'reboot', 'test_resume'] as const;
 
@@ -16,6 +21,7 @@ const MODES = ['shutdown', 'reboot', 'test_resume'] as const;
 export interface Power {
   mode: (typeof MODES)[number];
   readonly cycle: PowerCycle;
+  readonly freezer: Freezer;
 }
 
 type MakeFile = (content: () => string, store?: Store) => SpecialFile;
@@ -30,7 +36,7 @@ export function powerFiles(
     state: () =>
       file(
         () => 'disk\n',
-        (text) => (text.trim() === 'disk' ? mm.hibernate(power.cycle) : -EINVAL),
+        (text) => (text.trim() === 'disk' ? mm.hibernate(power.cycle, power.freezer) : -EINVAL),
       ),
     disk: () =>
       file(
@@ -42,5 +48,24 @@ export function powerFiles(
           return 0;
         },
       ),
+    image_size: () =>
+      file(
+        () => `${mm.imageSize}\n`,
+        (text) => {
+          const bytes = Number(/^\s*([0-9]{1,18})\s*$/.exec(text)?.[1] ?? Number.NaN);
+          if (Number.isNaN(bytes)) return -EINVAL;
+          mm.imageSize = bytes;
+          return 0;
+        },
+      ),
+    reserved_size: () => file(() => `${RESERVED_SIZE}\n`),
+    // The image is on the only device there is, and looked for at once: nobody names another.
+    resume: () =>
+      file(
+        () => '0:0\n',
+        () => -EINVAL,
+      ),
+    resume_offset: () => file(() => '0\n'),
+    pm_freeze_timeout: () => file(() => `${FREEZE_TIMEOUT}\n`),
   };
 }
