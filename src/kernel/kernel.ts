@@ -138,6 +138,8 @@ export type RunOutcome =
 /** A time slice in instructions: the seed decides where between these it ends. */
 const SLICE_LEAST = 50_000;
 const SLICE_SPREAD = 50_000;
+/** Slices are so many times as long while nobody else has anything to do. */
+const SLICE_ALONE = 8;
 /** What an entry to the kernel costs of a slice, so that a thread of system calls has an end too. */
 const ENTRY_COST = 200;
 /** Turns between two looks for keys of a live terminal, and milliseconds that an idle system waits for one. */
@@ -545,10 +547,10 @@ export class Kernel implements Supervisor {
         turn = runQueue.turnLength();
         continue;
       }
+      if (slice <= 0 || (slice > SLICE_LEAST + SLICE_SPREAD && !runQueue.isAlone)) slice = this.#newSlice();
       const deadline = state.timers.next;
       const until = deadline === undefined ? slice : Math.min(slice, clock.instructionsUntil(deadline));
       const budget = Math.min(until, turn, this.#maxSteps - clock.steps);
-      if (slice <= 0) slice = this.#newSlice();
       if (budget <= 0 || runQueue.misplaced(task)) {
         noteRseq(thread);
         yield RESCHEDULE;
@@ -587,7 +589,8 @@ export class Kernel implements Supervisor {
   }
 
   #newSlice(): number {
-    return SLICE_LEAST + this.#slices.below(SLICE_SPREAD);
+    const slice = SLICE_LEAST + this.#slices.below(SLICE_SPREAD);
+    return this.#booted.runQueue.isAlone ? SLICE_ALONE * slice : slice;
   }
 
   /** The slice ended inside EL0: bring the CPU to EL1 as an interrupt would, so that it can return. */

@@ -163,7 +163,7 @@ describe('--check while another CPU is inside the kernel', () => {
     try {
       // For the page fault of the first instruction, the call, and a while longer.
       for (let n = 0; n < 4; n++) outside.mockReturnValueOnce(false);
-      expect(kernel.run(process, { maxSteps: 1_000_000 })).toEqual({ kind: 'violation', violations: broken });
+      expect(kernel.run(process, { maxSteps: 8_000_000 })).toEqual({ kind: 'violation', violations: broken });
       expect(checks).toHaveBeenCalledTimes(1);
       expect(outside.mock.calls.length).toBeGreaterThan(4);
     } finally {

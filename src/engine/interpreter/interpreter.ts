@@ -49,7 +49,7 @@ import type { MakeTranslation, Translation } from './translation.js';
  * Instructions in one entry at most. V8 replaces code of a function that loops only when it is entered
  * again, so the first entries must end for the optimised one to be used.
  */
-const SLICE = 1 << 17;
+const SLICE = 1 << 20;
 const [CNTKCTL_EL1, VPIDR_EL2] = ['cntkctl_el1', 'vpidr_el2'].map(
   (name) => CpuLayout.SYSTEM + 8 * cellOf(name),
 ) as [number, number];

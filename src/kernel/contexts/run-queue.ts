@@ -198,6 +198,15 @@ export class RunQueue {
     return this.#cpus.every((cpu) => cpu === this.#turn || cpu.current?.inUser !== false);
   }
 
+  /** Nobody but the running task could move. */
+  get isAlone(): boolean {
+    if (this.ready > 1) return false;
+    for (const { waitQueue, sawWakeups } of this.#polled) {
+      if (waitQueue?.wakeups !== sawWakeups) return false;
+    }
+    return true;
+  }
+
   /** Instructions of user space that the running task may do before other CPUs move. */
   turnLength(): number {
     if (!this.#contexts.racing) return Number.POSITIVE_INFINITY;
