@@ -41,6 +41,7 @@ const NOT_FOR_QEMU = [
   'transfers',
   'confined',
   'pidfds',
+  'identities',
   'mounts',
   'terminals',
 ];
@@ -52,6 +53,7 @@ const ENDS: Readonly<Record<string, number>> = {
   processes: 9,
   files: 0,
   fifos: 0,
+  identities: 6,
   sockets: 0,
   tracing: 0,
   limits: 0,

@@ -43,6 +43,15 @@ export class EventPoll extends OpenFile {
     super(inode, O_RDWR, 'anon_inode:[eventpoll]');
   }
 
+  /** get_epoll_tfile_raw_ptr(): of the files that are watched under this descriptor, the `skip`-th. */
+  watched(fd: number, skip: number): OpenFile | undefined {
+    let left = skip;
+    for (const [file, byDescriptor] of this.#watches) {
+      if (byDescriptor.has(fd) && left-- === 0) return file;
+    }
+    return undefined;
+  }
+
   read(): Io<Uint8Array | number> {
     return -EINVAL;
   }

@@ -165,6 +165,11 @@ export class FileSystem {
 
   #makeDevices(): void {
     const dev = this.root.lookup('dev') as Directory;
+    // What every user space makes of /proc/self/fd.
+    dev.add('fd', new Symlink(this.nextInode(), '/proc/self/fd'));
+    for (const [fd, name] of ['stdin', 'stdout', 'stderr'].entries()) {
+      dev.add(name, new Symlink(this.nextInode(), `/proc/self/fd/${fd}`));
+    }
     const kinds = [
       ['null', 'null', 3],
       ['zero', 'zero', 5],

@@ -18,11 +18,13 @@ export const CAP = {
   IPC_LOCK: 14,
   IPC_OWNER: 15,
   SYS_CHROOT: 18,
+  SYS_PTRACE: 19,
   SYS_ADMIN: 21,
   SYS_BOOT: 22,
   SYS_NICE: 23,
   SYS_RESOURCE: 24,
   SYS_TTY_CONFIG: 26,
+  CHECKPOINT_RESTORE: 40,
 } as const;
 /** CAP_LAST_CAP. */
 export const LAST_CAP = 40;
@@ -91,6 +93,15 @@ function afterSetuid(before: Credentials, user: Ids): Credentials {
   if (old.effective === 0 && user.effective !== 0) effective = 0n;
   if (old.effective !== 0 && user.effective === 0) effective = permitted;
   return { ...before, user, capabilities: { ...before.capabilities, effective, permitted, ambient } };
+}
+
+/** cap_ptrace_access_check() and the ids of __ptrace_may_access(): whether one may look into the other. */
+export function mayInspect(viewer: Credentials, { user, group, capabilities }: Credentials): boolean {
+  const is = (own: number, ids: Ids) => [ids.effective, ids.saved, ids.real].every((id) => id === own);
+  const beyond = (capabilities.permitted & ~viewer.capabilities.permitted) !== 0n;
+  return (
+    (is(viewer.user.real, user) && is(viewer.group.real, group) && !beyond) || capable(viewer, CAP.SYS_PTRACE)
+  );
 }
 
 export type IdKind = 'user' | 'group';

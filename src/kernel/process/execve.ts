@@ -9,7 +9,7 @@
 import { InputError, textOfBytes } from '../../base/index.js';
 import { type ElfFile, isElf, readElf } from '../../elf/index.js';
 import { EACCES, EAGAIN, ELOOP, ENOEXEC, type MaySleep } from '../contexts/index.js';
-import { type Directory, type Inode, RegularFile } from '../fs/index.js';
+import { type Directory, type Inode, RegularFile, Symlink } from '../fs/index.js';
 import { credentialsAfterExec } from './credentials.js';
 import { exec } from './exec.js';
 import { releaseUserWords } from './exit.js';
@@ -33,6 +33,12 @@ export interface ExecveRequest {
   readonly path: string;
   readonly args: readonly string[];
   readonly env: readonly string[];
+  /** The file itself, where a descriptor said which; `path` is the name it goes by then. */
+  readonly inode?: Inode | undefined;
+  /** The path whose last part the thread is named after; left out, `path`. */
+  readonly comm?: string;
+  /** Left out: links are followed. */
+  readonly follow?: boolean;
 }
 
 /** Programs that were read, by file; a file that changed is read again. */
@@ -62,10 +68,11 @@ interface Resolved {
 
 /** The ELF file that a path means, through interpreters of scripts; or a negative errno. */
 function* resolve(state: KernelState, base: Directory, request: ExecveRequest): MaySleep<Resolved | number> {
-  let { path, args } = request;
+  let { path, args, inode: given, follow = true } = request;
   for (let depth = 0; depth <= MOST_INTERPRETERS; depth++) {
-    const inode = state.files.lookup(base, path);
+    const inode = given ?? state.files.lookup(base, path, follow);
     if (typeof inode === 'number') return inode;
+    if (inode instanceof Symlink) return -ELOOP;
     if (!(inode instanceof RegularFile) || (inode.mode & 0o111) === 0) return -EACCES;
     const head = yield* inode.read(0, SCRIPT_LINE);
     if (isElf(head)) {
@@ -80,6 +87,8 @@ function* resolve(state: KernelState, base: Directory, request: ExecveRequest): 
     const option = space < 0 ? [] : [line.slice(space).trim()];
     args = [interpreter, ...option, path, ...args.slice(1)];
     path = interpreter;
+    given = undefined;
+    follow = true;
   }
   return -ELOOP;
 }
@@ -151,7 +160,7 @@ export function* execve(
   for (const { timer, timers } of process.posixTimers.values()) timers.cancel(timer);
   process.posixTimers.clear();
   reset(state, thread, loaded.entry, loaded.sp);
-  thread.comm = commOf(request.path);
+  thread.comm = commOf(request.comm ?? request.path);
   thread.credentials = credentialsAfterExec(thread.credentials);
   yield* ptraceEvent(thread, PTRACE_EVENT.EXEC, BigInt(oldTid));
   return 0;

@@ -3,7 +3,7 @@
  *
  * Ref. kernel/fork.c (copy_process), clone(2).
  */
-import { EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, type MaySleep } from '../contexts/index.js';
+import { EAGAIN, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, type MaySleep } from '../contexts/index.js';
 import { type FileTable, type FsContext, SpecialFile } from '../fs/index.js';
 import { SIGNAL } from './abi.js';
 import { CAP, capable } from './credentials.js';
@@ -13,7 +13,7 @@ import { type ResourceLimits, RLIMIT } from './limits.js';
 import { tooManyThreads } from './oom.js';
 import { ProcessFile } from './pidfd.js';
 import { Process, type Program, type SharedSpace } from './process.js';
-import { MOST_THREADS } from './process-table.js';
+import { MOST_THREADS, PID_MAX } from './process-table.js';
 import { inheritTracing, ptraceEvent } from './ptrace.js';
 import { PTRACE_EVENT } from './ptrace-abi.js';
 import { childScheduling } from './scheduling.js';
@@ -57,6 +57,10 @@ export interface CloneRequest {
   readonly tls: bigint;
   /** CLONE_PIDFD: where the child's pidfd is written. */
   readonly pidfd: bigint;
+  /** clone3's set_tid: the number that the child is to have. */
+  readonly tid?: number;
+  /** CLONE_CLEAR_SIGHAND: handlers are not the parent's, what is ignored stays so. */
+  readonly clearSighand?: boolean;
 }
 
 function newThread(state: KernelState, process: Process, tid: number, comm: string): Thread {
@@ -108,6 +112,8 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   if (!flagsValid(flags)) return -EINVAL;
   if (tooManyThreads(state.mm, state.table.threadCount) || tooManyProcesses(state, parent)) return -EAGAIN;
   if ((flags & CLONE.NEWUTS) !== 0 && !capable(parent.credentials, CAP.SYS_ADMIN)) return -EPERM;
+  const refused = request.tid === undefined ? 0 : refusesTid(state, parent, request.tid);
+  if (refused !== 0) return refused;
   const pidfd = newPidfd(state, parent, flags);
   if (typeof pidfd === 'number') return pidfd;
   const space = yield* cloneSpace(state, parent.process, flags);
@@ -117,16 +123,18 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   }
   // Killed while memory was copied, perhaps with its whole group: no child gets away that nobody saw.
   const isKilled = parent.task.fatalSignalPending;
-  const tid = isKilled ? undefined : state.table.allocate();
+  const tid = isKilled ? undefined : state.table.allocate(request.tid);
   if (tid === undefined) {
     yield* dropSpace(state, space);
     pidfd?.close();
-    return isKilled ? -EINTR : -EAGAIN;
+    if (isKilled) return -EINTR;
+    return request.tid === undefined ? -EAGAIN : -EEXIST;
   }
   const child =
     (flags & CLONE.THREAD) !== 0
       ? newThread(state, parent.process, tid, parent.comm)
       : newThread(state, newProcess(state, parent, tid, space, flags), tid, parent.comm);
+  if (request.clearSighand === true) child.process.actions.flushHandlers();
   inherit(state, parent, child, request);
   if (pidfd !== undefined) {
     pidfd.file.process = child.process;
@@ -148,6 +156,14 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
     yield* ptraceEvent(parent, PTRACE_EVENT.VFORK_DONE, BigInt(tid));
   }
   return tid;
+}
+
+/** alloc_pid(): why the child cannot have this number. */
+function refusesTid({ table }: KernelState, { credentials }: Thread, tid: number): number {
+  if (tid < 1 || tid >= PID_MAX) return -EINVAL;
+  const may = capable(credentials, CAP.CHECKPOINT_RESTORE) || capable(credentials, CAP.SYS_ADMIN);
+  if (!may) return -EPERM;
+  return table.inUse(tid) ? -EEXIST : 0;
 }
 
 /** CLONE_PIDFD: a descriptor for a child that is yet to be made; undefined where none is asked for. */

@@ -8,7 +8,7 @@ import type { Process } from './process.js';
 import type { Thread } from './thread.js';
 
 /** kernel.pid_max. */
-const PID_MAX = 32768;
+export const PID_MAX = 32768;
 /** RLIMIT_NPROC's role: threads of the whole system. */
 export const MOST_THREADS = 16384;
 
@@ -17,17 +17,18 @@ export class ProcessTable {
   readonly #threads = new Map<number, Thread>();
   #last = 0;
 
-  /** A number that names nothing; undefined where there are too many threads. */
-  allocate(): number | undefined {
+  /** A number that names nothing, `wanted` if it is that; undefined where there are too many threads. */
+  allocate(wanted?: number): number | undefined {
     if (this.#threads.size + this.#processes.size >= 2 * MOST_THREADS) return undefined;
+    if (wanted !== undefined) return this.inUse(wanted) ? undefined : wanted;
     for (let tried = 0; tried < PID_MAX; tried++) {
       this.#last = this.#last + 1 >= PID_MAX ? 2 : this.#last + 1;
-      if (!this.#inUse(this.#last)) return this.#last;
+      if (!this.inUse(this.#last)) return this.#last;
     }
     return undefined;
   }
 
-  #inUse(id: number): boolean {
+  inUse(id: number): boolean {
     return this.#processes.has(id) || this.#threads.has(id) || this.groupExists(id);
   }
 

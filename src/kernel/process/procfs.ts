@@ -311,14 +311,17 @@ export class ProcFs {
       cwd: () => new Symlink(this.#ino(), () => state.files.pathOf(process.fs.cwd)),
       root: () => new Symlink(this.#ino(), '/'),
       fd: () => this.#descriptors(process),
+      ...(isProcess ? { map_files: () => this.#mappedFiles(process) } : {}),
       fdinfo: () =>
         this.#directory(
           {},
           {
             list: () => process.files.numbers.map(String),
             lookup: (name) => {
-              const text = descriptorInfo(process.files, Number(name));
-              return text === undefined ? undefined : this.#file(() => text, undefined, 0o400);
+              if (!isDescriptor(name) || process.files.get(Number(name)) === undefined) return undefined;
+              // Told when it is opened: a descriptor of this very folder says where in its list it is.
+              const text = () => descriptorInfo(process.files, Number(name)) ?? '';
+              return this.#file(text, undefined, 0o400);
             },
           },
         ),
@@ -371,13 +374,34 @@ export class ProcFs {
     );
   }
 
+  /** proc_map_files_lookup(): each mapping of a file by its addresses, written in one way only. */
+  #mappedFiles(process: Process): Directory {
+    const mapped = () =>
+      process.end === undefined
+        ? this.#state.mm
+            .vmas(process.mm)
+            .filter(({ backing, name }) => backing !== undefined || name.startsWith('/'))
+            .map(({ start, end, name }) => [`${start.toString(16)}-${end.toString(16)}`, name] as const)
+        : [];
+    return this.#directory(
+      {},
+      {
+        list: () => mapped().map(([addresses]) => addresses),
+        lookup: (addresses) => {
+          const found = mapped().find(([each]) => each === addresses);
+          return found && new Symlink(this.#ino(), found[1]);
+        },
+      },
+    );
+  }
+
   #descriptors(process: Process): Directory {
     return this.#directory(
       {},
       {
         list: () => process.files.numbers.map(String),
         lookup: (name) => {
-          const file = process.files.get(Number(name));
+          const file = isDescriptor(name) ? process.files.get(Number(name)) : undefined;
           if (file === undefined) return undefined;
           // Opening it opens what the descriptor stands for.
           return new DescriptorLink(this.#ino(), file.path, (flags) =>
@@ -388,6 +412,9 @@ export class ProcFs {
     );
   }
 }
+
+/** name_to_int(): a number as it is written by the kernel, and no other way. */
+const isDescriptor = (name: string): boolean => /^(0|[1-9][0-9]{0,9})$/.test(name);
 
 /** /proc/PID/fd/N: reads as a link, opens as the file itself even where it has no path. */
 export class DescriptorLink extends Symlink {

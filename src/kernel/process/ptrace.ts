@@ -9,6 +9,7 @@
  */
 import { EIO, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import { SA, SIGNAL } from './abi.js';
+import { CAP, capable, mayInspect } from './credentials.js';
 import type { KernelState } from './kernel-state.js';
 import { type Process, waitStatus } from './process.js';
 import {
@@ -48,6 +49,13 @@ export function traceMe(thread: Thread): number {
   return 0;
 }
 
+/** ptrace_may_access(): by the credentials, and what PR_SET_DUMPABLE hides from all but the privileged. */
+export function ptraceMayAccess({ process, credentials }: Thread, target: Thread): boolean {
+  if (process === target.process) return true;
+  if (!mayInspect(credentials, target.credentials)) return false;
+  return target.process.dumpable === 1 || capable(credentials, CAP.SYS_PTRACE);
+}
+
 /** PTRACE_ATTACH and PTRACE_SEIZE. */
 export function attach(
   target: Thread,
@@ -58,6 +66,7 @@ export function attach(
     return -EIO;
   }
   if (target.process === tracer.process || target.ended || target.tracing !== undefined) return -EPERM;
+  if (!ptraceMayAccess(tracer, target)) return -EPERM;
   const tracing = link(target, tracer, seize !== undefined, Number(seize?.options ?? 0n));
   // A thread in a group-stop turns to its tracer at once.
   if (target.process.stopped !== 0) tracing.trapPending = true;

@@ -2,12 +2,14 @@
 
 import { affinitySyscalls } from './affinity.js';
 import { barrierSyscalls } from './barriers.js';
+import { cloneSyscalls } from './clone.js';
 import { credentialSyscalls } from './credentials.js';
 import { descriptorSyscalls } from './descriptors.js';
 import { epollSyscalls } from './epoll.js';
 import { eventFileSyscalls } from './event-files.js';
 import { futexSyscalls } from './futex.js';
 import { ioSyscalls } from './io.js';
+import { kcmpSyscalls } from './kcmp.js';
 import { limitSyscalls } from './limits.js';
 import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
@@ -65,6 +67,8 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...pollSyscalls,
     ...prctlSyscalls,
     ...processSyscalls,
+    ...cloneSyscalls,
+    ...kcmpSyscalls,
     ...ptraceSyscalls,
     ...affinitySyscalls,
     ...schedulingSyscalls,

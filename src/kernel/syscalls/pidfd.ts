@@ -4,9 +4,9 @@
  * Ref. kernel/pid.c, kernel/signal.c (pidfd_send_signal), mm/madvise.c (process_madvise).
  */
 import { VA } from '../../base/index.js';
-import { EBADF, EINVAL, ESRCH, type MaySleep } from '../contexts/index.js';
+import { EBADF, EINVAL, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import { O_NONBLOCK, SpecialFile } from '../fs/index.js';
-import { type Process, ProcessFile, type Thread } from '../process/index.js';
+import { type Process, ProcessFile, ptraceMayAccess, type Thread } from '../process/index.js';
 
 import { readVectors } from './io.js';
 import { fileOf } from './paths.js';
@@ -49,6 +49,9 @@ function getDescriptor(thread: Thread, pidfd: bigint, fd: bigint, flags: number)
   const target = processOf(thread, pidfd);
   if (typeof target === 'number') return target;
   if (target.end !== undefined) return -ESRCH;
+  const leader = target.leader ?? [...target.threads][0];
+  if (leader === undefined) return -ESRCH;
+  if (!ptraceMayAccess(thread, leader)) return -EPERM;
   const file = target.files.get(int(fd));
   return file === undefined ? -EBADF : thread.process.files.add(file, true);
 }

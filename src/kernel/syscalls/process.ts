@@ -1,10 +1,12 @@
 /**
- * System calls of processes: clone, execve, exit, wait, identity, prctl.
+ * System calls of processes: execve, exit, wait, identity, prctl.
  */
 import { textOfBytes } from '../../base/index.js';
 import {
   E2BIG,
+  EACCES,
   EAGAIN,
+  EBADF,
   ECHILD,
   EFAULT,
   EINVAL,
@@ -13,17 +15,21 @@ import {
   ESRCH,
   type MaySleep,
 } from '../contexts/index.js';
-import { O_NONBLOCK } from '../fs/index.js';
 import {
-  CLONE,
-  cloneThread,
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  type Directory,
+  type Inode,
+  O_NONBLOCK,
+} from '../fs/index.js';
+import {
   endGroup,
   execve,
   NO_USAGE,
   type Process,
   readString,
   readU64,
-  readUser,
   SI_CODE,
   type Thread,
   WCONTINUED,
@@ -37,7 +43,7 @@ import {
   writeWords,
 } from '../process/index.js';
 import { rusageBytes } from './limits.js';
-import { fileOf, userAt } from './paths.js';
+import { baseOf, fileOf, userPath } from './paths.js';
 import { processOf } from './pidfd.js';
 import { int, KEEP_REGISTERS, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -68,6 +74,44 @@ function* userStrings({ mm }: SyscallServices, thread: Thread, address: bigint):
   }
 }
 
+interface ProgramAt {
+  readonly base: Directory;
+  /** What the program finds as the file's name (AT_EXECFN). */
+  readonly path: string;
+  readonly inode: Inode | undefined;
+  /** The path that the thread is named after, where that is another. */
+  readonly comm?: string;
+  readonly follow: boolean;
+}
+
+/** do_open_execat() and alloc_bprm(): a path, or what a descriptor stands for, by the name that /dev/fd has for it. */
+function* programAt(
+  services: SyscallServices,
+  thread: Thread,
+  dirfd: bigint,
+  path: bigint,
+  flags: number,
+): MaySleep<ProgramAt | number> {
+  const name = yield* userPath(services, thread, path);
+  if (typeof name === 'number') return name;
+  if (name === '' && (flags & AT_EMPTY_PATH) === 0) return -ENOENT;
+  if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL;
+  const { cwd } = thread.process.fs;
+  const follow = (flags & AT_SYMLINK_NOFOLLOW) === 0;
+  if (name === '') {
+    if (int(dirfd) === AT_FDCWD) return -EACCES;
+    const file = thread.process.files.get(int(dirfd));
+    if (file === undefined) return -EBADF;
+    return { base: cwd, path: `/dev/fd/${int(dirfd)}`, inode: file.inode, comm: file.path, follow };
+  }
+  const base = baseOf(thread, dirfd, name);
+  if (typeof base === 'number') return base;
+  if (name.startsWith('/') || int(dirfd) === AT_FDCWD) return { base, path: name, inode: undefined, follow };
+  const inode = services.files.lookup(base, name, follow);
+  if (typeof inode === 'number') return inode;
+  return { base, path: `/dev/fd/${int(dirfd)}/${name}`, inode, follow };
+}
+
 function* executeProgram(
   services: SyscallServices,
   thread: Thread,
@@ -75,43 +119,19 @@ function* executeProgram(
   path: bigint,
   argv: bigint,
   envp: bigint,
+  flags = 0,
 ): MaySleep<number> {
-  const at = yield* userAt(services, thread, dirfd, path);
+  const at = yield* programAt(services, thread, dirfd, path, flags);
   if (typeof at === 'number') return at;
-  if (at.path === '') return -ENOENT;
   const args = yield* userStrings(services, thread, argv);
   if (typeof args === 'number') return args;
   const env = yield* userStrings(services, thread, envp);
   if (typeof env === 'number') return env;
   // A program always has a name.
-  const request = { path: at.path, args: args.length === 0 ? [''] : args, env };
+  const { path: name, inode, comm = name, follow } = at;
+  const request = { path: name, args: args.length === 0 ? [''] : args, env, inode, comm, follow };
   const error = yield* execve(services, thread, at.base, request);
   return error === 0 ? KEEP_REGISTERS : error;
-}
-
-function* clone3(services: SyscallServices, thread: Thread, address: bigint, size: bigint): MaySleep<number> {
-  if (size < 64n) return -EINVAL;
-  if (size > 4096n) return -E2BIG;
-  const bytes = yield* readUser(services.mm, thread, address, Number(size));
-  if (bytes === undefined) return -EFAULT;
-  if (bytes.subarray(88).some((byte) => byte !== 0)) return -E2BIG;
-  const view = new DataView(bytes.buffer);
-  const word = (i: number) => view.getBigUint64(8 * i, true);
-  const flags = word(0);
-  const exitSignal = word(4);
-  const stack = word(5);
-  const stackSize = word(6);
-  if (flags >= 1n << 33n || (flags & 0xffn) !== 0n || exitSignal > 64n) return -EINVAL;
-  if ((stack === 0n) !== (stackSize === 0n)) return -EINVAL;
-  if ((flags & BigInt(CLONE.CLEAR_SIGHAND)) !== 0n) return -EINVAL;
-  return yield* cloneThread(services, thread, {
-    flags: Number(flags | exitSignal),
-    stack: stack + stackSize,
-    parentTid: word(3),
-    childTid: word(2),
-    tls: word(7),
-    pidfd: word(1),
-  });
 }
 
 function findProcess({ table }: SyscallServices, thread: Thread, pid: number): Process | undefined {
@@ -251,25 +271,6 @@ export const processSyscalls: readonly Syscall[] = [
   { number: 173, name: 'getppid', args: [], run: (_services, { process }) => process.parent?.pid ?? 0 },
   { number: 178, name: 'gettid', args: [], run: (_services, thread) => thread.tid },
   {
-    number: 220,
-    name: 'clone',
-    args: ['hex', 'pointer', 'pointer', 'hex', 'pointer'],
-    *run(services, thread, [flags, stack, parentTid, tls, childTid]) {
-      // The old call has one place for both.
-      const both = CLONE.PIDFD | CLONE.PARENT_SETTID;
-      if ((uint(flags) & both) === both) return -EINVAL;
-      const pidfd = parentTid;
-      return yield* cloneThread(services, thread, {
-        flags: uint(flags),
-        stack,
-        parentTid,
-        childTid,
-        tls,
-        pidfd,
-      });
-    },
-  },
-  {
     number: 221,
     name: 'execve',
     args: ['string', 'pointer', 'pointer'],
@@ -307,16 +308,7 @@ export const processSyscalls: readonly Syscall[] = [
     name: 'execveat',
     args: ['fd', 'string', 'pointer', 'pointer', 'hex'],
     *run(services, thread, [dirfd, path, argv, envp, flags]) {
-      if (int(flags) !== 0) return -EINVAL;
-      return yield* executeProgram(services, thread, dirfd, path, argv, envp);
-    },
-  },
-  {
-    number: 435,
-    name: 'clone3',
-    args: ['pointer', 'unsigned'],
-    *run(services, thread, [address, size]) {
-      return yield* clone3(services, thread, address, size);
+      return yield* executeProgram(services, thread, dirfd, path, argv, envp, uint(flags));
     },
   },
 ];

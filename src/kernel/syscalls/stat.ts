@@ -6,12 +6,14 @@
 import { EBADF, EINVAL, type MaySleep } from '../contexts/index.js';
 import { AT_SYMLINK_NOFOLLOW, type Inode } from '../fs/index.js';
 import { type Thread, writeUser } from '../process/index.js';
-import { fileOf, inodeAt } from './paths.js';
+import { fileOf, inodeAt, userPath } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 const NS = 1_000_000_000n;
 const TMPFS_MAGIC = 0x01021994n;
 const EXT2_SUPER_MAGIC = 0xef53n;
+const PROC_SUPER_MAGIC = 0x9fa0n;
+const SYSFS_MAGIC = 0x62656572n;
 /** st_dev of what has no contents of its own. */
 const DEVICE = 1;
 
@@ -63,12 +65,25 @@ function statxBytes(inode: Inode, blockSize: number): Uint8Array {
   return bytes;
 }
 
-/** struct statfs of 120 bytes: of memory (tmpfs), or of the disk, which calls itself ext2. */
-function statfsBytes({ mm, files }: SyscallServices, inode: Inode): Uint8Array {
+/** What has no store but is made when it is looked at: by its path. */
+function generatedMagic(path: string): bigint | undefined {
+  if (/^\/proc(\/|$)/.test(path)) return PROC_SUPER_MAGIC;
+  return /^\/sys(\/|$)/.test(path) ? SYSFS_MAGIC : undefined;
+}
+
+/** struct statfs of 120 bytes: of memory (tmpfs), of the disk, which calls itself ext2, or of nothing. */
+function statfsBytes({ mm, files }: SyscallServices, inode: Inode, path: string): Uint8Array {
   const store = inode.store ?? files.store;
   const pages = (bytes: number) => BigInt(Math.max(0, Math.floor(bytes / mm.pageSize)));
   const bytes = new Uint8Array(120);
   const view = new DataView(bytes.buffer);
+  const generated = generatedMagic(path);
+  if (generated !== undefined) {
+    [generated, BigInt(mm.pageSize), 0n, 0n, 0n, 0n, 0n, 0n, 255n, BigInt(mm.pageSize)].forEach((word, i) => {
+      view.setBigUint64(8 * i, word, true);
+    });
+    return bytes;
+  }
   const words = [
     store.onDisk ? EXT2_SUPER_MAGIC : TMPFS_MAGIC,
     BigInt(mm.pageSize),
@@ -120,9 +135,11 @@ export const statSyscalls: readonly Syscall[] = [
     args: ['string', 'pointer'],
     *run(services, thread, [path, buffer]) {
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
-      return typeof inode === 'number'
-        ? inode
-        : yield* writeUser(services.mm, thread, buffer, statfsBytes(services, inode));
+      if (typeof inode === 'number') return inode;
+      const name = yield* userPath(services, thread, path);
+      const folder = services.files.pathOf(thread.process.fs.cwd);
+      const whole = typeof name === 'string' && !name.startsWith('/') ? `${folder}/${name}` : String(name);
+      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services, inode, whole));
     },
   },
   {
@@ -132,7 +149,7 @@ export const statSyscalls: readonly Syscall[] = [
     *run(services, thread, [fd, buffer]) {
       const file = fileOf(thread, fd);
       if (file === undefined) return -EBADF;
-      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services, file.inode));
+      return yield* writeUser(services.mm, thread, buffer, statfsBytes(services, file.inode, file.path));
     },
   },
   {

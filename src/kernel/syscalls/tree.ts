@@ -16,6 +16,7 @@ import {
   ENOENT,
   ENOSPC,
   ENOTDIR,
+  ENXIO,
   EOPNOTSUPP,
   EPERM,
   ERANGE,
@@ -44,6 +45,8 @@ import {
   S_IFIFO,
   S_IFMT,
   S_IFREG,
+  S_IFSOCK,
+  SpecialFile,
   Symlink,
 } from '../fs/index.js';
 import {
@@ -351,6 +354,11 @@ export const treeSyscalls: readonly Syscall[] = [
       if (type === S_IFIFO) return services.files.link(found, services.files.newFifo(permissions));
       if (type === S_IFREG || type === 0)
         return services.files.link(found, services.files.newFile(permissions, at.path, found.parent.store));
+      if (type === S_IFSOCK)
+        return services.files.link(
+          found,
+          new SpecialFile(services.files.nextInode(), S_IFSOCK | permissions, () => -ENXIO),
+        );
       return -EPERM;
     },
   },

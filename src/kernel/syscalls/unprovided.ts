@@ -43,7 +43,6 @@ const NOT_BUILT_IN: readonly Absent[] = [
   [239, 'move_pages', 'int', 'unsigned', 'pointer', 'pointer', 'pointer', 'hex'],
   [262, 'fanotify_init', 'hex', 'hex'],
   [263, 'fanotify_mark', 'fd', 'hex', 'hex', 'fd', 'string'],
-  [272, 'kcmp', 'int', 'int', 'int', 'hex', 'hex'],
   [273, 'finit_module', 'fd', 'string', 'hex'],
   [280, 'bpf', 'int', 'pointer', 'unsigned'],
   [282, 'userfaultfd', 'hex'],
