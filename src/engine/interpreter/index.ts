@@ -26,7 +26,11 @@ export { Interpreter, type InterpreterOptions, type InterpreterStatistics } from
 export {
   Cell,
   cpuDistance,
+  FIRST_REGION_LINK,
+  FIRST_SOFT_LINK,
+  FIRST_SOFT_ROUTINE,
   GUARDED,
+  Handler,
   HEAT_OFFSET,
   Heat,
   INDIRECT,
@@ -37,7 +41,7 @@ export {
 } from './layout.js';
 export { readModulesWith } from './module.js';
 export type { BranchKind, Emitter, Operand, Operands, SystemRegisterCode } from './operands.js';
-export { softType } from './soft-calls.js';
+export { SOFT_OPERATIONS, softType } from './soft-calls.js';
 export { blockActionsOf, plainRegisterOf } from './system-forms.js';
 export { tagEventType } from './tag-events.js';
 export { conditionTable, valueAt } from './templates.js';

@@ -53,6 +53,12 @@ export const SOFT_DISTANCE = 4096;
 export const FIRST_SOFT_FORM = FIRST_VECTOR_FORM + 2 * SOFT_DISTANCE;
 /** The routines of soft-float. */
 export const FIRST_SOFT_ROUTINE = FIRST_SOFT_FORM + 1024;
+/**
+ * Regions have a table of their own for what they call: the function of tagging events at its place, the
+ * routines of soft-float, and each other. A module costs as much memory as the tables that it imports.
+ */
+export const FIRST_SOFT_LINK = 8;
+export const FIRST_REGION_LINK = 64;
 /** Elements of the table before those of translated regions. */
 export const FORM_PLACES = FIRST_SOFT_ROUTINE + 64;
 

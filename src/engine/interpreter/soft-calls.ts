@@ -6,7 +6,6 @@
  */
 import type { FpSize, Rounding } from '../../../isa/index.js';
 import { type Code, callIndirect, i32, i64, type ModuleWriter, ValueType } from '../wasm/index.js';
-import { FIRST_SOFT_ROUTINE } from './layout.js';
 
 const { i32: I32, i64: I64 } = ValueType;
 export const SOFT_PARAMS: readonly ValueType[] = [I32, I32, I64, I64, I64];
@@ -83,8 +82,9 @@ export function howOf(size: FpSize, options: HowOptions = {}): number {
 
 const NOTHING = i64.const(0n);
 
-/** An i64. `cpu`: an i32, the CPU's distance. */
+/** An i64. `first`: the place of the first routine; `cpu`: an i32, the CPU's distance. */
 export function callSoft(
+  first: number,
   operation: SoftOperation,
   cpu: Code,
   how: number,
@@ -92,6 +92,6 @@ export function callSoft(
   b: Code = NOTHING,
   c: Code = NOTHING,
 ): Code {
-  const place = i32.const(FIRST_SOFT_ROUTINE + SOFT_OPERATIONS.indexOf(operation));
+  const place = i32.const(first + SOFT_OPERATIONS.indexOf(operation));
   return callIndirect(SOFT_TYPE, place, cpu, i32.const(how), a, b, c);
 }

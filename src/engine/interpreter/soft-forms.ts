@@ -9,6 +9,7 @@ import type { FpBinary, FpSize, FpTernary, FpTest, FpUnary, Rounding } from '../
 import { type Code, i16x8, i32, i32x4, i64, i64x2, local, v128 } from '../wasm/index.js';
 import { CryptoFormBuilder } from './crypto-forms.js';
 import { Unsupported } from './frame.js';
+import { FIRST_SOFT_ROUTINE } from './layout.js';
 import { callSoft, type HowOptions, howOf, type SoftOperation } from './soft-calls.js';
 import { narrowValue, type Value, wideLocal } from './values.js';
 import { type VectorValue, vectorLocal } from './vector-values.js';
@@ -32,6 +33,8 @@ const BINARY: Readonly<Record<FpBinary, readonly [SoftOperation, HowOptions]>> =
 
 export class SoftFormBuilder extends CryptoFormBuilder {
   floats: FloatSource = 'host';
+  /** The place of soft-float's first routine in the table of the module that the code will be in. */
+  firstRoutine: number = FIRST_SOFT_ROUTINE;
   /** The form has code that gives up where soft-float would not. */
   usesHost = false;
   /** The form calls soft-float. */
@@ -65,7 +68,10 @@ export class SoftFormBuilder extends CryptoFormBuilder {
     result: FpSize = size,
   ): Value {
     const [a, b, c] = operands;
-    return this.#result(result, callSoft(operation, this.cpu, howOf(size, options), a!, b, c));
+    return this.#result(
+      result,
+      callSoft(this.firstRoutine, operation, this.cpu, howOf(size, options), a!, b, c),
+    );
   }
 
   protected soft1(operation: FpUnary, size: FpSize, a: Value): Value {

@@ -9,6 +9,7 @@
 import { TLB_TABLE_BYTES } from '../../machine/index.js';
 import {
   Cell,
+  FIRST_SOFT_LINK,
   FloatFormBuilder,
   fetchTlbSlotCode,
   lower,
@@ -74,6 +75,8 @@ export interface RegionModule {
   /** (fuel, address, data address, 1 for writes): goes on at an address after a miss of the TLB. */
   readonly refill: number;
   readonly regionType: number;
+  /** See `linkOf`. */
+  readonly lastLink: number;
   readonly hasTailCalls: boolean;
 }
 
@@ -111,6 +114,7 @@ class RegionWriter {
     this.#place = new RegionPlace(request.context);
     this.#builder = new FloatFormBuilder(this.#place, this.#place);
     this.#builder.floats = 'either';
+    this.#builder.firstRoutine = FIRST_SOFT_LINK;
     this.#graph = new Graph(request.blocks[0]!);
   }
 
@@ -267,7 +271,7 @@ class RegionWriter {
   #out(): Code {
     const b = this.#builder;
     const cpu = this.#place.cpu;
-    const { link, refill, regionType, hasTailCalls } = this.#module;
+    const { link, refill, regionType, lastLink, hasTailCalls } = this.#module;
     this.#place.exit(b);
     const stores = b.body.splice(0);
     const kind = i32.and(get(way), i32.const(Way.mask));
@@ -296,13 +300,19 @@ class RegionWriter {
         local.set(way, i32.load(get(way))),
         when(
           i32.ltS(get(way), i32.const(0)),
-          returnCallIndirect(regionType, i32.xor(get(way), i32.const(-1)), get(fuel), get(pc)),
+          returnCallIndirect(regionType, linkOf(lastLink, get(way)), get(fuel), get(pc)),
         ),
       ]),
       returnCall(link, get(fuel), get(pc), get(btype)),
     ];
   }
 }
+
+/**
+ * The place of a region in the table of links, from the heat of its first instruction, which is the complement
+ * of its place in the interpreter's; `lastLink`: what the two places differ by, less one.
+ */
+export const linkOf = (lastLink: number, heat: Code): Code => i32.sub(i32.const(lastLink), heat);
 
 /** Makes the function of a region. */
 export function writeRegion(request: RegionRequest, module: RegionModule): RegionFunction {

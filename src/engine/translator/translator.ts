@@ -24,14 +24,19 @@ import {
 import {
   Cell,
   cpuDistance,
+  FIRST_REGION_LINK,
+  FIRST_SOFT_LINK,
+  FIRST_SOFT_ROUTINE,
   fetchTlbSlotCode,
   GUARDED,
+  Handler,
   HEAT_OFFSET,
   Heat,
   type HotTarget,
   MEMORY_IMPORT,
   NO_RECORDS,
   RegionExit,
+  SOFT_OPERATIONS,
   STATE,
   secondTlbSlotCode,
   softType,
@@ -56,7 +61,7 @@ import {
 } from '../wasm/index.js';
 import { branchShape } from './branch-shape.js';
 import { MOST_DISTANCE } from './place.js';
-import { type PageCheck, type RegionRequest, writeRegion } from './region.js';
+import { linkOf, type PageCheck, type RegionRequest, writeRegion } from './region.js';
 import { type CodeSource, Scanner } from './scan.js';
 import { hasTailCalls } from './tail-calls.js';
 
@@ -73,6 +78,12 @@ const MOST_PAGES_OF_REGION = 4;
 const MOST_REGIONS = 4096;
 /** Bytes of WebAssembly; what V8 makes of them is several times as large. */
 const MOST_BYTES = 6 << 20;
+/** Modules that may be kept; each takes some 50 KiB beside its code. */
+const MOST_MODULES = 512;
+/** Places in a new table of links. */
+const LINKS = 512;
+/** What V8 is told to be there to be collected. */
+const COLLECTED_BYTES = 128 << 20;
 const TABLE_IMPORT = 'table';
 
 export interface TranslatorOptions {
@@ -82,6 +93,7 @@ export interface TranslatorOptions {
   readonly patience?: number;
   readonly mostRegions?: number;
   readonly mostBytes?: number;
+  readonly mostModules?: number;
 }
 
 interface Region {
@@ -116,6 +128,13 @@ export class Translator implements Translation {
   readonly #hasFeature: (feature: string) => boolean;
   /** First place in the table that is not the interpreter's. */
   readonly #base: number;
+  readonly #mostModules: number;
+  /** What regions call: see FIRST_REGION_LINK. */
+  #links: WebAssembly.Table;
+  readonly #lastLink: number;
+  #hasSoftFloat = false;
+  /** Modules made since the last eviction: as long as one region of theirs may be called, they stay. */
+  #modulesKept = 0;
   #next: number;
   readonly #queue: HotTarget[] = [];
   readonly #regions = new Set<Region>();
@@ -142,6 +161,9 @@ export class Translator implements Translation {
     this.#hasFeature = (feature) => features.has(feature);
     this.#base = table.length;
     this.#next = table.length;
+    this.#mostModules = options.mostModules ?? MOST_MODULES;
+    this.#links = this.#newLinks();
+    this.#lastLink = FIRST_REGION_LINK - this.#base - 1;
   }
 
   get statistics(): TranslationStatistics {
@@ -185,9 +207,11 @@ export class Translator implements Translation {
   }
 
   #translate(cpu: Cpu, targets: readonly HotTarget[]): void {
-    if (this.#regions.size + targets.length > this.#mostRegions || this.#bytes > this.#mostBytes) {
-      this.#evict();
-    }
+    const isFull =
+      this.#regions.size + targets.length > this.#mostRegions ||
+      this.#bytes > this.#mostBytes ||
+      this.#modulesKept >= this.#mostModules;
+    if (isFull) this.#evict();
     const module = new ModuleWriter();
     module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
     module.importTable(MEMORY_IMPORT.module, TABLE_IMPORT);
@@ -198,20 +222,20 @@ export class Translator implements Translation {
     const link = module.addFunction(
       module.type([I32, I64, I32], [I32]),
       [I32, I32],
-      linkCode(cpu, regionType),
+      linkCode(cpu, regionType, this.#lastLink),
     );
     const refill = module.addFunction(
       module.type([I32, I64, I64, I32], [I32]),
       [I32, I32],
       refillCode(cpu, link),
     );
-    const indices = { link, refill, regionType, hasTailCalls: hasTailCalls() };
+    const indices = { link, refill, regionType, lastLink: this.#lastLink, hasTailCalls: hasTailCalls() };
     const made: { readonly target: HotTarget; readonly pages: readonly number[] }[] = [];
     for (const target of targets) {
       const request = this.#requestOf(target);
       if (request === undefined) continue;
       const { locals, code, usesSoftFloat } = writeRegion(request.region, indices);
-      if (usesSoftFloat) this.#loadSoftFloat();
+      if (usesSoftFloat) this.#linkSoftFloat();
       const index = module.addFunction(regionType, locals, code);
       module.exportFunction(String(made.length), index);
       made.push({ target, pages: request.pages });
@@ -221,11 +245,12 @@ export class Translator implements Translation {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       [MEMORY_IMPORT.module]: {
         [MEMORY_IMPORT.name]: this.#machine.linear.memory,
-        [TABLE_IMPORT]: this.#table,
+        [TABLE_IMPORT]: this.#links,
       },
     });
     this.#bytes += bytes.length;
     this.#modules++;
+    this.#modulesKept++;
     made.forEach(({ target, pages }, i) => {
       this.#place(target, pages, instance.exports[String(i)] as () => void);
     });
@@ -235,6 +260,9 @@ export class Translator implements Translation {
     const index = this.#next++;
     if (index >= this.#table.length) this.#table.grow(Math.max(64, this.#table.length >> 1));
     this.#table.set(index, code);
+    const link = index - this.#base + FIRST_REGION_LINK;
+    if (link >= this.#links.length) this.#links.grow(this.#links.length);
+    this.#links.set(link, code);
     const { cpu, pc, records, specialization } = target;
     const at = Number(pc & 0xfffn);
     const heat = records + HEAT_OFFSET + at;
@@ -277,6 +305,7 @@ export class Translator implements Translation {
     if (words[region.heat >>> 2] === ~region.index)
       words[region.heat >>> 2] = this.#pages.cold(region.pages[0]!);
     this.#table.set(region.index, null);
+    this.#links.set(region.index - this.#base + FIRST_REGION_LINK, null);
   }
 
   forgetAll(): void {
@@ -290,6 +319,32 @@ export class Translator implements Translation {
   #evict(): void {
     this.#evictions++;
     this.forgetAll();
+    // V8 keeps every instance that imports a table as long as the table; and it does not see how much memory
+    // code takes, but does see buffers: one that is dropped makes it look for what is unreachable.
+    this.#links = this.#newLinks();
+    this.#modulesKept = 0;
+    try {
+      new ArrayBuffer(COLLECTED_BYTES);
+    } catch (thrown) {
+      if (!(thrown instanceof RangeError)) throw thrown;
+    }
+  }
+
+  #newLinks(): WebAssembly.Table {
+    const links = new WebAssembly.Table({ element: 'anyfunc', initial: LINKS });
+    links.set(Handler.tagEvent, this.#table.get(Handler.tagEvent) as () => void);
+    this.#hasSoftFloat = false;
+    return links;
+  }
+
+  /** Soft-float where regions call it. */
+  #linkSoftFloat(): void {
+    if (this.#hasSoftFloat) return;
+    this.#loadSoftFloat();
+    for (let i = 0; i < SOFT_OPERATIONS.length; i++) {
+      this.#links.set(FIRST_SOFT_LINK + i, this.#table.get(FIRST_SOFT_ROUTINE + i) as () => void);
+    }
+    this.#hasSoftFloat = true;
   }
 
   // ---- what a region is made of --------------------------------------------------------------------
@@ -391,7 +446,7 @@ const placeOf = (
  * (fuel, address, BTYPE): on at an address, in the region that begins there or in the interpreter. What
  * the interpreter's enterPage asks is asked here too.
  */
-function linkCode(cpu: Cpu, regionType: number): Code {
+function linkCode(cpu: Cpu, regionType: number, lastLink: number): Code {
   const [fuel, pc, btype, word, heat] = [0, 1, 2, 3, 4];
   const get = local.get;
   const state = i32.const(cpuDistance(cpu.index));
@@ -412,7 +467,7 @@ function linkCode(cpu: Cpu, regionType: number): Code {
     when(i32.ne(get(word), i32.const(NO_RECORDS)), [
       local.set(heat, i32.load(i32.add(records, offset), HEAT_OFFSET)),
       when(i32.and(i32.ltS(get(heat), i32.const(0)), i32.eqz(isSeen)), [
-        returnCallIndirect(regionType, i32.xor(get(heat), i32.const(-1)), get(fuel), get(pc)),
+        returnCallIndirect(regionType, linkOf(lastLink, get(heat)), get(fuel), get(pc)),
       ]),
     ]),
   ];

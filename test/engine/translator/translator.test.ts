@@ -378,6 +378,35 @@ describe('what the translator keeps', () => {
     expect(statisticsOf(engine).regionsMade).toBeGreaterThan(loops);
   });
 
+  it('is bounded in the memory that V8 needs for modules, of which most are garbage', () => {
+    const machine = testMachine();
+    const { cpu, memory } = machine;
+    const translator: TranslatorOptions = { hotAfter: 2, patience: 0, mostModules: 64 };
+    const engine = createEngine(machine, 'translate', { translator });
+    // What is written again and again gets hot late: so 64 pages take turns.
+    const place = (round: number) => CODE + 0x1000 * (round % 64);
+    for (let i = 0; i < 64; i++)
+      load(machine, 'mov x1, #90\n1: add x0, x0, #1\n subs x1, x1, #1\n b.ne 1b\n b .', place(i));
+    let expected = 0n;
+    const rounds = 1500;
+    let before = 0;
+    for (let round = 0; round < rounds; round++) {
+      // What the machine, the interpreter and the first modules need is there.
+      if (round === 200) before = process.memoryUsage.rss();
+      const step = round % 4096;
+      memory.write32(PA(place(round) + 4), 0x91000000 | (step << 10));
+      expected += 90n * BigInt(step);
+      cpu.pc = BigInt(place(round));
+      engine.run(cpu, 300);
+    }
+    expect(cpu.readX(0)).toBe(expected);
+    const { modules, evictions, regions } = statisticsOf(engine);
+    expect(modules).toBeGreaterThan(rounds / 2);
+    expect(evictions).toBeGreaterThan(10);
+    expect(regions).toBeLessThanOrEqual(64);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(20 << 20);
+  });
+
   it('serves CPUs apart', () => {
     const machine = testMachine({ cpus: 3 });
     load(machine, '1: mrs x1, tpidr_el0\n add x0, x0, x1\n str x0, [x2]\n b 1b');
