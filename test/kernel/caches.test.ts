@@ -5,7 +5,17 @@
  */
 import { describe, expect, it } from 'vitest';
 import { PA, Random } from '../../src/base/index.js';
-import { lruAddDrainAll, PROT_MTE, PROT_READ, PROT_WRITE } from '../../src/kernel/mm/index.js';
+import {
+  __GFP_TAGGED,
+  allocPages,
+  freePages,
+  GFP_HIGHUSER_MOVABLE,
+  lruAddDrainAll,
+  PG_tag_storage_reserved,
+  PROT_MTE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../src/kernel/mm/index.js';
 import { createMachine, type Machine, modelledCaches } from '../../src/machine/index.js';
 import type { FakePort } from './fake-port.js';
 import { boot, type Fixture } from './kernel-fixture.js';
@@ -154,5 +164,28 @@ describe('the kernel on modelled caches', () => {
     const { corrupted, warned } = runSeeds(60, 'tag invalidate');
     expect(corrupted).toBeGreaterThan(0);
     expect(warned).toBeGreaterThanOrEqual(corrupted);
+  });
+
+  it('leaves no tag line of any page of a folio behind when it is freed', () => {
+    for (const order of [0, 1, 2, 3]) {
+      const { machine } = machineOf(order, 'nothing');
+      const { memory } = machine;
+      const k = boot({ tagPages: TAG_PAGES, pageblockOrder: 3, onPort: (port) => onMachine(port, machine) });
+      const page = k.run(allocPages(k.mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, order))!;
+      expect(k.mm.memmap.test(page, PG_tag_storage_reserved)).toBe(true);
+      const bytes = PAGE << order;
+      const pa = k.mm.pageToPa(page);
+      const tagPage = PA(BASE + DATA_PAGES * PAGE + Math.floor((pa - BASE) / 32 / PAGE) * PAGE);
+      // Those of the zero page, which is near.
+      memory.dcacheCleanInvalTagsPoc(PA(BASE), DATA_PAGES * PAGE);
+      memory.fillTags(pa, bytes, 9);
+      k.run(freePages(k.mm, page, order));
+      // Whoever has the block next stores data, which reaches memory; then every tag line that is left does.
+      memory.fill(tagPage, PAGE, 0x5a);
+      memory.dcacheCleanInvalPoc(tagPage, PAGE);
+      memory.dcacheCleanInvalTagsPoc(PA(BASE), DATA_PAGES * PAGE);
+      const left = memory.readBytes(tagPage, PAGE).filter((byte) => byte !== 0x5a).length;
+      expect([order, left]).toEqual([order, 0]);
+    }
   });
 });

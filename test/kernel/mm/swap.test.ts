@@ -46,6 +46,31 @@ function swapOut(k: Fixture, u: User, addr: number, pages = 1): void {
 }
 
 describe('swap', () => {
+  it('a page that could not be written keeps its slot, and its tags are saved once', () => {
+    const k = small();
+    const u = k.user();
+    const at = u.mmap(1, RW | PROT_MTE);
+    u.store(at, pattern(PAGE, 1));
+    u.storeTag(at + 16, 5);
+    let failures = 0;
+    k.mm.shouldFail = (what) => what === 'swap_write' && failures++ < 2;
+    for (let round = 0; round < 100 && k.memory.residentPfn(u.as, VA(BigInt(at))) !== undefined; round++) {
+      k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
+      k.check();
+    }
+    for (let round = 0; round < 20 && failures < 3; round++) {
+      k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
+      k.check();
+    }
+    expect(failures).toBeGreaterThan(2);
+    u.storeTag(at + 32, 6);
+    expect([u.loadTag(at + 16), u.loadTag(at + 32)]).toEqual([5, 6]);
+    expect(Buffer.compare(u.load(at, PAGE)!, pattern(PAGE, 1))).toBe(0);
+    u.exit();
+    k.check();
+    expect(k.mm.slabs.map(({ inUse }) => inUse).every((inUse) => inUse === 0)).toBe(true);
+  });
+
   it('data and tags go out and come back, for parent and child, exclusive again where it was', () => {
     const k = small();
     const parent = k.user();
