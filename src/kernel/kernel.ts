@@ -553,6 +553,7 @@ export class Kernel implements Supervisor {
       const budget = Math.min(until, turn, this.#maxSteps - clock.steps);
       if (budget <= 0 || runQueue.misplaced(task)) {
         noteRseq(thread);
+        yield* this.mm.numaTick(thread.process.mm, clock.monotonic);
         yield RESCHEDULE;
         turn = 0;
         continue;

@@ -26,6 +26,7 @@ import type { Page } from './memmap.js';
 import type { VmFault } from './memory.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
+import { migrateMisplacedFolio, numaMigratePrep } from './numa-balancing.js';
 import { allocPages, freePages, getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_lru, PG_uptodate } from './page-flags.js';
 import { allocTable, flushTlbRange, freeTable, pmdAlloc, readPte, setHugePmd } from './page-table.js';
@@ -223,7 +224,18 @@ export function* handlePmdProtnone(mm: Mm, vmf: VmFault, at: PA, orig: bigint): 
       return 0;
     }
   } else {
-    mm.events.numa_hint_faults++;
+    const target = page === undefined ? undefined : numaMigratePrep(mm, vma, page);
+    if (page === undefined) mm.events.numa_hint_faults++;
+    if (page !== undefined && target !== undefined) {
+      getPage(mm, page);
+      as.pageTableLock.unlock();
+      if (yield* migrateMisplacedFolio(mm, page, target)) return 0;
+      yield* as.pageTableLock.lock();
+      if (readPte(mm, at) !== orig) {
+        as.pageTableLock.unlock();
+        return 0;
+      }
+    }
   }
   // Never writable at once: a store takes a second fault.
   yield* setHugePmd(mm, at, pteMkyoung(pteModify(orig, vma.pageProt)));

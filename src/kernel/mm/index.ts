@@ -94,6 +94,7 @@ export type { FailureInjector, MemoryRequest, Mm, OomKiller, TraceSink } from '.
 export type { MmStruct } from './mm-struct.js';
 export { changeProtNuma } from './mprotect.js';
 export { LOCAL_DISTANCE, MAX_NUMNODES, type NumaLayout, type PglistData, REMOTE_DISTANCE } from './node.js';
+export { numaBalancingEnabled, taskNumaWork } from './numa-balancing.js';
 export {
   allocPages,
   allocPagesAtomic,
@@ -113,7 +114,7 @@ export { SHMEM_HUGE, type ShmemHuge } from './shmem-huge.js';
 export { SlabCache } from './slab.js';
 export { deferredSplitScan, splitFolioUnlocked } from './split-folio.js';
 export { SwapDevice, swapon } from './swap.js';
-export { VM_SYSCTLS } from './sysctl.js';
+export { KERNEL_SYSCTLS, VM_SYSCTLS } from './sysctl.js';
 export {
   KhugepagedSettings,
   SHMEM_ENABLED,

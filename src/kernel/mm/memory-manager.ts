@@ -38,6 +38,7 @@ import { doBrk, doMmap, doMunmap, pageAlign } from './mmap.js';
 import { doMprotect } from './mprotect.js';
 import { doMremap } from './mremap.js';
 import type { PglistData } from './node.js';
+import { numaBalancingEnabled, taskNumaWork } from './numa-balancing.js';
 import { numaMapsOf } from './numa-maps.js';
 import { meminfo, nodeInfo, vmstat, zoneinfo } from './procfs.js';
 import { punchHole } from './punch-hole.js';
@@ -102,6 +103,9 @@ export interface TagStorageView {
 /** `flags` for a populate: write to what can be written, so that private pages are made. */
 const POPULATE_WRITE: FaultAccess = { write: true, exec: false, user: true, tagAccess: false };
 const POPULATE_READ: FaultAccess = { write: false, exec: false, user: true, tagAccess: false };
+
+/** numa_balancing_scan_period_min, in nanoseconds. */
+const NUMA_SCAN_PERIOD = 1_000_000_000n;
 
 export class KernelMemoryManager implements MemoryManager {
   readonly mm: Mm;
@@ -392,6 +396,15 @@ export class KernelMemoryManager implements MemoryManager {
 
   hibernate(powerCycle: PowerCycle, freezer?: Freezer): MaySleep<number> {
     return hibernate(this.mm, powerCycle, freezer);
+  }
+
+  *numaTick(as: AddressSpace, now: bigint): MaySleep<void> {
+    const space = own(as);
+    if (!numaBalancingEnabled(this.mm) || now < space.numaNextScan) return;
+    const first = space.numaNextScan === 0n;
+    space.numaNextScan = now + NUMA_SCAN_PERIOD;
+    // numa_balancing_scan_delay: short programs are not worth it.
+    if (!first) yield* taskNumaWork(this.mm, space);
   }
 
   get imageSize(): number {

@@ -37,6 +37,7 @@ import type { Page } from './memmap.js';
 import { migrationEntryWait } from './migrate.js';
 import { mlockMapped, munlockCopied } from './mlock.js';
 import type { Mm } from './mm.js';
+import { migrateMisplacedFolio, numaMigratePrep } from './numa-balancing.js';
 import { allocPages, getPage } from './page-alloc.js';
 import { PG_anon_exclusive, PG_lru, PG_swapcache, PG_uptodate } from './page-flags.js';
 import {
@@ -374,10 +375,24 @@ function* handlePteProtnone(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<n
       return 0;
     }
   } else {
-    // A NUMA hint: with one node there is nothing to move. A large folio would not be moved anyway.
-    mm.events.numa_hint_faults++;
-    if (page !== undefined && isLarge(mm, mm.memmap.head(page)) && mm.hooks.numaHintKeepsLargeFolio) {
-      getPage(mm, page);
+    const large = page !== undefined && isLarge(mm, mm.memmap.head(page));
+    if (page === undefined || large) {
+      // A large folio that is mapped page by page would not be moved.
+      mm.events.numa_hint_faults++;
+      if (page !== undefined && mm.hooks.numaHintKeepsLargeFolio) getPage(mm, page);
+    } else {
+      const target = numaMigratePrep(mm, vma, page);
+      if (target !== undefined) {
+        getPage(mm, page);
+        as.pageTableLock.unlock();
+        // Moved, it is mapped as it was: the access faults again, and finds it where it should be.
+        if (yield* migrateMisplacedFolio(mm, page, target)) return 0;
+        yield* as.pageTableLock.lock();
+        if (readPte(mm, at) !== orig) {
+          as.pageTableLock.unlock();
+          return 0;
+        }
+      }
     }
   }
   entry = pteMkyoung(entry);

@@ -58,6 +58,9 @@ export class MmStruct implements AddressSpace {
   ksmZeroPages = 0;
   /** ksm_test_exit(): mm_users is 0. */
   exiting = false;
+  /** numa_scan_offset: where task_numa_work() goes on; and when next, in nanoseconds of the clock. */
+  numaScanOffset = 0;
+  numaNextScan = 0n;
   /** exit_mmap ran: nothing may use it any more. */
   dead = false;
   /** Faults at one address with no progress in between, for the longest retry chain. */

@@ -102,6 +102,7 @@ const ROWS: readonly SysctlRow[] = [
     mm.sysctl.userMinFreeKbytes = value;
     return yield* setupWmarks(mm);
   }),
+  row('numa_balancing', 'numaBalancing', 0, 2),
   row('overcommit_kbytes', 'overcommitKbytes', 0, Number.MAX_SAFE_INTEGER, instead('overcommitRatio')),
   row('overcommit_memory', 'overcommitMemory', OVERCOMMIT_GUESS, OVERCOMMIT_NEVER),
   row('overcommit_ratio', 'overcommitRatio', 0, INT_MAX, instead('overcommitKbytes')),
@@ -121,6 +122,9 @@ const BY_NAME: ReadonlyMap<string, SysctlRow> = new Map(ROWS.map((each) => [each
 export const VM_SYSCTLS: readonly { readonly name: string; readonly readable: boolean }[] = ROWS.map(
   ({ name, value }) => ({ name, readable: value !== undefined }),
 );
+
+/** That of them which is in /proc/sys/kernel. */
+export const KERNEL_SYSCTLS: readonly string[] = ['numa_balancing'];
 
 /** The values of a file, in its order. */
 export function sysctlRead(mm: Mm, name: string): readonly number[] {

@@ -442,6 +442,8 @@ export interface MemoryManager {
   khugepaged(sleep: (ms: number) => MaySleep<void>): MaySleep<void>;
   /** Memory to the swap device, power off and on, and back: 0 or a negative errno. */
   hibernate(powerCycle: PowerCycle, freezer?: Freezer): MaySleep<number>;
+  /** task_tick_numa(): scans a stretch of the address space, where it is time (clock in nanoseconds). */
+  numaTick(as: AddressSpace, now: bigint): MaySleep<void>;
   /** /sys/power/image_size, in bytes. */
   imageSize: number;
   /** sync(). */

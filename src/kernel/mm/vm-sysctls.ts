@@ -21,6 +21,8 @@ export class VmSysctls {
   readonly lowmemReserveRatio = [256, 32, 0];
   readonly maxMapCount = [65530];
   readonly minFreeKbytes = [0];
+  /** kernel.numa_balancing: 0 never, else where there are several nodes. */
+  readonly numaBalancing = [1];
   readonly overcommitKbytes = [0];
   readonly overcommitMemory = [OVERCOMMIT_GUESS];
   readonly overcommitRatio = [50];

@@ -33,6 +33,8 @@ export class VmEvents {
   numa_pte_updates = 0;
   numa_huge_pte_updates = 0;
   numa_hint_faults = 0;
+  numa_hint_faults_local = 0;
+  numa_pages_migrated = 0;
   unevictable_pgs_culled = 0;
   unevictable_pgs_rescued = 0;
   unevictable_pgs_mlocked = 0;

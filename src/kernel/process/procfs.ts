@@ -169,9 +169,12 @@ export class ProcFs {
       names.set('domainname', () => this.#file(() => `${uts()?.domainname ?? ''}\n`));
       names.set('threads-max', () => this.#file(() => `${mostThreads(this.#state.mm)}\n`));
     }
+    if (path === 'vm/' || path === 'kernel/') {
+      const folder = path === 'vm/' ? 'vm' : 'kernel';
+      const own = vmSysctlFiles(this.#state.mm, folder, (text, store, mode) => this.#file(text, store, mode));
+      for (const [name, make] of Object.entries(own)) names.set(name, make);
+    }
     if (path === 'vm/') {
-      const vm = vmSysctlFiles(this.#state.mm, (text, store, mode) => this.#file(text, store, mode));
-      for (const [name, make] of Object.entries(vm)) names.set(name, make);
       names.set('nr_hugepages', () =>
         nrHugepages(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
       );

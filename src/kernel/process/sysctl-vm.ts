@@ -5,7 +5,7 @@
 import { EINVAL } from '../contexts/index.js';
 import type { Inode, Store } from '../fs/index.js';
 import type { MemoryManager } from '../mm/index.js';
-import { VM_SYSCTLS } from '../mm/index.js';
+import { KERNEL_SYSCTLS, VM_SYSCTLS } from '../mm/index.js';
 
 type MakeFile = (content: () => string, store: Store, mode: number) => Inode;
 
@@ -16,10 +16,15 @@ export function sysctlNumbers(text: string): number[] | undefined {
   return words.map((word) => (word.startsWith('-') ? -Number(word.slice(1)) : Number(word)));
 }
 
-/** The directory's files, made where they are opened. */
-export function vmSysctlFiles(mm: MemoryManager, file: MakeFile): Record<string, () => Inode> {
+/** Those of /proc/sys/vm or /proc/sys/kernel, made where they are opened. */
+export function vmSysctlFiles(
+  mm: MemoryManager,
+  folder: 'vm' | 'kernel',
+  file: MakeFile,
+): Record<string, () => Inode> {
+  const here = VM_SYSCTLS.filter(({ name }) => KERNEL_SYSCTLS.includes(name) === (folder === 'kernel'));
   return Object.fromEntries(
-    VM_SYSCTLS.map(({ name, readable }) => [
+    here.map(({ name, readable }) => [
       name,
       () => {
         const store: Store = (text) => {

@@ -1,10 +1,10 @@
 /** Nodes: fallback by zonelist, counters of each, a node without CPUs, tag storage as a node of its own; from a tree. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PA } from '../../../src/base/index.js';
+import { PA, VA } from '../../../src/base/index.js';
 import type { MaySleep } from '../../../src/kernel/contexts/index.js';
 import { Scheduler } from '../../../src/kernel/contexts/index.js';
-import type { Gfp, Page } from '../../../src/kernel/mm/index.js';
+import type { Gfp, MmStruct, Page } from '../../../src/kernel/mm/index.js';
 import {
   __GFP_DIRECT_RECLAIM,
   __GFP_THISNODE,
@@ -22,9 +22,10 @@ import {
   PROT_READ,
   PROT_WRITE,
   putPage,
+  taskNumaWork,
 } from '../../../src/kernel/mm/index.js';
 import { mtemu } from '../../cli/in-process.js';
-import { boot, type Fixture, type FixtureOptions, pattern } from '../kernel-fixture.js';
+import { boot, type Fixture, type FixtureOptions, pattern, type User } from '../kernel-fixture.js';
 
 const PAGE = 4096;
 const MiB = 2 ** 20;
@@ -303,6 +304,77 @@ describe('tag storage as a node of its own', () => {
       expect(nodeOf(k, k.mm.memmap.pfnToPage(user.pfn(taggedAt + i * PAGE)!)!)).toBe(0);
     }
     for (let i = 0; i < 400; i++) expect(user.load(plainAt + i * PAGE, PAGE)).toEqual(pattern(PAGE, i));
+  });
+});
+
+describe('NUMA balancing', () => {
+  /** Two pages and, where there is room for them, a huge one on the node without CPUs. */
+  function misplaced(
+    options: FixtureOptions,
+    prot = RW,
+  ): { k: Fixture; at: number; user: User; nodes: () => number[] } {
+    const k = twoNodes(options);
+    const user = k.user();
+    const at = user.mmap(4, prot);
+    for (let i = 0; i < 4; i++) user.store(at + i * PAGE, pattern(PAGE, i + 1));
+    k.run(lruAddDrainAll(k.mm));
+    const pages = () =>
+      [0, 1, 2, 3].map(
+        (i) => k.mm.memmap.pfnToPage(k.memory.residentPfn(user.as, VA(BigInt(at + i * PAGE)))!)!,
+      );
+    const list = pages();
+    for (const page of list) folioIsolateLru(k.mm, page);
+    const far = k.mm.nodes.at(1);
+    expect(k.run(migratePages(k.mm, list, () => allocPages(k.mm, GFP_HIGHUSER_MOVABLE, 0, far)))).toBe(0);
+    k.run(lruAddDrainAll(k.mm));
+    const nodes = () => pages().map((page) => nodeOf(k, page));
+    expect(nodes()).toEqual([1, 1, 1, 1]);
+    return { k, at, user, nodes };
+  }
+
+  it('moves pages to the node of who accesses them, one fault each', () => {
+    const { k, at, user, nodes } = misplaced({});
+    k.run(taskNumaWork(k.mm, user.as as MmStruct));
+    expect(k.mm.events.numa_pte_updates).toBe(4);
+    expect(user.load(at, PAGE)).toEqual(pattern(PAGE, 1));
+    user.store(at + 2 * PAGE, pattern(PAGE, 9));
+    expect(nodes()).toEqual([0, 1, 0, 1]);
+    expect(k.memory.vmstat()).toMatchObject({ numa_pages_migrated: 2, pgmigrate_success: 6 });
+    k.check();
+    k.run(taskNumaWork(k.mm, user.as as MmStruct));
+    user.load(at, 1);
+    expect(k.mm.events.numa_hint_faults_local).toBeGreaterThan(0);
+    for (const [i, seed] of [1, 2, 9, 4].entries())
+      expect(user.load(at + i * PAGE, PAGE)).toEqual(pattern(PAGE, seed));
+    k.check();
+  });
+
+  it('leaves them where the node has no room, and where kernel.numa_balancing is 0', () => {
+    const full = misplaced({});
+    const held = take(full.k, 8000, TAKE | __GFP_THISNODE);
+    full.k.run(taskNumaWork(full.k.mm, full.user.as as MmStruct));
+    expect(full.user.load(full.at, PAGE)).toEqual(pattern(PAGE, 1));
+    expect([full.nodes(), full.k.mm.events.numa_hint_faults]).toEqual([[1, 1, 1, 1], 1]);
+    give(full.k, held);
+    full.k.check();
+    const off = misplaced({});
+    expect(off.k.run(off.k.memory.sysctlWrite('numa_balancing', [0]))).toBe(0);
+    off.k.run(taskNumaWork(off.k.mm, off.user.as as MmStruct));
+    expect(off.k.mm.events.numa_pte_updates).toBe(0);
+  });
+
+  it('scans once a second at most, and not what has just begun', () => {
+    const { k, user } = misplaced({});
+    const second = 1_000_000_000n;
+    for (const [now, updates] of [
+      [5n, 0],
+      [second, 0],
+      [second + 5n, 4],
+      [second + 6n, 4],
+    ] as const) {
+      k.run(k.memory.numaTick(user.as, now));
+      expect([now, k.mm.events.numa_pte_updates]).toEqual([now, updates]);
+    }
   });
 });
 
