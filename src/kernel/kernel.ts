@@ -37,6 +37,7 @@ import {
   type InputStream,
   O_RDWR,
   type OpenFile,
+  type RegularFile,
 } from './fs/index.js';
 import { SysvIpc } from './ipc/index.js';
 import type { MemoryManager, PageSize, TraceSink, Violation } from './mm/index.js';
@@ -53,6 +54,7 @@ import {
   HWCAP_BITS,
   HWCAP_CPUID,
   HWCAP2_BITS,
+  KernelLog,
   type KernelState,
   newKeys,
   noteRseq,
@@ -168,6 +170,7 @@ export class Kernel implements Supervisor {
   /** The host's terminal, where the guest has one. */
   #console: Console | undefined;
   #looks = 0;
+  readonly #messages = new KernelLog();
   /** Why no thread can go on. */
   #fatal: RunOutcome | undefined;
 
@@ -231,6 +234,7 @@ export class Kernel implements Supervisor {
   }
 
   #log(line: string): void {
+    this.#messages.add(this.#state?.clock.monotonic ?? 0n, line);
     this.#options.log?.(line);
   }
 
@@ -312,6 +316,7 @@ export class Kernel implements Supervisor {
       },
       takeCore: options.core,
       log: (line) => this.#log(line),
+      messages: this.#messages,
       currentThread,
       ttys: new Ttys(terminalHost({ table, timers, clock, currentThread }), files, this.#console),
       threadLife: (thread) => this.#threadLife(thread),
@@ -402,6 +407,8 @@ export class Kernel implements Supervisor {
     // Who runs the guest asked for core files: as a shell's `ulimit -c unlimited`.
     if (state.takeCore !== undefined)
       limits.set(RLIMIT.CORE, { soft: RLIM_INFINITY, hard: RLIM_INFINITY }, true);
+    const installed = request.image && this.#install(name, request.image);
+    const file = installed && this.contexts.runToCompletion(installed.mappable(false));
     const loaded = this.contexts.runToCompletion(
       exec(state.mm, {
         elf: request.elf,
@@ -412,10 +419,11 @@ export class Kernel implements Supervisor {
         hwcap2,
         limits,
         random: auxRandom(state),
+        ...(file === undefined ? {} : { file }),
       }),
     );
     if (typeof loaded === 'number') return loaded;
-    const path = request.image === undefined ? absolute(name) : this.#install(name, request.image);
+    const path = absolute(name);
     const program = {
       name,
       path,
@@ -448,8 +456,11 @@ export class Kernel implements Supervisor {
     );
   }
 
-  /** The program as a file of the guest, so that it can open and execute itself. */
-  #install(name: string, image: Uint8Array): string {
+  /**
+   * The program as a file of the guest, so that it can open and execute itself; undefined where a host's file stands in
+   * the way.
+   */
+  #install(name: string, image: Uint8Array): RegularFile | undefined {
     const { files } = this.#booted;
     const path = absolute(name);
     let at = files.root;
@@ -460,14 +471,14 @@ export class Kernel implements Supervisor {
         next = new Directory(files.nextInode(), 0o755, at);
         at.add(part, next);
       }
-      if (!(next instanceof Directory)) return path;
+      if (!(next instanceof Directory)) return undefined;
       at = next;
     }
     const last = parts.at(-1)!;
-    if (at.lookup(last) === undefined) {
-      at.add(last, files.hostFile(0o755, path, image));
-    }
-    return path;
+    if (at.lookup(last) !== undefined) return undefined;
+    const file = files.hostFile(0o755, path, image);
+    at.add(last, file);
+    return file;
   }
 
   /** Runs the system until this process has ended, or to a limit. */

@@ -44,6 +44,7 @@ const NOT_FOR_QEMU = [
   'identities',
   'mounts',
   'terminals',
+  'syslog',
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
@@ -67,6 +68,7 @@ const ENDS: Readonly<Record<string, number>> = {
   pidfds: 0,
   mounts: 0,
   terminals: 0,
+  syslog: 0,
 };
 
 const images: Record<string, Uint8Array> = {};

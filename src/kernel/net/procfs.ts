@@ -94,11 +94,19 @@ function sockstat({ sockets }: Network): string {
   return `sockets: used ${sockets.size}\nTCP: inuse ${streams} orphan 0 tw 0 alloc ${streams} mem 0\nUDP: inuse ${count(SOCK_DGRAM)} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n`;
 }
 
+const RAW_TITLE =
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n';
+const RAW6_TITLE =
+  '  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n';
+
 /** The files of /proc/net, by name. */
 export const NET_FILES: Readonly<Record<string, (network: Network) => string>> = {
   arp: () => 'IP address       HW type     Flags       HW address            Mask     Device\n',
   dev: () => DEV,
   if_inet6: () => '00000000000000000000000000000001 01 80 10 80       lo\n',
+  packet: () => 'sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n',
+  raw: () => RAW_TITLE,
+  raw6: () => RAW6_TITLE,
   route: () => '',
   sockstat,
   tcp: (network) => tcpText(network, AF_INET),

@@ -24,6 +24,7 @@ export const CAP = {
   SYS_NICE: 23,
   SYS_RESOURCE: 24,
   SYS_TTY_CONFIG: 26,
+  SYSLOG: 34,
   CHECKPOINT_RESTORE: 40,
 } as const;
 /** CAP_LAST_CAP. */

@@ -11,6 +11,7 @@ export * from './execve.js';
 export * from './exit.js';
 export * from './futex.js';
 export * from './id-registers.js';
+export * from './kernel-log.js';
 export type { KernelState } from './kernel-state.js';
 export * from './life.js';
 export * from './limits.js';

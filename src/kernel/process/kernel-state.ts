@@ -9,6 +9,7 @@ import type { MemoryManager } from '../mm/index.js';
 import type { Network } from '../net/index.js';
 import type { Ttys } from '../tty/index.js';
 import type { Futexes } from './futex.js';
+import type { KernelLog } from './kernel-log.js';
 import type { ProcessTable } from './process-table.js';
 import type { Power } from './sysfs-power.js';
 import type { Thread } from './thread.js';
@@ -49,6 +50,8 @@ export interface KernelState {
   /** /sys/power. */
   readonly power: Power;
   log(line: string): void;
+  /** What was logged. */
+  readonly messages: KernelLog;
   /** Who is running; undefined while the kernel boots. */
   readonly currentThread: () => Thread | undefined;
   /** What a thread does from its first instruction in user space to its end. */

@@ -12,7 +12,7 @@ import type { KernelState } from './kernel-state.js';
 import { type ResourceLimits, RLIMIT } from './limits.js';
 import { tooManyThreads } from './oom.js';
 import { ProcessFile } from './pidfd.js';
-import { Process, type Program, type SharedSpace } from './process.js';
+import { FIRST_UTS, Process, type Program, type SharedSpace, type UtsNames } from './process.js';
 import { MOST_THREADS, PID_MAX } from './process-table.js';
 import { inheritTracing, ptraceEvent } from './ptrace.js';
 import { PTRACE_EVENT } from './ptrace-abi.js';
@@ -231,7 +231,7 @@ function newProcess(
   process.startTime = state.clock.monotonic;
   process.oomScoreAdjustment = from.oomScoreAdjustment;
   process.oomScoreAdjustmentLeast = from.oomScoreAdjustmentLeast;
-  process.uts = (flags & CLONE.NEWUTS) === 0 ? from.uts : { ...from.uts };
+  process.uts = (flags & CLONE.NEWUTS) === 0 ? from.uts : newUts(state, from.uts);
   process.limits = from.limits.clone();
   if ((flags & CLONE.VM) === 0) space.as.limits = process.limits;
   father.children.add(process);
@@ -260,6 +260,12 @@ function inherit(state: KernelState, parent: Thread, child: Thread, request: Clo
   const sharesStack = (flags & (CLONE.VM | CLONE.VFORK)) === CLONE.VM;
   child.alternateStack = sharesStack ? NO_ALTERNATE_STACK : parent.alternateStack;
 }
+
+/** create_new_namespaces() of names: a copy that changes alone. */
+export const newUts = ({ files }: KernelState, from: UtsNames): UtsNames => ({
+  ...from,
+  id: FIRST_UTS + 300 + files.nextInode(),
+});
 
 /** unshare_files(): a table that others use is left to them. */
 export function unshareFiles(process: Process): void {

@@ -71,8 +71,13 @@ export interface PosixTimer extends IntervalTimer {
   overrun: number;
 }
 
+/** PROC_UTS_INIT_INO. */
+export const FIRST_UTS = 4026531838;
+
 /** What a UTS namespace holds. */
 export interface UtsNames {
+  /** For /proc/PID/ns. */
+  readonly id: number;
   nodename: string;
   domainname: string;
 }
@@ -178,7 +183,7 @@ export class Process {
     this.files = files;
     this.fs = fs;
     this.parent = parent;
-    this.uts = parent?.uts ?? { nodename: 'mtemu', domainname: '(none)' };
+    this.uts = parent?.uts ?? { id: FIRST_UTS, nodename: 'mtemu', domainname: '(none)' };
     this.pgid = parent?.pgid ?? pid;
     this.sid = parent?.sid ?? pid;
   }

@@ -66,6 +66,9 @@ import { TCF0, type Tcf0 } from './tagged-address-control.js';
 import type { Thread } from './thread.js';
 import type { UserCpu } from './user-context.js';
 
+/** Of the one that there is. */
+const FIRST_MOUNT_NAMESPACE = 4026531841;
+
 /** Who looks: /proc/self is theirs. */
 export type CurrentThread = () => Thread | undefined;
 
@@ -336,6 +339,7 @@ export class ProcFs {
       mounts: () => this.#file(() => mountsText(state)),
       mountinfo: () => this.#file(() => mountinfoText(state)),
       net: () => this.#net(),
+      ns: () => this.#namespaces(process),
       personality: () => this.#file(() => '00000000\n', undefined, 0o400),
       timers: () => this.#file(() => ''),
       setgroups: () => this.#file(() => 'allow\n'),
@@ -345,6 +349,12 @@ export class ProcFs {
       sessionid: () => this.#file(() => '4294967295'),
       coredump_filter: () => this.#file(() => '00000033\n'),
     };
+  }
+
+  /** Those that can be more than one; the number of the first is Linux's. */
+  #namespaces({ uts }: Process): Directory {
+    const link = (name: string, id: number) => new Symlink(this.#ino(), `${name}:[${id}]`);
+    return this.#directory({ mnt: () => link('mnt', FIRST_MOUNT_NAMESPACE), uts: () => link('uts', uts.id) });
   }
 
   #adjustment(process: Process): SpecialFile {

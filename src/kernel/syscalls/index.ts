@@ -30,6 +30,7 @@ import { socketOptionSyscalls } from './socket-options.js';
 import { spliceSyscalls } from './splice.js';
 import { statSyscalls } from './stat.js';
 import { syncSyscalls } from './sync.js';
+import { syslogSyscalls } from './syslog.js';
 import { systemSyscalls } from './system.js';
 import { messageQueueSyscalls } from './sysv-msg.js';
 import { semaphoreSyscalls } from './sysv-sem.js';
@@ -83,6 +84,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...semaphoreSyscalls,
     ...sharedMemorySyscalls,
     ...syncSyscalls,
+    ...syslogSyscalls,
     ...systemSyscalls,
     ...timeSyscalls,
     ...treeSyscalls,

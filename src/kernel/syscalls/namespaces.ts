@@ -7,7 +7,7 @@
  * Ref. kernel/fork.c (ksys_unshare, check_unshare_flags), kernel/nsproxy.c, fs/xattr.c.
  */
 import { EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, type MaySleep } from '../contexts/index.js';
-import { CAP, CLONE, capable, readString, type Thread, unshareFiles } from '../process/index.js';
+import { CAP, CLONE, capable, newUts, readString, type Thread, unshareFiles } from '../process/index.js';
 import { fileOf, inodeAt } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -15,12 +15,12 @@ const UNSHARED = CLONE.FS | CLONE.FILES | CLONE.SYSVSEM | CLONE.NEWUTS;
 /** What a process of one thread has for itself anyway. */
 const OWN = CLONE.THREAD | CLONE.SIGHAND | CLONE.VM;
 
-function unshare(thread: Thread, flags: number): number {
+function unshare(services: SyscallServices, thread: Thread, flags: number): number {
   const { process } = thread;
   if ((flags & ~(UNSHARED | OWN)) !== 0) return -EINVAL;
   if ((flags & OWN) !== 0 && (process.threads.size > 1 || process.space.users > 1)) return -EINVAL;
   if ((flags & CLONE.NEWUTS) !== 0 && !capable(thread.credentials, CAP.SYS_ADMIN)) return -EPERM;
-  if ((flags & CLONE.NEWUTS) !== 0) process.uts = { ...process.uts };
+  if ((flags & CLONE.NEWUTS) !== 0) process.uts = newUts(services, process.uts);
   if ((flags & CLONE.FS) !== 0) process.fs = process.fs.clone();
   if ((flags & CLONE.FILES) !== 0) unshareFiles(process);
   return 0;
@@ -70,7 +70,7 @@ export const namespaceSyscalls: readonly Syscall[] = [
     number: 97,
     name: 'unshare',
     args: ['hex'],
-    run: (_services, thread, [flags]) => unshare(thread, uint(flags)),
+    run: (services, thread, [flags]) => unshare(services, thread, uint(flags)),
   },
   {
     number: 268,

@@ -22,7 +22,7 @@ const UTS_MOST = 64;
 function* setName(
   { mm }: SyscallServices,
   thread: Thread,
-  which: keyof UtsNames,
+  which: 'nodename' | 'domainname',
   address: bigint,
   length: number,
 ): MaySleep<number> {

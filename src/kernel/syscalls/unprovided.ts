@@ -26,7 +26,6 @@ const NOT_BUILT_IN: readonly Absent[] = [
   [104, 'kexec_load', 'hex', 'unsigned', 'pointer', 'hex'],
   [105, 'init_module', 'pointer', 'unsigned', 'string'],
   [106, 'delete_module', 'string', 'hex'],
-  [116, 'syslog', 'int', 'pointer', 'int'],
   [180, 'mq_open', 'string', 'hex', 'octal', 'pointer'],
   [181, 'mq_unlink', 'string'],
   [182, 'mq_timedsend', 'fd', 'buffer', 'unsigned', 'unsigned', 'pointer'],
