@@ -23,7 +23,9 @@ import {
   PROT_WRITE,
   putPage,
   splitPage,
+  startIsolatePageRange,
   TAG_PAGE_DATA,
+  undoIsolatePageRange,
 } from '../../../src/kernel/mm/index.js';
 import { folioBlocks } from '../../../src/kernel/tag-storage/index.js';
 import type { Fixture, User } from '../kernel-fixture.js';
@@ -454,6 +456,32 @@ describe('the zero page (3.4, F26)', () => {
     const u = k.user();
     const at = u.mmap(1, RW | PROT_MTE);
     expect(u.loadTag(at)).toBe(0);
+    k.check();
+  });
+});
+
+describe('a page whose pageblock is being emptied', () => {
+  it('does not get its block: whoever empties it moves the page first', () => {
+    const k = boot();
+    const u = k.user();
+    const at = u.mmap(1, RW);
+    u.store(at, pattern(PAGE, 3));
+    expect(u.mprotect(at, 1, RW | PROT_MTE)).toBe(0);
+    k.run(lruAddDrainAll(k.mm));
+    const page = k.mm.memmap.pfnToPage(k.memory.residentPfn(u.as, VA(BigInt(at)))!)!;
+    const type = k.mm.memmap.pageblockMigratetype(page);
+    expect(startIsolatePageRange(k.mm, page, page + 1, type)).toBe(0);
+    const access = { write: true, exec: false, user: true, tagAccess: true };
+    for (let i = 0; i < 3; i++) {
+      const result = k.run(k.memory.handleMmFault(u.as, VA(BigInt(at)), access));
+      expect(result).toMatchObject({ kind: 'handled' });
+    }
+    expect(k.mm.memmap.test(page, PG_tag_storage_reserved)).toBe(false);
+    expect(k.memory.tagStorageMetrics()).toMatchObject({ faultOnAccessRetries: 6, replacements: 0 });
+    undoIsolatePageRange(k.mm, page, page + 1, type);
+    u.storeTag(at, 4);
+    expect([u.loadTag(at), k.mm.memmap.test(page, PG_tag_storage_reserved)]).toEqual([4, true]);
+    expect(Buffer.compare(u.load(at, PAGE)!, pattern(PAGE, 3))).toBe(0);
     k.check();
   });
 });
