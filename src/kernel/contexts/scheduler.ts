@@ -221,13 +221,16 @@ function tryOne(scenario: SearchScenario, strategy: Strategy): SearchFailure | u
 }
 
 /**
- * Runs a scenario under every schedule of one preemption: the task that was spawned first runs so many steps, then the
- * others run to their ends, or as far as they come without it. Whatever goes wrong in one window of one task, however
+ * Runs a scenario under every schedule of one preemption: one task runs so many steps, then the others run to their ends, or as far as they come without it. Whatever goes wrong in one window of one task, however
  * short, is found; what takes two is not.
  *
+ * @param interrupted the task's name.
  * @returns the first failure and how many schedules there were, this one included.
  */
-export function sweepPreemptions(scenario: SearchScenario): {
+export function sweepPreemptions(
+  scenario: SearchScenario,
+  interrupted = FIRST,
+): {
   readonly failure: SearchFailure | undefined;
   readonly runs: number;
 } {
@@ -235,8 +238,8 @@ export function sweepPreemptions(scenario: SearchScenario): {
     let taken = 0;
     let preempted = false;
     const failure = tryOne(scenario, (runnable) => {
-      const first = runnable.findIndex((task) => task.name === FIRST);
-      const other = runnable.findIndex((task) => task.name !== FIRST);
+      const first = runnable.findIndex((task) => task.name === interrupted);
+      const other = runnable.findIndex((task) => task.name !== interrupted);
       if (first >= 0 && (taken < steps || other < 0)) {
         taken++;
         return first;

@@ -9,6 +9,7 @@ import {
   replayStrategy,
   Scheduler,
   searchSchedules,
+  sweepPreemptions,
 } from '../../kernel/index.js';
 import { Broken, World, type WorldOptions } from './world.js';
 
@@ -137,6 +138,7 @@ export function race<S>(given: RaceStory<S>): Scenario {
     isRace: true,
     run(options) {
       let position = 'boot';
+      let names: readonly string[] = [];
       const build = (strategy: Strategy) => {
         const k = stage(options, given.world ?? {});
         k.position = 'set-up';
@@ -146,7 +148,9 @@ export function race<S>(given: RaceStory<S>): Scenario {
         const at = (where: string) => {
           position = where;
         };
-        for (const [i, [name, work]] of Object.entries(given.cpus(k, state)).entries()) {
+        const tasks = Object.entries(given.cpus(k, state));
+        names = tasks.map(([name]) => name);
+        for (const [i, [name, work]] of tasks.entries()) {
           const interrupt = name.startsWith('irq');
           scheduler.spawn(name, told(name, work, at), { cpu: interrupt ? 0 : i, interrupt });
         }
@@ -169,13 +173,21 @@ export function race<S>(given: RaceStory<S>): Scenario {
         return given.aboutAnother ? tolerant(made, given.aboutAnother) : made;
       };
       const runs = options.runs ?? given.runs ?? DEFAULT_RUNS;
-      const found = searchSchedules(guarded, { runs, seed: options.seed });
+      let found = searchSchedules(guarded, { runs, seed: options.seed });
+      // And whatever one interruption can do, wherever it comes.
+      let interruptions = 0;
+      for (const name of names) {
+        if (found !== undefined) break;
+        const swept = sweepPreemptions(guarded, name);
+        interruptions += swept.runs;
+        found = swept.failure;
+      }
       if (found === undefined) {
         return {
           held: true,
           invariant: null,
           step: null,
-          detail: `${given.expected}; up to ${runs} orders of steps tried`,
+          detail: `${given.expected}; up to ${runs} orders of steps and ${interruptions} interruptions tried`,
         };
       }
       return { ...failure(found.error, position, injecting), schedule: found.schedule };
