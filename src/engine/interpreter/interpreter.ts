@@ -357,8 +357,9 @@ export class Interpreter implements Engine {
     const entered = this.#entered[cpu.index]!;
     if (entered.context !== cpu.context || entered.fpcr !== words[base + (FPCR >>> 2)])
       this.#entered[cpu.index] = undefined;
-    const { maintenance } = cpu.memory;
     const maintained = base + (Cell.MAINTAINED >>> 2);
+    if ((words[maintained]! | words[maintained + 1]! | words[maintained + 2]!) === 0) return;
+    const { maintenance } = cpu.memory;
     maintenance.data += words[maintained]!;
     maintenance.tags += words[maintained + 1]!;
     maintenance.instruction += words[maintained + 2]!;
@@ -387,16 +388,15 @@ export class Interpreter implements Engine {
     const userMask = BIT_55 | (cpu.tbiLower ? 0 : 0xff00_0000);
     words[base + (Cell.USER_CONTEXT >>> 2) + 1] = cpu.userContext << 12;
     words[base + (Cell.USER_TOP_MASK >>> 2) + 1] = userMask;
-    const { tco } = cpu.pstate;
-    [cpu.userTcfWithoutTco, 0].forEach((tcf, of) => {
-      const checks = tcf !== 0 && cpu.tbiLower;
+    for (const tco of [0, 1]) {
+      const checks = tco === 0 && cpu.userTcfWithoutTco !== 0 && cpu.tbiLower;
       const aligned = cpu.alignmentChecked || (checks && lower.tcma);
-      words[base + (Cell.USER_CHECKS_OF_TCO >>> 2) + of] = Number(checks);
-      words[base + (Cell.USER_ALIGNMENT_OF_TCO >>> 2) + of] = Number(aligned);
-      if (tco !== of) return;
+      words[base + (Cell.USER_CHECKS_OF_TCO >>> 2) + tco] = Number(checks);
+      words[base + (Cell.USER_ALIGNMENT_OF_TCO >>> 2) + tco] = Number(aligned);
+      if (cpu.pstate.tco !== tco) continue;
       words[base + (Cell.USER_CHECKS >>> 2)] = Number(checks);
       words[base + (Cell.USER_ALIGNMENT >>> 2)] = Number(aligned);
-    });
+    }
     words[base + (Cell.CHECKS >>> 2)] = Number(isChecked);
     words[base + (Cell.ALIGNMENT >>> 2)] = Number(isAligned);
     words[base + (Cell.SP_CHECKED >>> 2)] = Number(cpu.spChecked);
@@ -404,7 +404,7 @@ export class Interpreter implements Engine {
     words[base + (Cell.FP_TRAPPED >>> 2)] = Number(cpu.fpTrap !== 0);
     words[base + (Cell.PERMISSIONS >>> 2)] = systemPermissions(cpu);
     cpu.linear.u64[(cpu.base + Cell.CTR) >>> 3] = CACHE_TYPE;
-    cpu.linear.u64[(cpu.base + Cell.MIDR) >>> 3] = cpu.readRegister('midr_el1');
+    if (cpu.pstate.el > 0) cpu.linear.u64[(cpu.base + Cell.MIDR) >>> 3] = cpu.readRegister('midr_el1');
     words[base + (Cell.DCZID >>> 2)] = dataZeroId(cpu);
     const fields = (cpu.base + Cell.PAC_FIELDS) >>> 3;
     for (let i = 0; i < 4; i++) cpu.linear.u64[fields + i] = cpu.pac.fieldOf((i & 1) === 1, i > 1);
