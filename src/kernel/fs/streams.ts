@@ -5,7 +5,7 @@ import type { Random } from '../../base/index.js';
 import { EBADF, EIO, ENOSPC, type MaySleep, type Waiter } from '../contexts/index.js';
 import { O_RDONLY, O_WRONLY, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from './abi.js';
 import type { Inode } from './inode.js';
-import { type Io, OpenFile } from './open-file.js';
+import { type Io, OpenFile, settle } from './open-file.js';
 
 /** Guest input: bytes, at most as many as asked for; an empty array at the end. May block the host. */
 export type InputStream = (count: number) => Uint8Array;
@@ -97,20 +97,26 @@ export class DeviceFile extends OpenFile {
   }
 }
 
-/** Reads and writes another process's memory: /proc/PID/mem. */
+/**
+ * Reads and writes what belongs to an address: /proc/PID/mem and pagemap. `atEnd`: what a read answers where there
+ * is nothing.
+ */
 export class MemoryFile extends OpenFile {
-  readonly #read: (address: number, count: number) => MaySleep<Uint8Array>;
-  readonly #write: (address: number, data: Uint8Array) => MaySleep<number>;
+  readonly #read: (address: number, count: number) => Io<Uint8Array | number>;
+  readonly #write: (address: number, data: Uint8Array) => Io<number>;
+  readonly #atEnd: number;
   #position = 0;
 
   constructor(
     inode: Inode,
     flags: number,
     path: string,
-    read: (address: number, count: number) => MaySleep<Uint8Array>,
-    write: (address: number, data: Uint8Array) => MaySleep<number>,
+    read: (address: number, count: number) => Io<Uint8Array | number>,
+    write: (address: number, data: Uint8Array) => Io<number>,
+    atEnd = -EIO,
   ) {
     super(inode, flags, path);
+    this.#atEnd = atEnd;
     this.#read = read;
     this.#write = write;
   }
@@ -118,8 +124,9 @@ export class MemoryFile extends OpenFile {
   *read(_waiter: Waiter, count: number, offset?: number): MaySleep<Uint8Array | number> {
     if (!this.readable) return -EBADF;
     const at = offset ?? this.#position;
-    const bytes = yield* this.#read(at, Math.min(count, 1 << 20));
-    if (bytes.length === 0 && count > 0) return -EIO;
+    const bytes = yield* settle(this.#read(at, Math.min(count, 1 << 20)));
+    if (typeof bytes === 'number') return bytes;
+    if (bytes.length === 0 && count > 0 && this.#atEnd !== 0) return this.#atEnd;
     if (offset === undefined) this.#position += bytes.length;
     return bytes;
   }
@@ -127,7 +134,7 @@ export class MemoryFile extends OpenFile {
   *write(_waiter: Waiter, data: Uint8Array, offset?: number): MaySleep<number> {
     if (!this.writable) return -EBADF;
     const at = offset ?? this.#position;
-    const written = yield* this.#write(at, data);
+    const written = yield* settle(this.#write(at, data));
     if (written === 0 && data.length > 0) return -EIO;
     if (offset === undefined) this.#position += written;
     return written;

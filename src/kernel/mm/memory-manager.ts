@@ -40,6 +40,7 @@ import { doMremap } from './mremap.js';
 import type { PglistData } from './node.js';
 import { numaBalancingEnabled, taskNumaWork } from './numa-balancing.js';
 import { numaMapsOf } from './numa-maps.js';
+import { pagemapEntry } from './pagemap.js';
 import { meminfo, nodeInfo, vmstat, zoneinfo } from './procfs.js';
 import { punchHole } from './punch-hole.js';
 import { smapsOf } from './smaps.js';
@@ -513,6 +514,15 @@ export class KernelMemoryManager implements MemoryManager {
 
   smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[] {
     return own(as).vmas.all.map((vma) => ({ vma: vmaInfo(this.mm, vma), counts: smapsOf(this.mm, vma) }));
+  }
+
+  pagemap(as: AddressSpace, first: number, count: number, showsFrames: boolean): BigUint64Array {
+    const space = own(as);
+    const { pageSize } = this.mm;
+    const pages = Math.max(0, Math.min(count, space.layout.taskSize / pageSize - first));
+    return BigUint64Array.from({ length: pages }, (_, i) =>
+      pagemapEntry(this.mm, space, (first + i) * pageSize, showsFrames),
+    );
   }
 
   zoneinfo(): readonly ZoneInfo[] {

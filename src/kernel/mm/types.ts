@@ -486,6 +486,11 @@ export interface MemoryManager {
 
   /** Of each mapping, in order of address. */
   smaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: SmapCounts }[];
+  /**
+   * What /proc/PID/pagemap says of `count` pages from the one numbered `first` on, fewer where the address space ends.
+   * `showsFrames`: also where they are.
+   */
+  pagemap(as: AddressSpace, first: number, count: number, showsFrames: boolean): BigUint64Array;
   /** Of each mapping, in order of address. */
   numaMaps(as: AddressSpace): readonly { readonly vma: VmaInfo; readonly counts: NumaCounts }[];
   /** Populated zones of all nodes, each node's lowest first. */

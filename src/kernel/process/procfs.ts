@@ -23,6 +23,7 @@ import {
   Symlink,
 } from '../fs/index.js';
 import { NET_FILES } from '../net/index.js';
+import { CAP, capable, ROOT_CREDENTIALS } from './credentials.js';
 import type { KernelState } from './kernel-state.js';
 import { mostThreads, oomScore, setOomScoreAdjustment } from './oom.js';
 import type { Process } from './process.js';
@@ -313,6 +314,7 @@ export class ProcFs {
       ksm_merging_pages: () => this.#file(() => `${process.mm.ksmMergingPages}\n`, undefined, 0o400),
       ksm_stat: () => this.#file(() => ksmStatText(state.mm, process.mm), undefined, 0o400),
       mem: () => this.#memory(process),
+      pagemap: () => this.#pagemap(process),
       exe: () => new Symlink(this.#ino(), process.program.path),
       cwd: () => new Symlink(this.#ino(), () => state.files.pathOf(process.fs.cwd)),
       root: () => new Symlink(this.#ino(), '/'),
@@ -385,6 +387,20 @@ export class ProcFs {
       S_IFREG | 0o600,
       (flags, inode) => new MemoryFile(inode, flags, '/proc/mem', read, write),
     );
+  }
+
+  /** pagemap_read(): whole entries of 8 bytes, by the number of the page. */
+  #pagemap(process: Process): SpecialFile {
+    const { mm } = this.#state;
+    return new SpecialFile(this.#ino(), S_IFREG | 0o400, (flags, inode) => {
+      const showsFrames = capable(this.#current()?.credentials ?? ROOT_CREDENTIALS, CAP.SYS_ADMIN);
+      const read = (offset: number, count: number): Uint8Array | number => {
+        if (process.end !== undefined) return new Uint8Array();
+        if (offset % 8 !== 0 || count % 8 !== 0) return -EINVAL;
+        return new Uint8Array(mm.pagemap(process.mm, offset / 8, count / 8, showsFrames).buffer);
+      };
+      return new MemoryFile(inode, flags, '/proc/pagemap', read, () => -EINVAL, 0);
+    });
   }
 
   /** proc_map_files_lookup(): each mapping of a file by its addresses, written in one way only. */

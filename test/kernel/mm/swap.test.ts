@@ -79,8 +79,14 @@ describe('swap', () => {
       parent.store(at + i * PAGE, pattern(PAGE, i));
       parent.storeTag(at + i * PAGE + 16, i + 1);
     }
+    const pagemap = (showsFrames: boolean) => [...k.memory.pagemap(parent.as, at / PAGE, 5, showsFrames)];
+    expect(pagemap(false)).toEqual([...Array(4).fill((1n << 63n) | (1n << 56n)), 0n]);
+    expect(pagemap(true)[1]).toBe((1n << 63n) | (1n << 56n) | BigInt(parent.pfn(at + PAGE)!));
     swapOut(k, parent, at, 4);
     k.check();
+    expect(pagemap(false)).toEqual([...Array(4).fill(1n << 62n), 0n]);
+    // Where each went, one slot each.
+    expect(new Set(pagemap(true)).size).toBe(5);
     expect(k.memory.meminfo()).toMatchObject({ SwapTotal: 2048, SwapFree: 2048 - 16 });
     // Swapped out: fork shares the slots.
     const child = parent.fork();

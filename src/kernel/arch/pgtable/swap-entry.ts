@@ -25,7 +25,7 @@ const MIG_DIRTY = 1n << (PFN_BITS + 1n);
 /** is_swap_pte(): not empty and not present. */
 export const isSwapPte = (pte: Pte): boolean => pte !== 0n && (pte & (PTE_VALID | PTE_PROT_NONE)) === 0n;
 export const swpType = (pte: Pte): number => Number((pte >> TYPE_SHIFT) & TYPE_MASK);
-const swpOffset = (pte: Pte): bigint => (pte >> OFFSET_SHIFT) & OFFSET_MASK;
+export const swpOffset = (pte: Pte): bigint => (pte >> OFFSET_SHIFT) & OFFSET_MASK;
 
 const PTE_SWP_EXCLUSIVE = 1n << 2n;
 
