@@ -217,7 +217,10 @@ describe('fork', () => {
     const parent = k.user();
     const a = parent.mmap(1, RW);
     parent.store(a, pattern(PAGE, 1));
+    k.tlb.length = 0;
     const child = parent.fork();
+    // The parent's entries became read-only: no CPU may remember them otherwise.
+    expect(k.tlb).toContain(`mm ${parent.as.asid}`);
     expect(child.pfn(a)).toBe(parent.pfn(a));
     child.store(a + 8, new Uint8Array([0xff]));
     expect(child.pfn(a)).not.toBe(parent.pfn(a));

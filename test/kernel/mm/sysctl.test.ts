@@ -298,7 +298,14 @@ describe('compaction', () => {
   it('compact_memory brings all free memory of all zones together', () => {
     const { k, largest } = fragmented();
     expect([write(k, 'compact_memory', 2), write(k, 'compact_memory')]).toEqual([EINVAL, EINVAL]);
+    const unused = k.unused();
+    // What was taken for copies and not used is free again, also where nothing can be moved.
+    k.mm.shouldFail = (what) => what === 'migrate';
     expect(write(k, 'compact_memory', 1)).toBe(0);
+    expect(k.unused()).toBe(unused);
+    k.mm.shouldFail = () => false;
+    expect(write(k, 'compact_memory', 1)).toBe(0);
+    expect(k.unused()).toBe(unused);
     expect(largest()).toBeGreaterThan(4);
     k.check();
   });
@@ -327,9 +334,12 @@ describe('compaction', () => {
     };
     settle();
     expect(score()).toBeGreaterThan(90);
+    const unused = k.unused();
     expect(write(k, 'compaction_proactiveness', 60)).toBe(0);
     settle();
     expect(score()).toBeLessThanOrEqual(40);
+    // It stops in the middle: what it had taken for copies is free again.
+    expect(k.unused()).toBe(unused);
     expect(k.mm.events.compact_daemon_migrate_scanned).toBeGreaterThan(0);
     expect(naps[0]).toBe(500);
     expect([write(k, 'compaction_proactiveness', 101), write(k, 'extfrag_threshold', 1001)]).toEqual([
