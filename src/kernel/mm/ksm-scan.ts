@@ -13,6 +13,7 @@ import type { KsmMmSlot, RmapCursor, RmapItem } from './ksm.js';
 import { findMergeableVma, freeSlot, GFP_KSM, isKsmPage, stableNodeOf } from './ksm.js';
 import { breakCow, followAnonPage, tryToMergeWithKsmPage, tryToMergeWithZeroPage } from './ksm-merge.js';
 import {
+  mergeOrder,
   removeRmapItemFromTree,
   stableTreeAppend,
   stableTreeInsert,
@@ -241,7 +242,7 @@ function* unstableTreeSearchInsert(mm: Mm, item: RmapItem, page: Page): MaySleep
     const treePage = yield* getMergeablePage(mm, at.value);
     if (treePage === undefined) return undefined;
     // Of a fork: it is one page already.
-    const order = treePage === page ? undefined : mm.hooks.memcmpPages(page, treePage);
+    const order = treePage === page ? undefined : mergeOrder(mm, page, treePage);
     if (order === 0) return { item: at.value, page: treePage };
     yield* putPage(mm, treePage);
     if (order === undefined) return undefined;

@@ -156,6 +156,16 @@ interface Found {
   readonly node: StableNode | 'full';
 }
 
+/**
+ * Where a page stands to one of a tree; 0 where they are equal. With merge_across_nodes 0 pages of other nodes are
+ * other pages: in place of a tree for each node there is one, ordered by node first. (A merged page that is moved to
+ * another node keeps its place, where no more of its like find it; Linux puts it into that node's tree.)
+ */
+export function mergeOrder(mm: Mm, page: Page, treePage: Page): number {
+  const apart = mm.ksm.mergeAcrossNodes === 0 ? mm.memmap.nodeOf(page) - mm.memmap.nodeOf(treePage) : 0;
+  return apart === 0 ? mm.hooks.memcmpPages(page, treePage) : apart;
+}
+
 /** Walks down to the entry whose pages equal this one, or to where one would be. */
 function* stableTreeWalk(mm: Mm, page: Page): MaySleep<Found | TreePlace<StableChain>> {
   const { ksm } = mm;
@@ -171,7 +181,7 @@ function* stableTreeWalk(mm: Mm, page: Page): MaySleep<Found | TreePlace<StableC
           : yield* getKsmPage(mm, node === 'full' ? chain.dups[0]! : node, 'no-lock');
       // What was stale left the tree, whose shape may be another now.
       if (node === 'gone' || treePage === undefined) continue again;
-      const order = mm.hooks.memcmpPages(page, treePage);
+      const order = mergeOrder(mm, page, treePage);
       yield* putPage(mm, treePage);
       if (order === 0) return { chain, node };
       place = { parent: at, left: order < 0 };

@@ -15,8 +15,10 @@ import {
   freePages,
   GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
+  ksmDoScan,
   kswapd,
   lruAddDrainAll,
+  MADV_MERGEABLE,
   migratePages,
   PROT_MTE,
   PROT_READ,
@@ -375,6 +377,30 @@ describe('NUMA balancing', () => {
       k.run(k.memory.numaTick(user.as, now));
       expect([now, k.mm.events.numa_pte_updates]).toEqual([now, updates]);
     }
+  });
+});
+
+describe('KSM', () => {
+  it.each([
+    [1, 1, 3],
+    [0, 2, 2],
+  ])('merge_across_nodes %i: %i pages for four equal ones on two nodes', (across, shared, sharing) => {
+    const k = twoNodes();
+    const user = k.user();
+    const at = user.mmap(4, RW);
+    for (let i = 0; i < 4; i++) user.store(at + i * PAGE, pattern(PAGE, 1));
+    k.run(lruAddDrainAll(k.mm));
+    const list = [2, 3].map((i) => k.mm.memmap.pfnToPage(user.pfn(at + i * PAGE)!)!);
+    for (const page of list) folioIsolateLru(k.mm, page);
+    const far = k.mm.nodes.at(1);
+    expect(k.run(migratePages(k.mm, list, () => allocPages(k.mm, GFP_HIGHUSER_MOVABLE, 0, far)))).toBe(0);
+    k.run(lruAddDrainAll(k.mm));
+    expect(k.run(k.memory.ksmSet('merge_across_nodes', across))).toBe(0);
+    expect(user.madvise(at, 4, MADV_MERGEABLE)).toBe(0);
+    for (let round = 0; round < 4; round++) k.run(ksmDoScan(k.mm, 100));
+    expect([k.mm.ksm.pagesShared, k.mm.ksm.pagesSharing]).toEqual([shared, sharing]);
+    for (let i = 0; i < 4; i++) expect(user.load(at + i * PAGE, PAGE)).toEqual(pattern(PAGE, 1));
+    k.check();
   });
 });
 
