@@ -9,6 +9,8 @@ import type { Thread } from './thread.js';
 
 /** kernel.pid_max. */
 export const PID_MAX = 32768;
+/** Numbers below are given out once only. */
+const RESERVED_PIDS = 300;
 /** RLIMIT_NPROC's role: threads of the whole system. */
 export const MOST_THREADS = 16384;
 
@@ -22,7 +24,7 @@ export class ProcessTable {
     if (this.#threads.size + this.#processes.size >= 2 * MOST_THREADS) return undefined;
     if (wanted !== undefined) return this.inUse(wanted) ? undefined : wanted;
     for (let tried = 0; tried < PID_MAX; tried++) {
-      this.#last = this.#last + 1 >= PID_MAX ? 2 : this.#last + 1;
+      this.#last = this.#last + 1 >= PID_MAX ? RESERVED_PIDS : this.#last + 1;
       if (!this.inUse(this.#last)) return this.#last;
     }
     return undefined;

@@ -154,6 +154,39 @@ static int forks(void) {
     return fork() == 0 ? (_exit(0), 0) : 0;
 }
 
+/* RLIMIT_NPROC counts the user's, not root's; a child gets the answer, whoever else there is. */
+static int userForks(void) {
+    int status;
+    if (fork() == 0) {
+        struct rlimit most = {12, 12};
+        setrlimit(RLIMIT_NPROC, &most);
+        if (setuid(1000)) _exit(50);
+        int count = 0, pid;
+        while ((pid = fork()) > 0) count++;
+        if (pid == 0) for (;;) pause();
+        _exit(errno == EAGAIN ? count : 60);
+    }
+    wait(&status);
+    printf("%d children, one's own counted too\n", WEXITSTATUS(status));
+    return fork() == 0 ? (_exit(0), 0) : 0;
+}
+
+/* Numbers of processes: more are made, one after the other, than there are. */
+static int numbers(void) {
+    int last = 0, wrapped = 0, low = 0;
+    for (int i = 0; i < 34000 && !wrapped; i++) {
+        int pid = vfork();
+        if (pid == 0) _exit(0);
+        if (pid < 0) return 1;
+        waitpid(pid, 0, 0);
+        wrapped = pid < last;
+        if (wrapped) low = pid;
+        last = pid;
+    }
+    printf("wrapped %d, to %s\n", wrapped, low >= 300 && low < 400 ? "a low number" : "elsewhere");
+    return 0;
+}
+
 static void *sleepy(void *unused) {
     for (;;) pause();
     return unused;
@@ -220,6 +253,8 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "offers")) return victims(1);
     if (!strcmp(what, "refuses")) return victims(0);
     if (!strcmp(what, "forks")) return forks();
+    if (!strcmp(what, "user-forks")) return userForks();
+    if (!strcmp(what, "numbers")) return numbers();
     if (!strcmp(what, "fork-bomb")) for (;;) fork();
     if (!strcmp(what, "threads")) return threads();
     if (!strcmp(what, "descriptors")) return descriptors();
