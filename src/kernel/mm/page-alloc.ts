@@ -316,9 +316,12 @@ function noteFailure(mm: Mm, gfp: Gfp): void {
 /** Rounds of direct reclaim without success before memory is said to be out (MAX_RECLAIM_RETRIES). */
 const MAX_RECLAIM_RETRIES = 4;
 
-/** __alloc_pages_direct_compact() and _reclaim(), as long as reclaim frees anything. */
+/**
+ * __alloc_pages_direct_compact() and _reclaim(), as long as reclaim frees anything: what it frees may go to others,
+ * or may not lift the zone above its watermark yet (should_reclaim_retry()). Large blocks do not get that much.
+ */
 function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number, node: PglistData): MaySleep<Page | undefined> {
-  for (let round = 0; round < MAX_RECLAIM_RETRIES; round++) {
+  for (let idle = 0; idle < MAX_RECLAIM_RETRIES; ) {
     if (yield* tryToCompactPages(mm, gfp, order, gfpZone(gfp), node)) {
       const page = findPages(mm, gfp, order, node);
       if (page !== undefined) return page;
@@ -328,6 +331,8 @@ function* reclaimAndRetry(mm: Mm, gfp: Gfp, order: number, node: PglistData): Ma
     drainAllPages(mm);
     const page = findPages(mm, gfp, order, node);
     if (page !== undefined) return page;
+    if ((gfp & __GFP_NORETRY) !== 0 || mm.contexts.current.fatalSignalPending) return undefined;
+    idle = freed > 0 && order <= PAGE_ALLOC_COSTLY_ORDER ? 0 : idle + 1;
   }
   return undefined;
 }
