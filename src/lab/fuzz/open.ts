@@ -25,6 +25,10 @@ const SHARED_REGISTERS: ReadonlySet<number> = new Set(
   ].map(([op0, op1, crn, crm, op2]) => (op0! << 14) | (op1! << 11) | (crn! << 7) | (crm! << 3) | op2!),
 );
 
+/** Of those FPCR and FPSR, where qemu keeps Len, Stride and the flags of AArch32, which our machine has not. */
+const hasBitsOfAArch32 = (encoding: number): boolean =>
+  ['fpcr', 'fpsr'].includes(systemRegisterByEncoding(encoding)?.name ?? '');
+
 /** op0:op1:CRn:CRm:op2 of MRS, MSR (register), SYS and SYSL. */
 export function systemEncoding(row: Row, fields: Fields): number {
   const op0 = row.id === 'SYS' || row.id === 'SYSL' ? 1 : 2 + fields['o0']!;
@@ -52,6 +56,10 @@ const INSTRUCTIONS: readonly Exclusion[] = [
       const { op1, crn } = encodingParts(encoding);
       return !SHARED_REGISTERS.has(encoding) && (op1 === 3 || crn === 0);
     },
+  },
+  {
+    reason: 'it reads bits of AArch32 that qemu keeps; at the end of a case they are left out',
+    is: (row, f) => row.id === 'MRS' && hasBitsOfAArch32(systemEncoding(row, f)),
   },
   {
     reason: 'a system register of a feature that our machine has not, and qemu has',
