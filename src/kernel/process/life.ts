@@ -116,6 +116,11 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
   if (refused !== 0) return refused;
   const pidfd = newPidfd(state, parent, flags);
   if (typeof pidfd === 'number') return pidfd;
+  const told = pidfd === undefined ? 0 : yield* writeU32(state.mm, parent, request.pidfd, pidfd.fd);
+  if (told !== 0) {
+    pidfd?.close();
+    return told;
+  }
   const space = yield* cloneSpace(state, parent.process, flags);
   if (typeof space === 'number') {
     pidfd?.close();
@@ -136,10 +141,7 @@ export function* cloneThread(state: KernelState, parent: Thread, request: CloneR
       : newThread(state, newProcess(state, parent, tid, space, flags), tid, parent.comm);
   if (request.clearSighand === true) child.process.actions.flushHandlers();
   inherit(state, parent, child, request);
-  if (pidfd !== undefined) {
-    pidfd.file.process = child.process;
-    yield* writeU32(state.mm, parent, request.pidfd, pidfd.fd);
-  }
+  if (pidfd !== undefined) pidfd.file.process = child.process;
   if ((flags & CLONE.PARENT_SETTID) !== 0) yield* writeU32(state.mm, parent, request.parentTid, tid);
   if ((flags & CLONE.CHILD_SETTID) !== 0) yield* writeU32(state.mm, child, request.childTid, tid);
   if ((flags & CLONE.CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid;

@@ -4,7 +4,7 @@
  * Ref. fs/eventpoll.c; struct epoll_event of arm64 is 16 bytes, events first, data at 8.
  */
 import { EBADF, EFAULT, EINTR, EINVAL, type MaySleep } from '../contexts/index.js';
-import { EventPoll, O_CLOEXEC, SpecialFile } from '../fs/index.js';
+import { EventPoll, O_CLOEXEC, O_PATH, SpecialFile } from '../fs/index.js';
 import { readUser, type Thread, writeUser } from '../process/index.js';
 import { fileOf } from './paths.js';
 import { restoreMask } from './poll.js';
@@ -88,6 +88,8 @@ export const epollSyscalls: readonly Syscall[] = [
       const poll = fileOf(thread, epfd);
       const file = fileOf(thread, fd);
       if (poll === undefined || file === undefined) return -EBADF;
+      // fdget() does not see what only stands for a path.
+      if (((poll.flags | file.flags) & O_PATH) !== 0) return -EBADF;
       if (!(poll instanceof EventPoll) || file === poll) return -EINVAL;
       switch (what) {
         case CTL.ADD:

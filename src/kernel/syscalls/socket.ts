@@ -19,7 +19,7 @@ import {
   ESOCKTNOSUPPORT,
   type MaySleep,
 } from '../contexts/index.js';
-import { letGo, O_CLOEXEC, O_NONBLOCK, S_IFSOCK, SpecialFile, settle } from '../fs/index.js';
+import { letGo, O_CLOEXEC, O_NONBLOCK, O_PATH, S_IFSOCK, SpecialFile, settle } from '../fs/index.js';
 import {
   AF_INET,
   AF_INET6,
@@ -52,7 +52,7 @@ const MOST_ADDRESS = 128;
 
 export function socketOf(thread: Thread, fd: bigint): Socket | number {
   const file = fileOf(thread, fd);
-  if (file === undefined) return -EBADF;
+  if (file === undefined || (file.flags & O_PATH) !== 0) return -EBADF;
   return file instanceof Socket ? file : -ENOTSOCK;
 }
 

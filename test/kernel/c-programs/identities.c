@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -58,6 +60,8 @@ static void clones(void) {
     struct args none = {.set_tid_size = 1};
     printf("%s", said(syscall(SYS_clone3, &none, sizeof none)));
     printf(", negative: %s\n", said(chosen(-5, 0)));
+    struct args unwritable = {.flags = CLONE_PIDFD, .pidfd = 8, .exit_signal = SIGCHLD};
+    printf("a pidfd for nobody: %s\n", said(syscall(SYS_clone3, &unwritable, 64)));
     printf("shared: files %d, same %d, file %d", syscall(SYS_kcmp, getpid(), pid, KCMP_FILES, 0, 0) > 0,
            (int)syscall(SYS_kcmp, pid, pid, KCMP_VM, 0, 0), (int)syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, 1, 1));
     printf(", no type: %s", said(syscall(SYS_kcmp, pid, pid, 99, 0, 0)));
@@ -109,6 +113,10 @@ static void descriptors(void) {
     text[length > 0 ? length : 0] = 0;
     sprintf(path, "/proc/self/map_files/0%lx-%lx", (long)at, (long)at + 8192);
     printf("mapped %s, otherwise %zd\n", text, readlink(path, text, sizeof text));
+    struct epoll_event event = {.events = EPOLLIN};
+    int path_only = open("/proc/self/fd", O_PATH);
+    printf("a path alone: accept %s", said(accept(path_only, 0, 0)));
+    printf(", epoll %s\n", said(epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, path_only, &event)));
     struct statfs where;
     printf("proc %d", statfs("/proc/self", &where));
     printf(" %lx, sys %d", where.f_type, statfs("/sys", &where));
