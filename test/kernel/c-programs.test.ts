@@ -62,6 +62,7 @@ const ENDS: Readonly<Record<string, number>> = {
   'sysv-ipc': 0,
   locks: 0,
   futexes: 0,
+  'futex-words': 0,
   sequences: 0,
   procfs: 0,
   pagemap: 0,

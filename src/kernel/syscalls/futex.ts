@@ -3,6 +3,7 @@
  *
  * Ref. kernel/futex/syscalls.c, futex(2).
  */
+import { untagged, VA } from '../../base/index.js';
 import {
   EAGAIN,
   EFAULT,
@@ -252,6 +253,17 @@ function* waitRequeue(
   return ended === 'signal' && wasMoved ? -EAGAIN : lockResult(ended);
 }
 
+/** get_futex_key(): whether there can be a word; one that other processes may share is in memory then. */
+function* isWord(
+  { mm }: SyscallServices,
+  thread: Thread,
+  address: bigint,
+  isShared: boolean,
+): MaySleep<boolean> {
+  if (untagged(VA(address)) >= thread.process.mm.taskSize) return false;
+  return !isShared || (yield* readU32(mm, thread, address)) !== undefined;
+}
+
 function* requeue(
   services: SyscallServices,
   thread: Thread,
@@ -263,9 +275,14 @@ function* requeue(
   if (address2 % 4n !== 0n || int(value) < 0 || int(value2) < 0) return -EINVAL;
   const toLock = command === OP.CMP_REQUEUE_PI;
   if (toLock && (address === address2 || int(value) !== 1)) return -EINVAL;
-  const word = yield* readU32(mm, thread, address);
-  if (word === undefined) return -EFAULT;
-  if (command !== OP.REQUEUE && word !== uint(value3)) return -EAGAIN;
+  for (const each of [address, address2]) {
+    if (!(yield* isWord(services, thread, each, isShared))) return -EFAULT;
+  }
+  if (command !== OP.REQUEUE) {
+    const word = yield* readU32(mm, thread, address);
+    if (word === undefined) return -EFAULT;
+    if (word !== uint(value3)) return -EAGAIN;
+  }
   const from = futexes.keyOf(thread, address, isShared);
   const to = futexes.keyOf(thread, address2, isShared);
   if (!toLock) return futexes.requeue(from, to, address2, int(value), int(value2));
@@ -290,15 +307,19 @@ function* futex(services: SyscallServices, thread: Thread, args: SyscallArgument
     case OP.WAIT_BITSET:
       return yield* waitCommand(services, thread, args, command);
     case OP.WAKE:
-      return futexes.wake(key(), counted);
-    case OP.WAKE_BITSET:
-      return uint(value3) === 0 ? -EINVAL : futexes.wake(key(), counted, uint(value3));
+    case OP.WAKE_BITSET: {
+      const bits = command === OP.WAKE ? FUTEX_BITSET_MATCH_ANY : uint(value3);
+      if (bits === 0) return -EINVAL;
+      if (!(yield* isWord(services, thread, address, isShared))) return -EFAULT;
+      return futexes.wake(key(), counted, bits);
+    }
     case OP.REQUEUE:
     case OP.CMP_REQUEUE:
     case OP.CMP_REQUEUE_PI:
       return yield* requeue(services, thread, args);
     case OP.WAKE_OP:
       if (address2 % 4n !== 0n) return -EINVAL;
+      if (!(yield* isWord(services, thread, address, isShared))) return -EFAULT;
       return yield* wakeOp(services, thread, args, key(), futexes.keyOf(thread, address2, isShared));
     case OP.LOCK_PI:
     case OP.LOCK_PI2:
