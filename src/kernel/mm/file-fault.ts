@@ -9,7 +9,7 @@ import type { Atomic, MaySleep } from '../contexts/index.js';
 import { ENOMEM } from '../contexts/index.js';
 import { anonVmaPrepare } from './anon-vma.js';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault-flags.js';
-import { filemapGetFolio } from './filemap.js';
+import { filemapGetFolio, type Inode } from './filemap.js';
 import { isLarge } from './folio.js';
 import { folioUnlock } from './folio-lock.js';
 import { GFP_HIGHUSER_MOVABLE } from './gfp.js';
@@ -36,29 +36,42 @@ export function* doFault(mm: Mm, vmf: VmFault): MaySleep<number> {
   if (index * mm.pageSize >= inode.size) return VM_FAULT_SIGBUS;
   const write = (vmf.flags & FAULT_FLAG_WRITE) !== 0;
   const copies = write && (vma.flags & VM_SHARED) === 0;
-  if (copies) anonVmaPrepare(mm, vma);
+  if (copies) return yield* doCowFault(mm, vmf, inode, index);
+  return yield* withFilePage(mm, vma, inode, index, (found) => finishFault(mm, vmf, found, write));
+}
+
+/** __do_fault(): what is done with the file's page, locked. */
+function* withFilePage(
+  mm: Mm,
+  vma: Vma,
+  inode: Inode,
+  index: number,
+  use: (found: Page) => MaySleep<number>,
+): MaySleep<number> {
   const page = yield* filemapGetFolio(mm, inode, index, vma);
   if (page < 0) return page === -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
   const found = page as Page;
-  let result = 0;
   // i_size may have shrunk while we waited for the lock.
-  if (index * mm.pageSize >= inode.size) result = VM_FAULT_SIGBUS;
-  else if (copies) result = yield* doCowFault(mm, vmf, found);
-  else result = yield* finishFault(mm, vmf, found, write);
+  const result = index * mm.pageSize >= inode.size ? VM_FAULT_SIGBUS : yield* use(found);
   folioUnlock(mm, found);
   yield* putPage(mm, found);
   return result;
 }
 
-/** do_cow_fault(): the file's page is locked. */
-function* doCowFault(mm: Mm, vmf: VmFault, source: Page): MaySleep<number> {
-  const copy = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vmf.vma);
+/**
+ * do_cow_fault(). The copy is allocated before the file's page is locked: for a tagged one a block of tag storage may
+ * have to be taken back, and if the file's page is in it, it has to move.
+ */
+function* doCowFault(mm: Mm, vmf: VmFault, inode: Inode, index: number): MaySleep<number> {
+  const { vma } = vmf;
+  anonVmaPrepare(mm, vma);
+  const copy = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vma);
   if (copy === undefined) return VM_FAULT_OOM;
-  let result = VM_FAULT_OOM;
-  if ((yield* copyUserHighpage(mm, copy, source)) === 0) {
+  const result = yield* withFilePage(mm, vma, inode, index, function* (source) {
+    if ((yield* copyUserHighpage(mm, copy, source)) !== 0) return VM_FAULT_OOM;
     mm.memmap.set(copy, PG_uptodate);
-    result = yield* finishFault(mm, vmf, copy, true);
-  }
+    return yield* finishFault(mm, vmf, copy, true);
+  });
   yield* putPage(mm, copy);
   return result;
 }

@@ -37,13 +37,24 @@ export function* doSwapIn(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<num
   if (page === 'io') return VM_FAULT_SIGBUS;
   yield* folioLock(mm, page);
   let result = major;
+  const isSlots = () => mm.memmap.test(page, PG_swapcache) && mm.memmap.private[page] === entry;
+  let copy: Page | undefined;
+  if (isSlots() && needsCopy(mm, vma, vmf.addr, page)) {
+    // Not while it is locked: for a tagged copy a block of tag storage may be taken back, and the page be in it.
+    folioUnlock(mm, page);
+    copy = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vma);
+    yield* folioLock(mm, page);
+    if (copy === undefined) result = VM_FAULT_OOM;
+  }
   // Freed or reused while we waited: the entry will have changed too.
-  if (!mm.memmap.test(page, PG_swapcache) || mm.memmap.private[page] !== entry) {
-    result = 0;
+  if (result === VM_FAULT_OOM || !isSlots()) {
+    result &= VM_FAULT_OOM;
   } else if ((yield* mm.hooks.archSwapPrepareToRestore(entry, page)) !== 0) {
     result = VM_FAULT_OOM;
   } else if (needsCopy(mm, vma, vmf.addr, page)) {
-    result = yield* mapCopy(mm, vmf, at, orig, page, major);
+    // If it needs one only now, the access comes again.
+    result = copy === undefined ? 0 : yield* mapCopy(mm, vmf, at, orig, page, copy, major);
+    copy = undefined;
   } else {
     yield* as.pageTableLock.lock();
     if (readPte(mm, at) === orig) {
@@ -70,6 +81,7 @@ export function* doSwapIn(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<num
   }
   folioUnlock(mm, page);
   yield* putPage(mm, page);
+  if (copy !== undefined) yield* putPage(mm, copy);
   return result;
 }
 
@@ -87,13 +99,19 @@ function needsCopy(mm: Mm, vma: Vma, addr: number, page: Page): boolean {
   return anonVma.root !== vma.anonVma!.root || mm.memmap.index[page] !== linearPageIndex(mm, vma, addr);
 }
 
-/** The mapping gets a copy of its own of the page, which is locked and in the swap cache. */
-function* mapCopy(mm: Mm, vmf: VmFault, at: PA, orig: Pte, page: Page, major: number): MaySleep<number> {
+/** The mapping gets `copy`, of the page, which is locked and in the swap cache. */
+function* mapCopy(
+  mm: Mm,
+  vmf: VmFault,
+  at: PA,
+  orig: Pte,
+  page: Page,
+  copy: Page,
+  major: number,
+): MaySleep<number> {
   const { vma } = vmf;
   const as = vma.mm;
   const entry = swapEntryOf(orig);
-  const copy = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vma);
-  if (copy === undefined) return VM_FAULT_OOM;
   let error = yield* copyUserHighpage(mm, copy, page);
   // Tags that wait for the slot's page are this copy's as well.
   if (error === 0) error = yield* mm.hooks.archSwapPrepareToRestore(entry, copy);

@@ -2,11 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { VA } from '../../../src/base/index.js';
 import { EACCES, EINVAL } from '../../../src/kernel/contexts/index.js';
-import type { FileOptions, MappableFile, Page } from '../../../src/kernel/mm/index.js';
+import type { FileOptions, MappableFile, Page, TagRegion } from '../../../src/kernel/mm/index.js';
 import {
   allocPages,
   folioIsolateLru,
+  freePages,
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   lruAddDrainAll,
   MADV_DONTNEED,
   MAP_PRIVATE,
@@ -56,6 +58,44 @@ function migrate(k: Fixture, page: Page): Page {
   expect(left).toBe(0);
   return to!;
 }
+
+describe('a tagged copy of a page that is in tag storage', () => {
+  it.each(['cma', 'cma-v3-posted'])('moves the page away for its own tags: %s', (policy) => {
+    // Two large blocks are lent: what is tagged takes back many pages of the file, its own among them.
+    const k = boot({ tagPages: 1536, blockSizePages: 512, policy });
+    const u = k.user();
+    const file = newFile(k, { size: 300 * PAGE });
+    const shared = Number(map(k, u, file, RW, MAP_SHARED, 0, 300));
+    const copied = Number(map(k, u, file, RW | PROT_MTE, MAP_PRIVATE, 0, 300));
+    const held: [Page, number][] = [];
+    for (const order of [10, 6, 3, 0]) {
+      for (;;) {
+        const page = k.run(allocPages(k.mm, GFP_KERNEL, order));
+        if (page === undefined) break;
+        held.push([page, order]);
+      }
+    }
+    const free = ([page, order]: [Page, number]) => k.run(freePages(k.mm, page, order));
+    // For tables, and what finds pages by their place in the file.
+    const spare = held.filter(([, order]) => order === 3).slice(0, 4);
+    spare.forEach(free);
+    for (let i = 0; i < 300; i++) expect([i, u.store(shared + i * PAGE, encode('file'))]).toEqual([i, true]);
+    for (const each of held) if (!spare.includes(each)) free(each);
+    const [{ tagStartPfn }] = k.regions as [TagRegion];
+    const inTagStorage = () =>
+      [...Array(300).keys()].filter((i) => u.pfn(shared + i * PAGE)! >= tagStartPfn).length;
+    const before = inTagStorage();
+    expect(before).toBeGreaterThan(200);
+    for (let i = 0; i < 300; i++) {
+      const at = copied + i * PAGE;
+      expect(u.store(at, encode('copy'))).toBe(true);
+      expect(u.storeTag(at, 5)).toBe(true);
+      expect([u.load(shared + i * PAGE, 4), u.load(at, 4)]).toEqual([encode('file'), encode('copy')]);
+    }
+    expect(inTagStorage()).toBeLessThan(before);
+    k.check();
+  });
+});
 
 describe('shared anonymous memory', () => {
   it('is one memory for parent and child, written before or after the fork', () => {
