@@ -37,6 +37,7 @@ import {
   type InputStream,
   O_RDWR,
   type OpenFile,
+  type RegularFile,
 } from './fs/index.js';
 import { SysvIpc } from './ipc/index.js';
 import type { MemoryManager, PageSize, TraceSink, Violation } from './mm/index.js';
@@ -406,7 +407,8 @@ export class Kernel implements Supervisor {
     // Who runs the guest asked for core files: as a shell's `ulimit -c unlimited`.
     if (state.takeCore !== undefined)
       limits.set(RLIMIT.CORE, { soft: RLIM_INFINITY, hard: RLIM_INFINITY }, true);
-    if (request.image !== undefined) this.#install(name, request.image);
+    const installed = request.image && this.#install(name, request.image);
+    const file = installed && this.contexts.runToCompletion(installed.mappable(false));
     const loaded = this.contexts.runToCompletion(
       exec(state.mm, {
         elf: request.elf,
@@ -417,6 +419,7 @@ export class Kernel implements Supervisor {
         hwcap2,
         limits,
         random: auxRandom(state),
+        ...(file === undefined ? {} : { file }),
       }),
     );
     if (typeof loaded === 'number') return loaded;
@@ -453,8 +456,11 @@ export class Kernel implements Supervisor {
     );
   }
 
-  /** The program as a file of the guest, so that it can open and execute itself. */
-  #install(name: string, image: Uint8Array): void {
+  /**
+   * The program as a file of the guest, so that it can open and execute itself; undefined where a host's file stands in
+   * the way.
+   */
+  #install(name: string, image: Uint8Array): RegularFile | undefined {
     const { files } = this.#booted;
     const path = absolute(name);
     let at = files.root;
@@ -465,12 +471,14 @@ export class Kernel implements Supervisor {
         next = new Directory(files.nextInode(), 0o755, at);
         at.add(part, next);
       }
-      if (!(next instanceof Directory)) return;
+      if (!(next instanceof Directory)) return undefined;
       at = next;
     }
     const last = parts.at(-1)!;
-    if (at.lookup(last) !== undefined) return;
-    at.add(last, files.hostFile(0o755, path, image));
+    if (at.lookup(last) !== undefined) return undefined;
+    const file = files.hostFile(0o755, path, image);
+    at.add(last, file);
+    return file;
   }
 
   /** Runs the system until this process has ended, or to a limit. */

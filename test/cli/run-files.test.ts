@@ -141,7 +141,7 @@ describe('the guest finds', () => {
 
   it('its mappings in /proc/self/maps and smaps, tagged ones marked', async () => {
     const maps = await mtemu(['run', 'open.s', '/proc/self/maps'], { 'open.s': open });
-    expect(maps.stdout).toMatch(/^00400000-00401000 r-xp .* open\.s\n/);
+    expect(maps.stdout).toMatch(/^00400000-00401000 r-xp .* \/open\.s\n/);
     expect(maps.stdout).toMatch(/ rw-p .*\[stack\]\n$/);
     const smaps = await mtemu(['run', 'open.s', '/proc/self/smaps'], { 'open.s': open });
     expect(smaps.stdout.match(/^VmFlags: rd/gm)?.length).toBe(maps.stdout.trim().split('\n').length);

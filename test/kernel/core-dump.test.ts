@@ -145,6 +145,7 @@ describe('core files', () => {
       'print $_siginfo.si_code',
       'memory-tag print-allocation-tag $x19',
       'memory-tag print-allocation-tag $x19 + 48',
+      'info proc mappings',
     ];
     const args = ['-q', '-batch', '-nx', ...commands.flatMap((c) => ['-ex', c]), 'die', 'core'];
     const said = spawnSync('gdb-multiarch', args, { cwd: folder, encoding: 'utf8' }).stdout;
@@ -154,5 +155,7 @@ describe('core files', () => {
     expect(said).toContain('$2 = 9');
     expect(said).toContain('$3 = 0x1');
     expect(said).toContain('$4 = 0x4');
+    // The program is mapped from its file (NT_FILE).
+    expect(said).toMatch(/0x400000 +0x401000 +0x1000 +0x0 +\/die\n/);
   });
 });
