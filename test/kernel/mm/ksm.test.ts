@@ -4,14 +4,16 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Pfn, VA } from '../../../src/base/index.js';
-import type { MmStruct, Page } from '../../../src/kernel/mm/index.js';
+import type { MmStruct, Page, TagRegion } from '../../../src/kernel/mm/index.js';
 import {
   allocContigRange,
   allocPages,
   FOLL_PIN,
   folioIsolateLru,
   folioPutbackLru,
+  freePages,
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   getUserPage,
   isKsmPage,
   ksmDoScan,
@@ -33,6 +35,7 @@ import { boot, pattern } from '../kernel-fixture.js';
 
 const PAGE = 4096;
 const RW = PROT_READ | PROT_WRITE;
+const BLOCK = 512;
 const MTE = RW | PROT_MTE;
 
 /** Without smart scan, so that one round more tells what has changed. */
@@ -368,6 +371,54 @@ describe('tags', () => {
     expect(counts(k)).toEqual({ shared: 1, sharing: 1, unshared: 3 });
     for (let i = 0; i < 3; i++) expect(user.loadTag(tagged + i * PAGE + 32)).toBe(5);
     expectContents(user, plain, [1, 1]);
+  });
+
+  it('swap: copies for a mapping that has become tagged take back the tag storage that the others are in', () => {
+    const k = small({ tagPages: 1536, blockSizePages: BLOCK, pageblockOrder: 9 });
+    const [plain, other] = [k.user(), k.user()];
+    const seeds = [...Array(200).keys()];
+    const [at, there] = [mergeable(k, plain, seeds), mergeable(k, other, seeds)];
+    scan(k);
+    expect(counts(k)).toEqual({ shared: 200, sharing: 200, unshared: 0 });
+    for (let round = 0; round < 400 && k.mm.ksm.pagesSharing > 0; round++) {
+      k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
+    }
+    scan(k, 1);
+    const swapped = (user: User) => (user.as as MmStruct).swapEntries;
+    expect([swapped(plain), swapped(other)]).toEqual([200, 200]);
+    expect(other.mprotect(there, 200, MTE)).toBe(0);
+    // What comes back for the plain mapping finds room in tag storage only.
+    const held: [Page, number][] = [];
+    for (const order of [10, 6, 3, 0]) {
+      for (;;) {
+        const page = k.run(allocPages(k.mm, GFP_KERNEL, order));
+        if (page === undefined) break;
+        held.push([page, order]);
+      }
+    }
+    const spare = held.filter(([, order]) => order === 3).slice(0, 2);
+    for (const [page, order] of spare) k.run(freePages(k.mm, page, order));
+    expectContents(plain, at, seeds);
+    const [{ memStartPfn, tagStartPfn }] = k.regions as [TagRegion];
+    const blocks = seeds.map((i) => Math.floor((plain.pfn(at + i * PAGE)! - tagStartPfn) / BLOCK));
+    const block = Math.max(...blocks);
+    expect(blocks.filter((each) => each === block).length).toBeGreaterThan(20);
+    // The copies come out of memory whose tags that block has.
+    const near = held.filter(
+      ([page]) => Math.floor((k.mm.memmap.pageToPfn(page) - memStartPfn) / (32 * BLOCK)) === block,
+    );
+    for (const [page, order] of near) k.run(freePages(k.mm, page, order));
+    // The first copy takes the block, so it is to be of a page in it.
+    const first = blocks.indexOf(block);
+    expectContents(other, there + first * PAGE, [first]);
+    expectContents(other, there, seeds);
+    const rest = held.filter((each) => !spare.includes(each) && !near.includes(each));
+    for (const [page, order] of rest) k.run(freePages(k.mm, page, order));
+    for (const i of seeds) expect(other.storeTag(there + i * PAGE, 1 + (i % 15))).toBe(true);
+    expectContents(plain, at, seeds);
+    for (const i of seeds) expect(other.loadTag(there + i * PAGE)).toBe(1 + (i % 15));
+    expect(k.memory.vmstat()['ksm_swpin_copy']).toBe(200);
+    k.check();
   });
 
   it('a merged page in a mapping that becomes tagged: tag 0, and a tag stored is one mapping’s alone', () => {
