@@ -200,7 +200,9 @@ export class RunQueue {
 
   /** Nobody but the running task could move. */
   get isAlone(): boolean {
-    if (this.ready > 1) return false;
+    let load = 0;
+    for (const cpu of this.#cpus) load += cpu.load;
+    if (load > 1) return false;
     for (const { waitQueue, sawWakeups } of this.#polled) {
       if (waitQueue?.wakeups !== sawWakeups) return false;
     }

@@ -21,6 +21,8 @@ export class Clock {
   #cpu: Cpu;
   #idle = 0n;
 
+  #hertz: bigint | undefined;
+
   /** @param cpus the boot CPU first. */
   constructor(cpus: readonly Cpu[]) {
     this.#cpus = cpus;
@@ -39,8 +41,10 @@ export class Clock {
     this.#cpu = cpu;
   }
 
+  /** CNTFRQ_EL0, which firmware has set by the time that anybody asks, read once (arch_timer_rate). */
   get #frequency(): bigint {
-    return this.#cpu.readRegister('cntfrq_el0');
+    this.#hertz ??= this.#cpu.readRegister('cntfrq_el0');
+    return this.#hertz;
   }
 
   /** Nanoseconds since boot. */
