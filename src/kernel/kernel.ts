@@ -50,6 +50,7 @@ import {
   exec,
   exitThread,
   Futexes,
+  fileCaller,
   firstProcess,
   HWCAP_BITS,
   HWCAP_CPUID,
@@ -271,6 +272,10 @@ export class Kernel implements Supervisor {
       random: new Random(options.seed ?? 0, '/dev/random'),
       now: () => clock.realtime,
       currentRoot: () => currentThread()?.process.fs.root,
+      currentCaller: () => {
+        const thread = currentThread();
+        return thread && fileCaller(thread.credentials);
+      },
       diskBytes,
       ...(options.root === undefined ? {} : { host: options.root }),
     });

@@ -44,6 +44,7 @@ const NOT_FOR_QEMU = [
   'pidfds',
   'identities',
   'mounts',
+  'permissions',
   'terminals',
   'syslog',
 ];
@@ -70,6 +71,7 @@ const ENDS: Readonly<Record<string, number>> = {
   confined: 0,
   pidfds: 0,
   mounts: 0,
+  permissions: 0,
   terminals: 0,
   syslog: 0,
 };

@@ -2,14 +2,14 @@
  * The file system: one tree in memory, perhaps with a folder of the host beneath it, and the walk from
  * a path to an inode.
  *
- * Ref. fs/namei.c (path_lookupat, may_create, vfs_rename), path_resolution(7). Every process is root,
- * so permissions are not checked.
+ * Ref. fs/namei.c (path_lookupat, may_create, may_delete, may_open, vfs_rename), path_resolution(7).
  */
 
 import type { Random } from '../../base/index.js';
 import { bytesOfText } from '../../base/index.js';
 import {
   type Contexts,
+  EACCES,
   EBUSY,
   EEXIST,
   EINVAL,
@@ -31,6 +31,7 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
+  O_NOATIME,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
@@ -47,6 +48,15 @@ import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, 
 import { FileLocks } from './locks.js';
 import { MountTable } from './mounts.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
+import {
+  type FileCaller,
+  initOwner,
+  inodePermission,
+  isOwner,
+  MAY,
+  mayDelete,
+  PRIVILEGED,
+} from './permissions.js';
 import { Pipe, PipeEnd } from './pipe.js';
 import { DeviceFile, HostInput, HostOutput, type InputStream, type OutputStream } from './streams.js';
 
@@ -77,6 +87,8 @@ export interface FileSystemOptions {
   readonly now: () => bigint;
   /** chroot(2): where paths of who is running begin; left out, at the root. */
   readonly currentRoot?: () => Directory | undefined;
+  /** As whom files are used; left out, or undefined: the kernel's own work. */
+  readonly currentCaller?: () => FileCaller | undefined;
   /** Size of the simulated disk whose file system is at /mnt; left out, there is none. */
   readonly diskBytes?: number;
 }
@@ -91,6 +103,7 @@ export class FileSystem {
   readonly #random: Random;
   readonly #now: () => bigint;
   readonly #currentRoot: () => Directory | undefined;
+  readonly #currentCaller: () => FileCaller | undefined;
   /** Of every tmpfs that was ever mounted: files may outlive their mount. */
   readonly #mounted = new Set<FileStore>();
   #nextInode = 1;
@@ -102,6 +115,7 @@ export class FileSystem {
     this.#random = options.random;
     this.#now = options.now;
     this.#currentRoot = options.currentRoot ?? (() => undefined);
+    this.#currentCaller = options.currentCaller ?? (() => undefined);
     const { host } = options;
     const source =
       host &&
@@ -206,6 +220,11 @@ export class FileSystem {
     return [new HostInput(stream(), input), new HostOutput(stream(), out), new HostOutput(stream(), err)];
   }
 
+  /** As whom files are used now. */
+  get caller(): FileCaller {
+    return this.#currentCaller() ?? PRIVILEGED;
+  }
+
   touch(inode: Inode, which: 'modify' | 'change' | 'access' = 'modify'): void {
     const now = this.#now();
     if (which === 'access') inode.times.access = now;
@@ -216,8 +235,8 @@ export class FileSystem {
   // ---- walking ---------------------------------------------------------------------------------------
 
   /** The inode at a path, or a negative errno. */
-  lookup(base: Directory, path: string, follow = true): Inode | number {
-    const found = this.walk(base, path, follow);
+  lookup(base: Directory, path: string, follow = true, caller = this.caller): Inode | number {
+    const found = this.walk(base, path, follow, caller);
     if (typeof found === 'number') return found;
     return found.inode ?? -ENOENT;
   }
@@ -226,9 +245,9 @@ export class FileSystem {
    * Walks a path; the last component need not exist.
    *
    * @param follow a symbolic link in the last place is followed too.
-   * @param self what /proc/self stands for is in the tree itself.
+   * @param caller who must be allowed to search the folders on the way.
    */
-  walk(base: Directory, path: string, follow: boolean): Found | number {
+  walk(base: Directory, path: string, follow: boolean, caller = this.caller): Found | number {
     if (path === '') return -ENOENT;
     let links = 0;
     const root = this.#currentRoot() ?? this.root;
@@ -240,6 +259,7 @@ export class FileSystem {
       const name = rest.shift()!;
       const last = rest.length === 0;
       if (bytesOfText(name).length > NAME_MAX) return -ENAMETOOLONG;
+      if (inodePermission(at, MAY.EXEC, caller) !== 0) return -EACCES;
       if (name === '.' || name === '..') {
         at = name === '.' || at === root ? at : at.parent;
         if (last) return { parent: at.parent, name: '', inode: at, wantsDirectory };
@@ -293,7 +313,7 @@ export class FileSystem {
       if (!creating) return -ENOENT;
       if (found.wantsDirectory) return -EISDIR;
       const file = this.newFile(mode, this.#displayPath(found), found.parent.store);
-      const error = this.link(found, file);
+      const error = this.create(found, file);
       if (error !== 0) return error;
       inode = file;
       made = true;
@@ -314,7 +334,11 @@ export class FileSystem {
     const found = this.lookup(base, path);
     if (typeof found === 'number') return found;
     if (!(found instanceof Directory)) return -ENOTDIR;
+    const { caller } = this;
+    const refused = inodePermission(found, MAY.WRITE | MAY.EXEC, caller);
+    if (refused !== 0) return refused;
     const file = this.newFile(mode, '/tmp/#1 (deleted)', found.store);
+    initOwner(file, found, caller);
     file.links = 0;
     file.linkable = (flags & O_EXCL) === 0;
     return new RegularOpenFile(file, flags & ~(O_EXCL | O_TRUNC), '/tmp/#1 (deleted)');
@@ -326,6 +350,10 @@ export class FileSystem {
     if ((flags & O_DIRECTORY) !== 0 && !(inode instanceof Directory)) return -ENOTDIR;
     if ((flags & O_PATH) !== 0) return new PathFile(inode, kept, path);
     if (inode instanceof Symlink) return -ELOOP;
+    if (!made) {
+      const refused = this.mayOpen(inode, flags);
+      if (refused !== 0) return refused;
+    }
     if (inode instanceof Directory) {
       if ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_CREAT) !== 0) return -EISDIR;
       return new OpenDirectory(inode, kept, path);
@@ -341,6 +369,19 @@ export class FileSystem {
       return inode.open(kept, inode);
     }
     return -ENXIO;
+  }
+
+  /** may_open(): O_TRUNC writes; 3 is for reading and writing here too. */
+  mayOpen(inode: Inode, flags: number): number {
+    const { caller } = this;
+    const mode = flags & O_ACCMODE;
+    const reads = mode === O_WRONLY ? 0 : MAY.READ;
+    const writes = mode === O_RDONLY && (flags & O_TRUNC) === 0 ? 0 : MAY.WRITE;
+    // What is a folder for whoever would write is EISDIR before it is anything else.
+    if (inode instanceof Directory && (writes !== 0 || (flags & O_CREAT) !== 0)) return -EISDIR;
+    const refused = inodePermission(inode, reads | writes, caller);
+    if (refused !== 0) return refused;
+    return (flags & O_NOATIME) !== 0 && !isOwner(inode, caller) ? -EPERM : 0;
   }
 
   /** A regular file without a name yet, in memory unless another store is given. */
@@ -375,10 +416,18 @@ export class FileSystem {
     if (found.inode !== undefined || found.name === '') return -EEXIST;
     if (found.parent.fixed) return -EPERM;
     if (found.parent.links === 0) return -ENOENT;
+    const refused = inodePermission(found.parent, MAY.WRITE | MAY.EXEC, this.caller);
+    if (refused !== 0) return refused;
     if (inode instanceof RegularFile && inode.store !== found.parent.store) return -EXDEV;
     found.parent.add(found.name, inode);
     this.touch(found.parent);
     return 0;
+  }
+
+  /** The first name of an inode that the caller makes, and owns. */
+  create(found: Found, inode: Inode): number {
+    initOwner(inode, found.parent, this.caller);
+    return this.link(found, inode);
   }
 
   makeDirectory(base: Directory, path: string, mode: number): number {
@@ -386,7 +435,7 @@ export class FileSystem {
     if (typeof found === 'number') return found;
     const directory = new Directory(this.nextInode(), mode & 0o7777, found.parent);
     this.touch(directory);
-    return this.link(found, directory);
+    return this.create(found, directory);
   }
 
   unlink(base: Directory, path: string): number {
@@ -394,6 +443,8 @@ export class FileSystem {
     if (typeof found === 'number') return found;
     const { inode, parent, name } = found;
     if (inode === undefined) return -ENOENT;
+    const refused = name === '' ? -EISDIR : mayDelete(parent, inode, this.caller);
+    if (refused !== 0) return refused;
     if (inode instanceof Directory) return -EISDIR;
     if (parent.fixed) return -EPERM;
     parent.remove(name);
@@ -413,8 +464,10 @@ export class FileSystem {
     if (typeof found === 'number') return found;
     const { inode, parent, name } = found;
     if (inode === undefined) return -ENOENT;
+    if (name === '') return path.endsWith('..') ? -ENOTEMPTY : path.endsWith('.') ? -EINVAL : -EBUSY;
+    const refused = mayDelete(parent, inode, this.caller);
+    if (refused !== 0) return refused;
     if (!(inode instanceof Directory)) return -ENOTDIR;
-    if (name === '') return path.endsWith('.') && !path.endsWith('..') ? -EINVAL : -EBUSY;
     if (parent.fixed || inode.fixed || this.mounts.of(inode) !== undefined) return -EBUSY;
     if (!inode.empty) return -ENOTEMPTY;
     parent.remove(name);
@@ -439,10 +492,12 @@ export class FileSystem {
     }
     if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
     if (from.inode === to.inode) return 0;
-    for (const [inode, parent] of [
-      [from.inode, to.parent],
-      [to.inode, from.parent],
+    for (const [inode, parent, own] of [
+      [from.inode, to.parent, from.parent],
+      [to.inode, from.parent, to.parent],
     ] as const) {
+      const refused = this.#mayMove(inode, own, parent);
+      if (refused !== 0) return refused;
       for (let at = parent; inode instanceof Directory; at = at.parent) {
         if (at === inode) return -EINVAL;
         if (at === at.parent) break;
@@ -455,6 +510,14 @@ export class FileSystem {
     for (const inode of [from.parent, to.parent]) this.touch(inode);
     for (const inode of [from.inode, to.inode]) this.touch(inode, 'change');
     return 0;
+  }
+
+  /** What vfs_rename() asks of one of the two: a folder that moves gets another `..`, which is written to it. */
+  #mayMove(inode: Inode, from: Directory, to: Directory): number {
+    const { caller } = this;
+    const refused = mayDelete(from, inode, caller);
+    if (refused !== 0 || !(inode instanceof Directory) || from === to) return refused;
+    return inodePermission(inode, MAY.WRITE, caller);
   }
 
   /** rename(2); `noReplace` is RENAME_NOREPLACE. */
@@ -477,6 +540,13 @@ export class FileSystem {
     if (from.parent.fixed || to.parent.fixed || from.parent.store !== to.parent.store) return -EXDEV;
     if (to.inode === inode) return 0;
     if (to.inode !== undefined && noReplace) return -EEXIST;
+    const { caller } = this;
+    const refused =
+      this.#mayMove(inode, from.parent, to.parent) ||
+      (to.inode === undefined
+        ? inodePermission(to.parent, MAY.WRITE | MAY.EXEC, caller)
+        : mayDelete(to.parent, to.inode, caller));
+    if (refused !== 0) return refused;
     if (inode instanceof Directory) {
       for (let at = to.parent; ; at = at.parent) {
         if (at === inode) return -EINVAL;

@@ -9,5 +9,6 @@ export * from './inode.js';
 export * from './locks.js';
 export * from './mounts.js';
 export * from './open-file.js';
+export * from './permissions.js';
 export * from './pipe.js';
 export * from './streams.js';

@@ -2,15 +2,20 @@
  * Credentials: user and group numbers and capabilities of a thread, and how the set*id calls change them.
  *
  * Everybody starts as root. What asks for them: set*id itself, capset, prlimit, kill, setpriority, mlock's and
- * clone's limits, prctl. Access to files is not checked against them, and the set-user-ID bits of programs have no
- * effect: every file can be used by everybody.
+ * clone's limits, prctl, and the file system through fileCaller().
  *
  * Ref. struct cred, kernel/sys.c (__sys_setresuid and its relatives), security/commoncap.c
  * (cap_task_fix_setuid, cap_capset, cap_bprm_creds_from_file); capabilities(7).
  */
 import { EINVAL, EPERM } from '../contexts/index.js';
+import { type FileCaller, type Inode, PRIVILEGED, S_ISGID, S_ISUID, S_IXGRP } from '../fs/index.js';
 
 export const CAP = {
+  CHOWN: 0,
+  DAC_OVERRIDE: 1,
+  DAC_READ_SEARCH: 2,
+  FOWNER: 3,
+  FSETID: 4,
   KILL: 5,
   SETGID: 6,
   SETUID: 7,
@@ -24,6 +29,8 @@ export const CAP = {
   SYS_NICE: 23,
   SYS_RESOURCE: 24,
   SYS_TTY_CONFIG: 26,
+  MKNOD: 27,
+  LEASE: 28,
   SYSLOG: 34,
   CHECKPOINT_RESTORE: 40,
 } as const;
@@ -77,6 +84,39 @@ export const ROOT_CREDENTIALS: Credentials = {
 
 export const capable = ({ capabilities }: Credentials, capability: number): boolean =>
   ((capabilities.effective >> BigInt(capability)) & 1n) === 1n;
+
+/** What capabilities override where files are used. */
+function fileRights(held: (capability: number) => boolean): Omit<FileCaller, 'uid' | 'gid' | 'groups'> {
+  return {
+    overrides: held(CAP.DAC_OVERRIDE),
+    readsAll: held(CAP.DAC_READ_SEARCH),
+    ownsAll: held(CAP.FOWNER),
+    givesAway: held(CAP.CHOWN),
+    keepsSetId: held(CAP.FSETID),
+    makesDevices: held(CAP.MKNOD),
+  };
+}
+
+/** Credentials never change, and every step of a path asks. */
+const CALLERS = new WeakMap<Credentials, FileCaller>([[ROOT_CREDENTIALS, PRIVILEGED]]);
+
+/** As whom a thread with these credentials uses files. */
+export function fileCaller(credentials: Credentials): FileCaller {
+  const known = CALLERS.get(credentials);
+  if (known !== undefined) return known;
+  const { user, group, groups } = credentials;
+  const rights = fileRights((capability) => capable(credentials, capability));
+  const caller = { uid: user.fs, gid: group.fs, groups, ...rights };
+  CALLERS.set(credentials, caller);
+  return caller;
+}
+
+/** access_override_creds(): access(2) asks for the real user, who has capabilities as root only. */
+export function realFileCaller({ user, group, groups, capabilities }: Credentials): FileCaller {
+  const isRoot = user.real === 0;
+  const rights = fileRights((bit) => isRoot && ((capabilities.permitted >> BigInt(bit)) & 1n) === 1n);
+  return { uid: user.real, gid: group.real, groups, ...rights };
+}
 
 /** cap_emulate_setxuid(): who stops being root loses what root may. */
 function afterSetuid(before: Credentials, user: Ids): Credentials {
@@ -164,12 +204,44 @@ export function setId(before: Credentials, kind: IdKind, id: number): Credential
   return withIds(before, kind, { ...old, effective: id, fs: id });
 }
 
+/** CAP_FS_SET: with CAP_LINUX_IMMUTABLE and CAP_MAC_OVERRIDE. */
+const OF_FILES = [
+  CAP.CHOWN,
+  CAP.DAC_OVERRIDE,
+  CAP.DAC_READ_SEARCH,
+  CAP.FOWNER,
+  CAP.FSETID,
+  9,
+  CAP.MKNOD,
+  32,
+].reduce((all, bit) => all | (1n << BigInt(bit)), 0n);
+
+/** LSM_SETID_FS: whose file accesses are no longer root's, or are again. */
+function withFileCapabilities(credentials: Credentials, before: number, after: number): Credentials {
+  const { capabilities } = credentials;
+  let { effective } = capabilities;
+  if (before === 0 && after !== 0) effective &= ~OF_FILES;
+  if (before !== 0 && after === 0) effective |= capabilities.permitted & OF_FILES;
+  return { ...credentials, capabilities: { ...capabilities, effective } };
+}
+
+/** commit_creds(): whether what was the process's own to look into no longer is. */
+export function hidesFrom(before: Credentials, after: Credentials): boolean {
+  const kinds: readonly IdKind[] = ['user', 'group'];
+  const moves = kinds.some((kind) => {
+    const [old, now] = [before[kind], after[kind]];
+    return old.effective !== now.effective || old.fs !== now.fs;
+  });
+  return moves || (after.capabilities.permitted & ~before.capabilities.permitted) !== 0n;
+}
+
 /** setfsuid, setfsgid: what it was stays where the new one is not allowed. */
 export function setFsId(before: Credentials, kind: IdKind, id: number): Credentials {
   const old = before[kind];
   const allowed = mayChange(before, kind) || [old.real, old.effective, old.saved, old.fs].includes(id);
   if (id === -1 || !allowed) return before;
-  return { ...before, [kind]: { ...old, fs: id } };
+  const after = { ...before, [kind]: { ...old, fs: id } };
+  return kind === 'user' ? withFileCapabilities(after, old.fs, id) : after;
 }
 
 /** cap_capset(): new sets, or -EPERM. */
@@ -186,8 +258,26 @@ export function setCapabilities(
   return { ...before, capabilities: { ...next, bounding, ambient: kept } };
 }
 
-/** cap_bprm_creds_from_file(): what a program of no special mode starts with. */
-export function credentialsAfterExec(before: Credentials): Credentials {
+/** bprm_fill_uid(): a program that runs as its owner or group, unless nobody is to gain by execve. */
+function withProgramIds(before: Credentials, program: Inode | undefined): Credentials {
+  if (program === undefined) return before;
+  const setsUser = (program.mode & S_ISUID) !== 0;
+  const setsGroup = (program.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
+  const { user, group } = before;
+  return {
+    ...before,
+    user: setsUser ? { ...user, effective: program.uid } : user,
+    group: setsGroup ? { ...group, effective: program.gid } : group,
+  };
+}
+
+/**
+ * cap_bprm_creds_from_file(): what a program starts with.
+ *
+ * @param program its file, where its set-user-ID and set-group-ID bits count.
+ */
+export function credentialsAfterExec(caller: Credentials, program?: Inode): Credentials {
+  const before = withProgramIds(caller, program);
   const { user, group, capabilities, securebits } = before;
   const { inheritable, bounding, ambient } = capabilities;
   const root = user.real === 0 || user.effective === 0;

@@ -9,7 +9,7 @@
 import { InputError, textOfBytes } from '../../base/index.js';
 import { type ElfFile, isElf, readElf } from '../../elf/index.js';
 import { EACCES, EAGAIN, ELOOP, ENOEXEC, type MaySleep } from '../contexts/index.js';
-import { type Directory, type Inode, RegularFile, Symlink } from '../fs/index.js';
+import { type Directory, type Inode, inodePermission, MAY, RegularFile, Symlink } from '../fs/index.js';
 import { credentialsAfterExec } from './credentials.js';
 import { exec } from './exec.js';
 import { releaseUserWords } from './exit.js';
@@ -73,7 +73,8 @@ function* resolve(state: KernelState, base: Directory, request: ExecveRequest): 
     const inode = given ?? state.files.lookup(base, path, follow);
     if (typeof inode === 'number') return inode;
     if (inode instanceof Symlink) return -ELOOP;
-    if (!(inode instanceof RegularFile) || (inode.mode & 0o111) === 0) return -EACCES;
+    const refused = inodePermission(inode, MAY.EXEC, state.files.caller) !== 0;
+    if (!(inode instanceof RegularFile) || refused) return -EACCES;
     const head = yield* inode.read(0, SCRIPT_LINE);
     if (isElf(head)) {
       const elf = yield* parse(inode, path);
@@ -121,6 +122,7 @@ export function* execve(
   if (typeof resolved === 'number') return resolved;
   const { elf, inode, path, args } = resolved;
   if (process.execWaiter !== undefined) return -EAGAIN;
+  const readable = inodePermission(inode, MAY.READ, state.files.caller) === 0;
   const loaded = yield* exec(state.mm, {
     elf,
     file: yield* inode.mappable(false),
@@ -161,7 +163,13 @@ export function* execve(
   process.posixTimers.clear();
   reset(state, thread, loaded.entry, loaded.sp);
   thread.comm = commOf(request.comm ?? request.path);
-  thread.credentials = credentialsAfterExec(thread.credentials);
+  // A traced program and one that may gain nothing run as the caller (bprm_fill_uid, unsafe execution).
+  const gainsNothing = process.noNewPrivileges || thread.tracing !== undefined;
+  thread.credentials = credentialsAfterExec(thread.credentials, gainsNothing ? undefined : inode);
+  // begin_new_exec(), would_dump(): what runs as another, or could not be read, cannot be looked into.
+  const { user, group } = thread.credentials;
+  const isOwn = user.effective === user.real && group.effective === group.real;
+  process.dumpable = isOwn && readable ? 1 : 0;
   yield* ptraceEvent(thread, PTRACE_EVENT.EXEC, BigInt(oldTid));
   return 0;
 }

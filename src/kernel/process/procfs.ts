@@ -7,7 +7,7 @@
  */
 import { bytesOfText, VA } from '../../base/index.js';
 import { MOST_CPUS } from '../../machine/index.js';
-import { EACCES, EINVAL, ENOENT, type MaySleep } from '../contexts/index.js';
+import { EACCES, EINVAL, type MaySleep } from '../contexts/index.js';
 import {
   Directory,
   type DirectorySource,
@@ -15,8 +15,8 @@ import {
   type Inode,
   MemoryFile,
   O_ACCMODE,
-  O_RDONLY,
   O_WRONLY,
+  type OpenFile,
   S_IFREG,
   SpecialFile,
   type Store,
@@ -274,7 +274,7 @@ export class ProcFs {
 
   #processDirectory(process: Process): Directory {
     const common = this.#threadFiles(process, () => process.leader, true);
-    return this.#directory({
+    return this.#owned(process, () => process.leader, {
       ...common,
       task: () =>
         this.#directory(
@@ -283,11 +283,36 @@ export class ProcFs {
             list: () => [...process.threads].map((thread) => String(thread.tid)),
             lookup: (name) => {
               const thread = [...process.threads].find((each) => String(each.tid) === name);
-              return thread && this.#directory(this.#threadFiles(process, () => thread, false));
+              return (
+                thread &&
+                this.#owned(
+                  process,
+                  () => thread,
+                  this.#threadFiles(process, () => thread, false),
+                )
+              );
             },
           },
         ),
     });
+  }
+
+  /** task_dump_owner(): a folder whose files are the effective user's, but for what may not be looked into. */
+  #owned(
+    process: Process,
+    thread: () => Thread | undefined,
+    entries: Readonly<Record<string, () => Inode | undefined>>,
+  ): Directory {
+    const own = <T extends Inode | undefined>(inode: T, always: boolean): T => {
+      const credentials = thread()?.credentials;
+      if (inode !== undefined && credentials !== undefined && (always || process.dumpable === 1)) {
+        inode.uid = credentials.user.effective;
+        inode.gid = credentials.group.effective;
+      }
+      return inode;
+    };
+    const owned = Object.entries(entries).map(([name, make]) => [name, () => own(make(), false)] as const);
+    return own(this.#directory(Object.fromEntries(owned)), true);
   }
 
   #threadFiles(
@@ -432,10 +457,7 @@ export class ProcFs {
         lookup: (name) => {
           const file = isDescriptor(name) ? process.files.get(Number(name)) : undefined;
           if (file === undefined) return undefined;
-          // Opening it opens what the descriptor stands for.
-          return new DescriptorLink(this.#ino(), file.path, (flags) =>
-            (flags & O_ACCMODE) === O_RDONLY || file.writable ? file : -ENOENT,
-          );
+          return new DescriptorLink(this.#ino(), file);
         },
       },
     );
@@ -447,15 +469,11 @@ const isDescriptor = (name: string): boolean => /^(0|[1-9][0-9]{0,9})$/.test(nam
 
 /** /proc/PID/fd/N: reads as a link, opens as the file itself even where it has no path. */
 export class DescriptorLink extends Symlink {
-  readonly open: (flags: number) => import('../fs/index.js').OpenFile | number;
+  readonly file: OpenFile;
 
-  constructor(
-    ino: number,
-    target: string,
-    open: (flags: number) => import('../fs/index.js').OpenFile | number,
-  ) {
-    super(ino, target);
-    this.open = open;
+  constructor(ino: number, file: OpenFile) {
+    super(ino, file.path);
+    this.file = file;
   }
 }
 

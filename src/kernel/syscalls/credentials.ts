@@ -8,6 +8,7 @@ import {
   CAP,
   type Credentials,
   capable,
+  hidesFrom,
   type IdKind,
   readU32,
   readUser,
@@ -35,6 +36,10 @@ const LATEST_VERSION = 0x20080522;
 /** Takes over new credentials, unless they are a negative errno. */
 function take(thread: Thread, next: Credentials | number): number {
   if (typeof next === 'number') return next;
+  if (hidesFrom(thread.credentials, next)) {
+    thread.process.dumpable = 0;
+    thread.process.parentDeathSignal = 0;
+  }
   thread.credentials = next;
   return 0;
 }
@@ -90,7 +95,7 @@ function idCalls(kind: IdKind, x: 'u' | 'g', numbers: readonly number[]): Syscal
       args: ids(1),
       run(_services, thread, [id]) {
         const before = thread.credentials[kind].fs;
-        thread.credentials = setFsId(thread.credentials, kind, int(id));
+        take(thread, setFsId(thread.credentials, kind, int(id)));
         return before;
       },
     },

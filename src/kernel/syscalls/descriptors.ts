@@ -12,8 +12,10 @@ import {
   O_DIRECT,
   O_NOATIME,
   O_NONBLOCK,
+  O_PATH,
   O_RDWR,
   type OpenFile,
+  own,
   type Pipe,
   PipeEnd,
   RegularFile,
@@ -23,7 +25,7 @@ import {
 } from '../fs/index.js';
 import { CAP, capable, readString, type Thread, unshareFiles, writeUser } from '../process/index.js';
 import { LOCK_COMMAND, lockCommand } from './locks.js';
-import { fileOf } from './paths.js';
+import { fileOf, rawFileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 import { terminalIoctl } from './tty.js';
 
@@ -48,6 +50,8 @@ const SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 const SEALS = Object.values(F_SEAL).reduce<number>((all, seal) => all | seal, 0);
 /** MFD_CLOEXEC, ALLOW_SEALING, NOEXEC_SEAL, EXEC. */
 const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, NOEXEC_SEAL: 8, EXEC: 16 } as const;
+/** check_fcntl_cmd(): what a descriptor that stands for a path alone takes. */
+const FOR_PATHS: ReadonlySet<number> = new Set([F.DUPFD, F.DUPFD_CLOEXEC, F.GETFD, F.SETFD, F.GETFL]);
 const LOCK_COMMANDS: ReadonlySet<number> = new Set(Object.values(LOCK_COMMAND));
 
 /** Files of RAM can be sealed. */
@@ -94,6 +98,7 @@ function* fcntl(
   const { files } = thread.process;
   const file = files.get(fd);
   if (file === undefined) return -EBADF;
+  if ((file.flags & O_PATH) !== 0 && !FOR_PATHS.has(command)) return -EBADF;
   if (LOCK_COMMANDS.has(command)) return yield* lockCommand(services, thread, file, command, arg);
   switch (command) {
     case F.DUPFD:
@@ -158,7 +163,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
     name: 'dup',
     args: ['fd'],
     run(_services, thread, [fd]) {
-      const file = fileOf(thread, fd);
+      const file = rawFileOf(thread, fd);
       return file === undefined ? -EBADF : thread.process.files.add(file, false);
     },
   },
@@ -169,7 +174,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
     run(_services, thread, [from, to, flags]) {
       const error = checkFlags(int(flags), O_CLOEXEC);
       if (error !== 0 || int(from) === int(to)) return -EINVAL;
-      const file = fileOf(thread, from);
+      const file = rawFileOf(thread, from);
       return file === undefined
         ? -EBADF
         : thread.process.files.put(int(to), file, (int(flags) & O_CLOEXEC) !== 0);
@@ -190,7 +195,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
     *run(services, thread, [fd, request, arg]) {
       const { mm } = services;
       const { files } = thread.process;
-      const file = files.get(int(fd));
+      const file = fileOf(thread, fd);
       if (file === undefined) return -EBADF;
       const what = uint(request);
       if (what === FIOCLEX || what === FIONCLEX) return files.setCloseOnExec(int(fd), what === FIOCLEX);
@@ -228,6 +233,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
       const error = checkFlags(bits, O_CLOEXEC | O_NONBLOCK | O_DIRECT);
       if (error !== 0) return error;
       const inode = new SpecialFile(files.nextInode(), S_IFIFO | 0o600, () => -EINVAL);
+      own(inode, files.caller);
       const [readEnd, writeEnd] = makePipe(inode, bits & O_NONBLOCK);
       const table = thread.process.files;
       const first = table.add(readEnd, (bits & O_CLOEXEC) !== 0);
@@ -263,6 +269,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
       if (isNoExec && (bits & MFD.EXEC) !== 0) return -EINVAL;
       const path = `/memfd:${new TextDecoder().decode(name)} (deleted)`;
       const inode = files.newFile(isNoExec ? 0o666 : 0o777, path);
+      own(inode, files.caller);
       inode.links = 0;
       if ((bits & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) !== 0) inode.seals = isNoExec ? F_SEAL.EXEC : 0;
       const file = new RegularOpenFile(inode, O_RDWR, path);

@@ -9,6 +9,7 @@ import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM, type MaySleep 
 import { DeviceFile, F_SEAL, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
 import { CAP, capable, RLIMIT, type Thread, writeUser } from '../process/index.js';
+import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 /** MAP_SHARED_VALIDATE is MAP_SHARED with flags checked. */
@@ -113,7 +114,7 @@ export const memorySyscalls: readonly Syscall[] = [
       const { mm } = services;
       if (offset % BigInt(mm.pageSize) !== 0n) return -EINVAL;
       const anonymous = (int(flags) & MAP_ANONYMOUS) !== 0;
-      const file = anonymous ? undefined : thread.process.files.get(int(fd));
+      const file = anonymous ? undefined : fileOf(thread, fd);
       if (!anonymous && file === undefined) return -EBADF;
       const size = length(bytes);
       if (size === undefined) return -ENOMEM;

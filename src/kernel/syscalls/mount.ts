@@ -5,7 +5,7 @@
  */
 import { textOfBytes } from '../../base/index.js';
 import { EBUSY, EFAULT, EINVAL, ENODEV, ENOTDIR, EPERM, type MaySleep } from '../contexts/index.js';
-import { Directory, isInside, type Mount, parseTmpfsOptions } from '../fs/index.js';
+import { Directory, inodePermission, isInside, MAY, type Mount, parseTmpfsOptions } from '../fs/index.js';
 import { CAP, capable, readString, type Thread } from '../process/index.js';
 import { inodeAt, userPath } from './paths.js';
 import { int, type Syscall, type SyscallArguments, type SyscallServices } from './row.js';
@@ -141,6 +141,8 @@ export const mountSyscalls: readonly Syscall[] = [
       const found = services.files.lookup(fs.cwd, path);
       if (typeof found === 'number') return found;
       if (!(found instanceof Directory)) return -ENOTDIR;
+      const refused = inodePermission(found, MAY.EXEC, services.files.caller);
+      if (refused !== 0) return refused;
       if (!capable(thread.credentials, CAP.SYS_CHROOT)) return -EPERM;
       fs.root = found;
       return 0;

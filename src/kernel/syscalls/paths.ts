@@ -3,11 +3,19 @@
  */
 import { textOfBytes } from '../../base/index.js';
 import { EBADF, ENOENT, ENOTDIR, type MaySleep } from '../contexts/index.js';
-import { AT_EMPTY_PATH, AT_FDCWD, Directory, type Inode, type OpenFile } from '../fs/index.js';
+import { AT_EMPTY_PATH, AT_FDCWD, Directory, type Inode, O_PATH, type OpenFile } from '../fs/index.js';
 import { readString, type Thread } from '../process/index.js';
 import { int, type SyscallServices } from './row.js';
 
-export const fileOf = (thread: Thread, fd: bigint): OpenFile | undefined => thread.process.files.get(int(fd));
+/** fdget_raw(): any descriptor's file, also one that stands for a path alone. */
+export const rawFileOf = (thread: Thread, fd: bigint): OpenFile | undefined =>
+  thread.process.files.get(int(fd));
+
+/** fdget(): the file of a descriptor that is more than a path. */
+export function fileOf(thread: Thread, fd: bigint): OpenFile | undefined {
+  const file = rawFileOf(thread, fd);
+  return file === undefined || (file.flags & O_PATH) !== 0 ? undefined : file;
+}
 
 /** getname(): the path as text, or -EFAULT, -ENAMETOOLONG. */
 export function* userPath(
@@ -54,6 +62,7 @@ export function* inodeAt(
   address: bigint,
   flags: number,
   follow: boolean,
+  caller = services.files.caller,
 ): MaySleep<Inode | number> {
   const path = yield* userPath(services, thread, address);
   if (typeof path === 'number') return path;
@@ -63,5 +72,5 @@ export function* inodeAt(
     return thread.process.files.get(int(dirfd))?.inode ?? -EBADF;
   }
   const base = baseOf(thread, dirfd, path);
-  return typeof base === 'number' ? base : services.files.lookup(base, path, follow);
+  return typeof base === 'number' ? base : services.files.lookup(base, path, follow, caller);
 }

@@ -19,7 +19,17 @@ import {
   ESOCKTNOSUPPORT,
   type MaySleep,
 } from '../contexts/index.js';
-import { letGo, O_CLOEXEC, O_NONBLOCK, O_PATH, S_IFSOCK, SpecialFile, settle } from '../fs/index.js';
+import {
+  inodePermission,
+  letGo,
+  MAY,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_PATH,
+  S_IFSOCK,
+  SpecialFile,
+  settle,
+} from '../fs/index.js';
 import {
   AF_INET,
   AF_INET6,
@@ -126,7 +136,8 @@ export function findUnix(
   if (address.name[0] === 0) return network.atAbstract(address.name, type) ?? -ECONNREFUSED;
   const inode = files.lookup(thread.process.fs.cwd, textOf(address));
   if (typeof inode === 'number') return inode;
-  return network.atInode(inode) ?? -ECONNREFUSED;
+  const refused = inodePermission(inode, MAY.WRITE, files.caller);
+  return refused !== 0 ? refused : (network.atInode(inode) ?? -ECONNREFUSED);
 }
 
 function bindUnix(
@@ -148,7 +159,7 @@ function bindUnix(
     if (found.inode !== undefined) return -EADDRINUSE;
     const mode = S_IFSOCK | (0o777 & ~fs.umask);
     const inode = new SpecialFile(files.nextInode(), mode, () => -6);
-    const error = files.link(found, inode);
+    const error = files.create(found, inode);
     if (error !== 0) return error;
     network.bindInode(inode, socket);
     socket.local = address;

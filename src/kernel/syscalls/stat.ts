@@ -4,9 +4,9 @@
  * Ref. include/uapi/asm-generic/stat.h (128 bytes), include/uapi/linux/stat.h (statx).
  */
 import { EBADF, EINVAL, type MaySleep } from '../contexts/index.js';
-import { AT_SYMLINK_NOFOLLOW, type Inode } from '../fs/index.js';
-import { type Thread, writeUser } from '../process/index.js';
-import { fileOf, inodeAt, userPath } from './paths.js';
+import { AT_EACCESS, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, type Inode, inodePermission } from '../fs/index.js';
+import { fileCaller, realFileCaller, type Thread, writeUser } from '../process/index.js';
+import { inodeAt, rawFileOf, userPath } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 const NS = 1_000_000_000n;
@@ -112,7 +112,7 @@ function* answer(
   return yield* writeUser(services.mm, thread, buffer, statBytes(inode, services.mm.pageSize));
 }
 
-/** access(2) as root: everything but executing what nobody may execute. */
+/** do_faccessat(): what the real user may do, or with AT_EACCESS the effective one. */
 function* access(
   services: SyscallServices,
   thread: Thread,
@@ -121,11 +121,13 @@ function* access(
   mode: number,
   flags: number,
 ): MaySleep<number> {
-  if ((mode & ~7) !== 0) return -EINVAL;
-  const inode = yield* inodeAt(services, thread, dirfd, path, flags, (flags & AT_SYMLINK_NOFOLLOW) === 0);
-  if (typeof inode === 'number') return inode;
-  const refused = (mode & 1) !== 0 && (inode.mode & 0o111) === 0;
-  return refused ? -13 : 0;
+  if ((mode & ~7) !== 0 || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0)
+    return -EINVAL;
+  const caller =
+    (flags & AT_EACCESS) === 0 ? realFileCaller(thread.credentials) : fileCaller(thread.credentials);
+  const follow = (flags & AT_SYMLINK_NOFOLLOW) === 0;
+  const inode = yield* inodeAt(services, thread, dirfd, path, flags, follow, caller);
+  return typeof inode === 'number' ? inode : inodePermission(inode, mode, caller);
 }
 
 export const statSyscalls: readonly Syscall[] = [
@@ -147,7 +149,7 @@ export const statSyscalls: readonly Syscall[] = [
     name: 'fstatfs',
     args: ['fd', 'pointer'],
     *run(services, thread, [fd, buffer]) {
-      const file = fileOf(thread, fd);
+      const file = rawFileOf(thread, fd);
       if (file === undefined) return -EBADF;
       return yield* writeUser(services.mm, thread, buffer, statfsBytes(services, file.inode, file.path));
     },
@@ -175,7 +177,7 @@ export const statSyscalls: readonly Syscall[] = [
     name: 'fstat',
     args: ['fd', 'pointer'],
     *run(services, thread, [fd, buffer]) {
-      return yield* answer(services, thread, fileOf(thread, fd)?.inode ?? -EBADF, buffer);
+      return yield* answer(services, thread, rawFileOf(thread, fd)?.inode ?? -EBADF, buffer);
     },
   },
   {

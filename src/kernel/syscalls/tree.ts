@@ -6,6 +6,7 @@
 import { bytesOfText } from '../../base/index.js';
 import {
   E2BIG,
+  EACCES,
   EBADF,
   EFAULT,
   EFBIG,
@@ -29,17 +30,27 @@ import {
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
   AT_SYMLINK_NOFOLLOW,
+  changedMode,
+  changeOwner,
   Directory,
   F_SEAL,
+  HostInput,
+  HostOutput,
   type Inode,
+  inodePermission,
+  isOwner,
   MAX_FILE_SIZE,
+  MAY,
+  O_ACCMODE,
   O_CLOEXEC,
   O_CREAT,
   O_DIRECTORY,
   O_LARGEFILE,
   O_PATH,
+  O_RDONLY,
   O_TMPFILE,
   OpenDirectory,
+  type OpenFile,
   PipeEnd,
   RegularFile,
   S_IFIFO,
@@ -59,7 +70,7 @@ import {
   type Thread,
   writeUser,
 } from '../process/index.js';
-import { type At, fileOf, inodeAt, userAt, userPath } from './paths.js';
+import { type At, fileOf, inodeAt, rawFileOf, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
 function* open(
@@ -75,9 +86,11 @@ function* open(
   const { files, fs } = thread.process;
   // /proc/self/fd/N and what links to it open the descriptor's own file, which may have no path.
   const link = descriptorLink(services, at.base, at.path);
+  const made = flags & ~O_CLOEXEC;
   const file =
-    link?.open(flags) ??
-    (yield* services.files.open(at.base, at.path, flags & ~O_CLOEXEC, mode & ~fs.umask & 0o7777));
+    link === undefined
+      ? yield* services.files.open(at.base, at.path, made, mode & ~fs.umask & 0o7777)
+      : yield* reopen(services, link.file, made);
   if (typeof file === 'number') return file;
   if (file instanceof PipeEnd) {
     const error = yield* file.waitForPartner(thread);
@@ -87,6 +100,19 @@ function* open(
     }
   }
   return files.add(file, (flags & O_CLOEXEC) !== 0);
+}
+
+/** proc_fd_link(): what a descriptor stands for is opened anew, with a position and a mode of its own. */
+function* reopen(services: SyscallServices, file: OpenFile, flags: number): MaySleep<OpenFile | number> {
+  const { inode } = file;
+  if (file instanceof PipeEnd && (flags & O_PATH) === 0) {
+    return services.files.mayOpen(inode, flags) || new PipeEnd(inode, flags, file.path, file.pipe);
+  }
+  // The host's streams are there once.
+  if (file instanceof HostInput || file instanceof HostOutput) {
+    return (flags & O_ACCMODE) === O_RDONLY || file.writable ? file : -EACCES;
+  }
+  return yield* services.files.openInode(inode, flags, file.path);
 }
 
 /** struct open_how: flags, mode, how the path is resolved. */
@@ -176,9 +202,8 @@ function* linkSource(
   if (follow) {
     const at = yield* userAt(services, thread, dirfd, path);
     if (typeof at === 'number' && at !== -ENOENT) return at;
-    const file =
-      typeof at === 'number' ? undefined : descriptorLink(services, at.base, at.path)?.open(O_PATH);
-    if (typeof file === 'object') return file.inode;
+    const link = typeof at === 'number' ? undefined : descriptorLink(services, at.base, at.path);
+    if (link !== undefined) return link.file.inode;
   }
   return yield* inodeAt(services, thread, dirfd, path, flags, follow);
 }
@@ -221,17 +246,26 @@ function* directoryEntries(
   return used;
 }
 
-function changeMode({ files }: SyscallServices, inode: Inode, mode: number): number {
-  inode.mode = (inode.mode & S_IFMT) | (mode & 0o7777);
+function chmod({ files }: SyscallServices, inode: Inode, mode: number): number {
+  const changed = changedMode(inode, mode, files.caller);
+  if (changed < 0) return changed;
+  inode.mode = (inode.mode & S_IFMT) | changed;
   files.touch(inode, 'change');
   return 0;
 }
 
-function changeOwner({ files }: SyscallServices, inode: Inode, uid: number, gid: number): number {
-  if (uid !== -1) inode.uid = uid >>> 0;
-  if (gid !== -1) inode.gid = gid >>> 0;
-  files.touch(inode, 'change');
-  return 0;
+function chown({ files }: SyscallServices, inode: Inode, uid: number, gid: number): number {
+  const refused = changeOwner(inode, uid, gid, files.caller);
+  if (refused === 0) files.touch(inode, 'change');
+  return refused;
+}
+
+/** set_fs_pwd() of a folder that can be searched. */
+function changeDirectory({ files }: SyscallServices, thread: Thread, inode: Inode): number {
+  if (!(inode instanceof Directory)) return -ENOTDIR;
+  const refused = inodePermission(inode, MAY.EXEC, files.caller);
+  if (refused === 0) thread.process.fs.cwd = inode;
+  return refused;
 }
 
 function* truncate(
@@ -291,7 +325,12 @@ function* setTimes(
   address: bigint,
 ): MaySleep<number> {
   const now = services.clock.realtime;
+  const { caller } = services.files;
+  // Who may write may say that it was now; another time is the owner's to say (notify_change).
+  const mayTouch = () => (isOwner(inode, caller) ? 0 : inodePermission(inode, MAY.WRITE, caller));
   if (address === 0n) {
+    const refused = mayTouch();
+    if (refused !== 0) return refused;
     inode.times = { access: now, modify: now, change: now };
     return 0;
   }
@@ -299,11 +338,17 @@ function* setTimes(
   if (bytes === undefined) return -14;
   const view = new DataView(bytes.buffer);
   const times = [inode.times.access, inode.times.modify];
+  const said = [view.getBigInt64(8, true), view.getBigInt64(24, true)];
+  if (said.every((ns) => ns === UTIME_OMIT)) return 0;
+  const refused = said.every((ns) => ns === UTIME_NOW) ? mayTouch() : isOwner(inode, caller) ? 0 : -EPERM;
+  if (said.some((ns) => ns < 0n || (ns >= 1_000_000_000n && ns !== UTIME_NOW && ns !== UTIME_OMIT))) {
+    return -EINVAL;
+  }
+  if (refused !== 0) return refused;
   for (const i of [0, 1]) {
     const ns = view.getBigInt64(16 * i + 8, true);
     if (ns === UTIME_OMIT) continue;
     if (ns === UTIME_NOW) times[i] = now;
-    else if (ns < 0n || ns >= 1_000_000_000n) return -EINVAL;
     else times[i] = view.getBigInt64(16 * i, true) * 1_000_000_000n + ns;
   }
   inode.times = { access: times[0]!, modify: times[1]!, change: now };
@@ -351,11 +396,11 @@ export const treeSyscalls: readonly Syscall[] = [
       if (typeof found === 'number') return found;
       const permissions = uint(mode) & ~thread.process.fs.umask & 0o7777;
       const type = uint(mode) & S_IFMT;
-      if (type === S_IFIFO) return services.files.link(found, services.files.newFifo(permissions));
+      if (type === S_IFIFO) return services.files.create(found, services.files.newFifo(permissions));
       if (type === S_IFREG || type === 0)
-        return services.files.link(found, services.files.newFile(permissions, at.path, found.parent.store));
+        return services.files.create(found, services.files.newFile(permissions, at.path, found.parent.store));
       if (type === S_IFSOCK)
-        return services.files.link(
+        return services.files.create(
           found,
           new SpecialFile(services.files.nextInode(), S_IFSOCK | permissions, () => -ENXIO),
         );
@@ -397,7 +442,7 @@ export const treeSyscalls: readonly Syscall[] = [
       if (typeof at === 'number') return at;
       const found = services.files.walk(at.base, at.path, false);
       if (typeof found === 'number') return found;
-      return services.files.link(found, new Symlink(services.files.nextInode(), text));
+      return services.files.create(found, new Symlink(services.files.nextInode(), text));
     },
   },
   {
@@ -437,7 +482,10 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['string', 'int'],
     *run(services, thread, [path, length]) {
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
-      return typeof inode === 'number' ? inode : yield* truncate(services, thread, inode, length);
+      if (typeof inode === 'number') return inode;
+      const isFile = inode instanceof RegularFile;
+      const refused = isFile ? inodePermission(inode, MAY.WRITE, services.files.caller) : 0;
+      return refused !== 0 ? refused : yield* truncate(services, thread, inode, length);
     },
   },
   {
@@ -469,22 +517,16 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['string'],
     *run(services, thread, [path]) {
       const inode = yield* inodeAt(services, thread, -100n, path, 0, true);
-      if (typeof inode === 'number') return inode;
-      if (!(inode instanceof Directory)) return -ENOTDIR;
-      thread.process.fs.cwd = inode;
-      return 0;
+      return typeof inode === 'number' ? inode : changeDirectory(services, thread, inode);
     },
   },
   {
     number: 50,
     name: 'fchdir',
     args: ['fd'],
-    run(_services, thread, [fd]) {
-      const file = fileOf(thread, fd);
-      if (file === undefined) return -EBADF;
-      if (!(file.inode instanceof Directory)) return -ENOTDIR;
-      thread.process.fs.cwd = file.inode;
-      return 0;
+    run(services, thread, [fd]) {
+      const file = rawFileOf(thread, fd);
+      return file === undefined ? -EBADF : changeDirectory(services, thread, file.inode);
     },
   },
   {
@@ -493,7 +535,8 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['fd', 'octal'],
     run(services, thread, [fd, mode]) {
       const file = fileOf(thread, fd);
-      return file === undefined ? -EBADF : changeMode(services, file.inode, uint(mode));
+      if (file === undefined) return -EBADF;
+      return chmod(services, file.inode, uint(mode));
     },
   },
   {
@@ -502,7 +545,7 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['fd', 'string', 'octal'],
     *run(services, thread, [dirfd, path, mode]) {
       const inode = yield* inodeAt(services, thread, dirfd, path, 0, true);
-      return typeof inode === 'number' ? inode : changeMode(services, inode, uint(mode));
+      return typeof inode === 'number' ? inode : chmod(services, inode, uint(mode));
     },
   },
   {
@@ -515,7 +558,7 @@ export const treeSyscalls: readonly Syscall[] = [
       const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
       if (typeof inode === 'number') return inode;
       // The mode of a symbolic link is nobody's to change.
-      return inode instanceof Symlink ? -EOPNOTSUPP : changeMode(services, inode, uint(mode));
+      return inode instanceof Symlink ? -EOPNOTSUPP : chmod(services, inode, uint(mode));
     },
   },
   {
@@ -525,7 +568,7 @@ export const treeSyscalls: readonly Syscall[] = [
     *run(services, thread, [dirfd, path, uid, gid, flags]) {
       const follow = (int(flags) & AT_SYMLINK_NOFOLLOW) === 0;
       const inode = yield* inodeAt(services, thread, dirfd, path, int(flags), follow);
-      return typeof inode === 'number' ? inode : changeOwner(services, inode, int(uid), int(gid));
+      return typeof inode === 'number' ? inode : chown(services, inode, int(uid), int(gid));
     },
   },
   {
@@ -534,7 +577,8 @@ export const treeSyscalls: readonly Syscall[] = [
     args: ['fd', 'int', 'int'],
     run(services, thread, [fd, uid, gid]) {
       const file = fileOf(thread, fd);
-      return file === undefined ? -EBADF : changeOwner(services, file.inode, int(uid), int(gid));
+      if (file === undefined) return -EBADF;
+      return chown(services, file.inode, int(uid), int(gid));
     },
   },
   {
