@@ -81,6 +81,7 @@ export const RESERVING = [
     id: 'R1',
     title: 'a tagged allocation in atomic context',
     expected: 'nothing sleeps; the page is usable, and gets its block at the first access',
+    world: { tagPages: 32 },
     tell(k) {
       k.step('under a spinlock, a page is allocated as tagged');
       const lock = new SpinLock(k.contexts, 'some_lock');
@@ -91,10 +92,10 @@ export const RESERVING = [
       k.run(freePages(k.mm, page!, 0));
       k.step('memory is scattered, and a tagged allocation of 16 pages makes compaction capture pages');
       const program = k.program();
-      const addr = program.map(1500, RW);
-      for (let i = 0; i < 1500; i++) program.store(addr + i * PAGE, Uint8Array.of(1, i));
+      const addr = program.map(700, RW);
+      for (let i = 0; i < 700; i++) program.store(addr + i * PAGE, Uint8Array.of(1, i));
       k.run(lruAddDrainAll(k.mm));
-      for (let i = 0; i < 1500; i++) {
+      for (let i = 0; i < 700; i++) {
         if (program.pfn(addr + i * PAGE)! % 2 === 0) program.unmap(addr + i * PAGE, 1);
       }
       const held: Page[] = [];
@@ -204,10 +205,10 @@ export const RESERVING = [
     tell(k) {
       k.step('a program fills memory, and somebody isolates most of it');
       const program = k.program();
-      const addr = program.map(400, RW);
-      for (let i = 0; i < 400; i++) program.store(addr + i * PAGE, pattern(i + 1));
+      const addr = program.map(150, RW);
+      for (let i = 0; i < 150; i++) program.store(addr + i * PAGE, pattern(i + 1));
       k.run(lruAddDrainAll(k.mm));
-      const isolated = [...Array(400).keys()]
+      const isolated = [...Array(150).keys()]
         .map((i) => k.page(program.pfn(addr + i * PAGE)!))
         .filter((page) => folioIsolateLru(k.mm, page));
       k.step('a page whose block holds data is tagged');
@@ -260,18 +261,19 @@ export const RESERVING = [
         if (i % 4 === 3 || k.manager.ownerOfTagPage(pfn).kind !== 'free') continue;
         k.pin(attacker, k.dataAt(attacker, pfn, i + 1));
       }
-      k.step('a victim makes 64 pages tagged and writes to each');
+      k.step('a victim makes 40 pages tagged and writes to each');
       const victim = k.program();
-      const addr = victim.map(64, RW);
-      for (let i = 0; i < 64; i++) victim.store(addr + i * PAGE, pattern(i));
-      victim.protect(addr, 64, RW | MTE);
+      const pages = 40;
+      const addr = victim.map(pages, RW);
+      for (let i = 0; i < pages; i++) victim.store(addr + i * PAGE, pattern(i));
+      victim.protect(addr, pages, RW | MTE);
       let worst = 0;
-      for (let i = 0; i < 64; i++) {
+      for (let i = 0; i < pages; i++) {
         victim.faults = 0;
         victim.stg(addr + i * PAGE, 1 + (i % 15));
         worst = Math.max(worst, victim.faults);
       }
-      for (let i = 0; i < 64; i++) {
+      for (let i = 0; i < pages; i++) {
         victim.expectTag(addr + i * PAGE, 1 + (i % 15), `page ${i}`);
         victim.expectData(addr + i * PAGE, i, `page ${i}`);
       }

@@ -111,9 +111,6 @@ const tagRange = (region: TagRegion, pageSize: number): TagRange => ({
   blockSize: pageSize,
 });
 
-/** Fails nothing, and notes whoever could be failed. */
-export const NO_OPERATION = 'none';
-
 export class World {
   readonly contexts: Contexts;
   readonly memory: MemorySystem;
@@ -129,8 +126,6 @@ export class World {
   readonly programs = new Set<Program>();
   /** Calls of each operation that can fail, since one was made to. */
   readonly calls = new Map<string, number>();
-  /** Of each operation, by who called whom on the way to it: the numbers of those calls. */
-  readonly callers = new Map<string, Map<string, number[]>>();
 
   constructor(policy: string, options: WorldOptions, seed: number) {
     const layout = { hardware: undefined, ...(options.layout ?? oneRegion(options)) };
@@ -171,18 +166,8 @@ export class World {
     this.mm.shouldFail = (what) => {
       const call = (this.calls.get(what) ?? 0) + 1;
       this.calls.set(what, call);
-      if (operation === NO_OPERATION) this.#noteCaller(what, call);
       return what === operation && call === nth;
     };
-  }
-
-  #noteCaller(what: string, call: number): void {
-    const chain = (new Error(what).stack ?? '').split('\n').slice(2).join('\n');
-    const chains = this.callers.get(what) ?? new Map<string, number[]>();
-    this.callers.set(what, chains);
-    const numbers = chains.get(chain) ?? [];
-    chains.set(chain, numbers);
-    numbers.push(call);
   }
 
   /** Names the step that follows. */
