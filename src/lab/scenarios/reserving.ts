@@ -261,9 +261,9 @@ export const RESERVING = [
         if (i % 4 === 3 || k.manager.ownerOfTagPage(pfn).kind !== 'free') continue;
         k.pin(attacker, k.dataAt(attacker, pfn, i + 1));
       }
-      k.step('a victim makes 28 pages tagged and writes to each');
+      k.step('a victim makes 32 pages tagged and writes to each');
       const victim = k.program();
-      const pages = 28;
+      const pages = 32;
       const addr = victim.map(pages, RW);
       for (let i = 0; i < pages; i++) victim.store(addr + i * PAGE, pattern(i));
       victim.protect(addr, pages, RW | MTE);
