@@ -37,6 +37,7 @@ import type {
   RemoteAccess,
   Status,
   TagStoragePolicy,
+  TagsHeld,
 } from './policy.js';
 import { OK, refuse } from './policy.js';
 import { splitRegionsAt } from './regions.js';
@@ -240,14 +241,15 @@ export class CmaPolicy implements TagStoragePolicy {
     return this.#series.prepareRemoteAccess(this.#host.mm, this.#blocks, page, access);
   }
 
-  tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined {
+  tagsHeldIn(page: Page): TagsHeld | undefined {
     const { memmap } = this.#host.mm;
     for (const region of this.#regions) {
       const pfn = memmap.pageToPfn(page);
       if (pfn < region.tagStartPfn || pfn > region.tagEndPfn) continue;
       const first = (page - ((pfn - region.tagStartPfn) % region.blockSizePages)) as Page;
       if (!this.#blocks.held.has(first)) return undefined;
-      return { block: first, taggedPages: memmap.refcount[first]! - 1 };
+      const pinned = this.#blocks.underWay.pinned.get(first) ?? 0;
+      return { block: first, taggedPages: memmap.refcount[first]! - 1 - pinned, pinned };
     }
     return undefined;
   }
@@ -268,10 +270,16 @@ export class CmaPolicy implements TagStoragePolicy {
         });
       }
     }
-    const usedPages = [...this.#areas.values()].reduce(
+    let usedPages = [...this.#areas.values()].reduce(
       (sum, area) => sum + (area.bitmap?.reduce((n, bit) => n + bit, 0) ?? 0) * 2 ** area.orderPerBit,
       0,
     );
+    // Its bits are set before its data is moved away, which sleeps.
+    const { claiming } = this.#blocks.underWay;
+    const claimed = claiming && this.#areas.get(claiming.region);
+    if (claimed !== undefined && cmaRangeUsed(claimed, claiming!.pfn, claiming!.region.blockSizePages)) {
+      usedPages -= claiming!.region.blockSizePages;
+    }
     const counted = mm.events.cma_alloc_success - mm.events.cma_release_success;
     if (usedPages !== heldPages || counted !== heldPages) {
       out.push({

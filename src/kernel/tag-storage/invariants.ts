@@ -64,7 +64,7 @@ export function checkTagStorageInvariants(
       if (held.block !== page) continue;
       const found = reservedIn.get(page) ?? 0;
       sum += held.taggedPages;
-      if (held.taggedPages !== found || found === 0) {
+      if (held.taggedPages !== found || (found === 0 && held.pinned === 0)) {
         out.push({
           invariant: '3',
           detail: `block ${text(page)} counts ${held.taggedPages} pages, found ${found}`,

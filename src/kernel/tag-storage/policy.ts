@@ -61,6 +61,16 @@ export interface RemoteAccess {
   readonly round: number;
 }
 
+/** A block that holds tags. */
+export interface TagsHeld {
+  /** Its first page. */
+  readonly block: Page;
+  /** Pages whose tags it holds. */
+  readonly taggedPages: number;
+  /** Pages that a reservation under way has counted already and not marked yet. */
+  readonly pinned: number;
+}
+
 export interface TagStoragePolicy {
   readonly name: string;
   /** The regions as managed: split at zone boundaries. Empty while nothing is managed. */
@@ -90,7 +100,7 @@ export interface TagStoragePolicy {
   prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number>;
 
   /** Is this tag page held for tags right now, and for how many pages? */
-  tagsHeldIn(page: Page): { readonly block: Page; readonly taggedPages: number } | undefined;
+  tagsHeldIn(page: Page): TagsHeld | undefined;
   /** The policy's share of the invariants of tag-storage.md 12. */
   checkInvariants(): readonly Violation[];
 }

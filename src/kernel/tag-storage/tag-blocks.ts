@@ -42,6 +42,9 @@ export class TagBlocks {
   /** tag_blocks_reserved: first page of each block held for tags. */
   protected readonly reserved = new Map<Page, TagBlock>();
   protected regions: readonly TagRegion[] = [];
+  /** Of the reservation under way (the lock admits one): pages that their blocks count and that are not reserved yet. */
+  readonly #pinned = new Map<Page, number>();
+  #claiming: TagBlock | undefined;
   #warnedMissing = false;
   /** Blocks that just could not be had, while a replacement looks for a page that has one. */
   #avoided: Set<Page> | undefined;
@@ -61,6 +64,11 @@ export class TagBlocks {
   /** First pages of the blocks held. */
   get held(): ReadonlyMap<Page, TagBlock> {
     return this.reserved;
+  }
+
+  /** What a reservation that sleeps has done so far: the block it is taking, and references it holds on others. */
+  get underWay(): { readonly claiming: TagBlock | undefined; readonly pinned: ReadonlyMap<Page, number> } {
+    return { claiming: this.#claiming, pinned: this.#pinned };
   }
 
   /** Records a block that was held from boot (the zero page's), for `page`. */
@@ -131,6 +139,7 @@ export class TagBlocks {
     if (!memmap.test(page, PG_tag_storage_reserved)) {
       error = yield* this.#takeBlocks(blocks);
       if (error === 0) yield* this.stash.restoreAndMarkReserved(page, order);
+      this.#pinned.clear();
     }
     this.#tagBlocksLock.unlock();
     if (error === -EBUSY) metrics.reserveBusy++;
@@ -145,14 +154,18 @@ export class TagBlocks {
     yield* this.xaLock.lockIrqsave();
     for (const block of blocks) {
       const first = this.firstPage(block);
-      if (this.reserved.has(first)) memmap.refcount[first]! += block.pages;
+      if (!this.reserved.has(first)) continue;
+      memmap.refcount[first]! += block.pages;
+      this.#pinned.set(first, block.pages);
     }
     this.xaLock.unlockIrqrestore();
     if (contexts.racing) yield PINNED;
     for (const block of blocks) {
       const first = this.firstPage(block);
       if (this.reserved.has(first)) continue;
+      this.#claiming = block;
       let error = this.#avoided?.has(first) ? -EBUSY : yield* this.manager.claim(block);
+      this.#claiming = undefined;
       if (error === -EBUSY) this.#avoided?.add(first);
       if (error === -EEXIST) {
         this.mm.warn(`tag block 0x${block.pfn.toString(16)} is allocated but not reserved`);
@@ -171,6 +184,7 @@ export class TagBlocks {
       port.dcacheInvalPoc(PA(block.pfn * pageSize), bytes);
       metrics.dataLinesInvalidated += bytes / 64;
       yield* this.insert(block);
+      this.#pinned.set(first, block.pages);
       if (contexts.racing) yield STORED;
     }
     return 0;

@@ -1,6 +1,7 @@
 /** The cma policy on a running kernel: blocks taken and given back, faults, the chain of 5.6, boot conditions. */
 import { describe, expect, it } from 'vitest';
 import { PA, VA } from '../../../src/base/index.js';
+import type { MaySleep } from '../../../src/kernel/contexts/index.js';
 import { EBUSY } from '../../../src/kernel/contexts/index.js';
 import type { Page, TagRegion } from '../../../src/kernel/mm/index.js';
 import {
@@ -8,6 +9,8 @@ import {
   __GFP_TAGGED,
   allocPages,
   folioIsolateLru,
+  folioTrylock,
+  folioUnlock,
   freePages,
   GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
@@ -157,6 +160,20 @@ describe('reference counts of blocks (4.8)', () => {
     data.verify();
     k.check();
     k.run(putPage(k.mm, pinned));
+    // It waits for the lock: who looks then finds a block half taken, and one counted for pages not yet reserved.
+    let slept = 0;
+    folioTrylock(k.mm, pinned);
+    const work = whenAsleep(reserve(k, folio, 6), () => {
+      k.check();
+      if (slept++ > 0) return;
+      getPage(k.mm, pinned);
+      folioUnlock(k.mm, pinned);
+    });
+    expect(k.run(work)).toBe(-EBUSY);
+    expect(slept).toBeGreaterThan(0);
+    expect(counts()).toEqual([2]);
+    k.check();
+    k.run(putPage(k.mm, pinned));
     expect(k.run(reserve(k, folio, 5))).toBe(0);
     expect(blockCount(k, region.memStartPfn + offset * 32)).toEqual([1 + 32]);
     data.verify();
@@ -177,6 +194,16 @@ function takeExact(k: Fixture, pfn: number, order: number): Page {
   for (const page of held) k.run(freePages(k.mm, page, order));
   splitPage(k.mm, wanted, order);
   return wanted;
+}
+
+/** The same work; tells of every sleep. */
+function* whenAsleep<T>(work: MaySleep<T>, asleep: () => void): MaySleep<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    if (step.value.point === 'sleep') asleep();
+    yield step.value;
+  }
 }
 
 /** reserve_tag_storage() as an allocation's hook calls it. */
