@@ -69,7 +69,6 @@ export type {
   MmHooks,
 } from './hooks.js';
 export type { HugetlbPool } from './hugetlb.js';
-export { forEachPte } from './invariants.js';
 export { khugepaged, khugepagedDoScan } from './khugepaged.js';
 export type { KhugepagedScan } from './khugepaged-scan.js';
 export * from './ksm.js';
@@ -109,6 +108,7 @@ export { startIsolatePageRange, testPagesIsolated, undoIsolatePageRange } from '
 export { nextPteRun } from './page-table.js';
 export type { MemoryPort } from './port.js';
 export { unusedPages, zoneinfo } from './procfs.js';
+export { forEachEntry, forEachPte, type SeenEntry } from './pte-walk.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
 export { SHMEM_HUGE, type ShmemHuge } from './shmem-huge.js';
 export { SlabCache } from './slab.js';

@@ -4,14 +4,11 @@
  * The tag storage floor adds the rules of tag-storage.md section 12; these are the ones they rest on:
  * free lists, counters and references agree, and every page is accounted for by who uses it.
  */
-import { PA } from '../../base/index.js';
 import { entireMapcount, folioMapcount, folioNrPages, isLarge, pageMapcount } from './folio.js';
 import { checkKsm } from './ksm-invariants.js';
 import type { Page } from './memmap.js';
-import { vmNormalPage } from './memory.js';
 import { MIGRATE_CMA, MIGRATE_HIGHATOMIC, MIGRATE_ISOLATE, MIGRATE_TYPES } from './migratetype.js';
 import type { Mm } from './mm.js';
-import type { MmStruct } from './mm-struct.js';
 import { checkNodes } from './node-invariants.js';
 import {
   PG_buddy,
@@ -29,53 +26,11 @@ import {
   PG_unevictable,
   PG_writeback,
 } from './page-flags.js';
-import { ptePartOfPmd } from './page-table.js';
-import type { Pte } from './pgtable.js';
-import {
-  DESCRIPTOR_BYTES,
-  isSwapEntry,
-  PTE_LEVEL,
-  pmdLeaf,
-  ptePa,
-  ptePresent,
-  pteSpecial,
-  pteWrite,
-  swapEntryOf,
-} from './pgtable.js';
+import { swapEntryOf } from './pgtable.js';
+import { forEachEntry, forEachPte, forEachTable, type SeenEntry } from './pte-walk.js';
 import { isAnonPage, isMigrationEntryAnon } from './rmap.js';
 import type { Violation } from './types.js';
-import { VM_ACCOUNT, VM_LOCKED } from './vma.js';
-
-/**
- * Calls `visit` for every page that a non-empty entry of an address space maps or stands for, in order of
- * address; `huge` where the entry is a PMD, which is shown as so many entries of the last level.
- */
-type PteVisitor = (pte: Pte, addr: number, huge: boolean) => void;
-
-export function forEachPte(mm: Mm, as: MmStruct, visit: PteVisitor): void {
-  visitTable(mm, mm.layout.startLevel, as.pgd, 0, visit);
-}
-
-function visitTable(mm: Mm, level: number, table: PA, base: number, visit: PteVisitor): void {
-  const { layout } = mm;
-  const entries = level === layout.startLevel ? layout.topEntries : layout.entriesPerTable;
-  // Whole tables at once: most entries are empty, and this runs after every operation of every test.
-  const bytes = mm.port.readBytes(table, entries * DESCRIPTOR_BYTES);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let index = 0; index < entries; index++) {
-    const at = index * DESCRIPTOR_BYTES;
-    if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0) continue;
-    const descriptor = view.getBigUint64(at, true);
-    const addr = base + index * layout.spanOf(level);
-    if (level === PTE_LEVEL) visit(descriptor, addr, false);
-    else if (pmdLeaf(descriptor)) {
-      for (let i = 0; i < layout.entriesPerTable; i++) {
-        const page = addr + i * mm.pageSize;
-        visit(ptePartOfPmd(mm, descriptor, page), page, true);
-      }
-    } else visitTable(mm, level + 1, PA(ptePa(descriptor)), addr, visit);
-  }
-}
+import { VM_ACCOUNT, VM_LOCKED, type Vma } from './vma.js';
 
 const pfnText = (mm: Mm, page: number): string => `pfn 0x${mm.memmap.pageToPfn(page as Page).toString(16)}`;
 
@@ -146,24 +101,36 @@ function checkReferences(mm: Mm, out: Violation[]): void {
     tables += as.nrTables;
     let resident = 0;
     let blocks = 0;
-    forEachPte(mm, as, (pte, addr, huge) => {
-      if (huge && addr % mm.layout.pmdSize === 0 && isAnonPmdPart(mm, pte)) blocks++;
-      if (!ptePresent(pte)) return;
-      const page = vmNormalPage(mm, pte);
-      if (page === undefined) return;
-      if (!huge) mapped[page]!++;
-      else if (map.head(page) === page) entire[page]!++;
+    let vma: Vma | undefined;
+    const mapsNormal = (page: Page, addr: number, writable: boolean) => {
       resident++;
-      const vma = as.vmas.lookup(addr);
+      if (vma === undefined || addr < vma.start || addr >= vma.end) vma = as.vmas.lookup(addr);
       if (vma !== undefined && (vma.flags & VM_LOCKED) !== 0) locked[map.head(page)] = 1;
       if (!vma)
         out.push({ invariant: 'vma', detail: `entry at 0x${addr.toString(16)} of mm ${as.id} has no VMA` });
-      if (pteWrite(pte) && isAnonPage(mm, page) && pageMapcount(mm, page) > 1) {
+      if (writable && isAnonPage(mm, page) && pageMapcount(mm, page) > 1) {
         out.push({
           invariant: 'cow',
           detail: `${pfnText(mm, page)} is shared and writable at 0x${addr.toString(16)}`,
         });
       }
+    };
+    forEachTable(mm, as, {
+      table({ used, normal, writable }, base) {
+        for (let i = 0; i < used.length; i++) {
+          const page = normal[i]!;
+          if (page < 0) continue;
+          mapped[page]!++;
+          mapsNormal(page as Page, base + used[i]! * mm.pageSize, writable[i] === 1);
+        }
+      },
+      block(entry, addr) {
+        if (addr % mm.layout.pmdSize === 0 && isAnonPmdPart(mm, entry)) blocks++;
+        const { page } = entry;
+        if (page === undefined || entry.special) return;
+        if (map.head(page) === page) entire[page]!++;
+        mapsNormal(page, addr, entry.write);
+      },
     });
     if (blocks !== as.deposits.length) {
       out.push({
@@ -260,10 +227,8 @@ function checkCompound(mm: Mm, page: Page, entire: Int32Array, out: Violation[])
 }
 
 /** A table was deposited for anonymous memory's blocks only. */
-const isAnonPmdPart = (mm: Mm, pte: Pte): boolean =>
-  ptePresent(pte)
-    ? pteSpecial(pte) || isAnonPage(mm, mm.paToPage(ptePa(pte))!)
-    : isMigrationEntryAnon(mm, pte);
+const isAnonPmdPart = (mm: Mm, { pte, present, special, page }: SeenEntry): boolean =>
+  present ? special || isAnonPage(mm, page!) : isMigrationEntryAnon(mm, pte);
 
 /** The page cache: each page says where it is, and the cache's reference is there. */
 function checkPageCache(mm: Mm, out: Violation[]): void {
@@ -334,9 +299,8 @@ function checkWriteback(mm: Mm, out: Violation[]): void {
   }
   if (clean.size === 0) return;
   for (const as of mm.addressSpaces) {
-    forEachPte(mm, as, (pte, addr) => {
-      const page = ptePresent(pte) ? vmNormalPage(mm, pte) : undefined;
-      if (page === undefined || !pteWrite(pte) || !clean.has(page)) return;
+    forEachEntry(mm, as, ({ page, special, write }, addr) => {
+      if (page === undefined || special || !write || !clean.has(page)) return;
       out.push({
         invariant: 'writeback',
         detail: `${pfnText(mm, page)} is clean and can be stored to at 0x${addr.toString(16)} of mm ${as.id}`,
@@ -352,11 +316,15 @@ function checkSwap(mm: Mm, out: Violation[]): void {
   const found = new Uint16Array(swap.pages);
   for (const as of mm.addressSpaces) {
     let entries = 0;
-    forEachPte(mm, as, (pte) => {
-      if (!isSwapEntry(pte)) return;
-      entries++;
-      found[swapEntryOf(pte)]!++;
-    });
+    forEachEntry(
+      mm,
+      as,
+      ({ pte }) => {
+        entries++;
+        found[swapEntryOf(pte)]!++;
+      },
+      'swap',
+    );
     if (entries !== as.swapEntries) {
       out.push({ invariant: 'counters', detail: `mm ${as.id}: swap ${as.swapEntries}, found ${entries}` });
     }

@@ -24,6 +24,7 @@ import {
 } from './page-flags.js';
 import { isAnonPage } from './rmap.js';
 import type { Violation } from './types.js';
+import type { Zone } from './zone.js';
 
 /** Items that pages show by themselves. */
 type Found = Record<Exclude<NodeStatItem, 'nr_dirtied' | 'nr_written'>, number>;
@@ -77,21 +78,29 @@ function addPageCache(mm: Mm, foundOf: (page: Page) => Found): void {
 
 export function checkNodes(mm: Mm, out: Violation[]): void {
   const { memmap: map } = mm;
-  const found = new Map(mm.nodes.online.map((node) => [node, nothing()]));
+  const found = new Map(mm.nodes.online.map((node) => [node.nodeId, nothing()]));
   const mlocked = new Map(mm.zones.map((zone) => [zone, 0]));
-  const foundOf = (page: Page): Found => found.get(mm.pageNode(page))!;
-  const watched = PG_slab | PG_table | PG_isolated | PG_swapcache | PG_mlocked | PG_head;
+  const single = found.size === 1 ? found.values().next().value : undefined;
+  const foundOf = (page: Page): Found => single ?? found.get(map.nodeOf(page))!;
+  const watched = PG_slab | PG_table | PG_isolated | PG_swapcache | PG_mlocked | PG_head | PG_hugetlb;
   for (let at = 0; at < map.pages; at++) {
     const page = at as Page;
-    if ((map.flags[page]! & watched) === 0 && map.mapcount[page] === 0 && map.compoundHead[page] === 0)
+    if ((map.flags[page]! & watched) === 0 && map.compoundHead[page] === 0) {
+      // Nearly all: unused, or mapped and nothing else.
+      if (map.mapcount[page] === 0) continue;
+      const counts = single ?? foundOf(page);
+      if ((map.mapping[page]! & 1) === 1) counts.nr_anon_pages++;
+      else counts.nr_mapped++;
       continue;
+    }
     addPage(mm, page, foundOf(page));
     if (!map.test(page, PG_mlocked)) continue;
     const zone = mm.pageZone(page);
     mlocked.set(zone, mlocked.get(zone)! + folioNrPages(mm, page));
   }
   addPageCache(mm, foundOf);
-  for (const [{ nodeId, stats }, counts] of found) {
+  for (const { nodeId, stats } of mm.nodes.online) {
+    const counts = found.get(nodeId)!;
     for (const [item, count] of Object.entries(counts)) {
       const counted = stats[item as keyof Found];
       if (counted === count) continue;
@@ -113,11 +122,18 @@ function checkLruLists(mm: Mm, out: Violation[]): void {
   for (const { nodeId, lruvec } of mm.nodes.online) {
     for (const [list, head] of lruvec.lists.entries()) {
       let pages = 0;
+      // Pages of a zone follow each other.
+      let zone: Zone | undefined;
+      let sizes = new Int32Array(NR_LRU_LISTS);
       for (let at = map.next[head]!; at !== head; at = map.next[at]!) {
         const page = at as Page;
         const size = folioNrPages(mm, page);
         pages += size;
-        ofZone.get(mm.pageZone(page))![list]! += size;
+        if (mm.pageZone(page) !== zone) {
+          zone = mm.pageZone(page);
+          sizes = ofZone.get(zone)!;
+        }
+        sizes[list]! += size;
         if (map.nodeOf(page) === nodeId && map.test(page, PG_lru)) continue;
         const detail = `pfn 0x${map.pageToPfn(page).toString(16)} is on LRU list ${list} of node ${nodeId}`;
         out.push({ invariant: 'lru', detail });
@@ -127,7 +143,8 @@ function checkLruLists(mm: Mm, out: Violation[]): void {
       out.push({ invariant: 'counters', detail });
     }
   }
-  for (const [zone, sizes] of ofZone) {
+  for (const zone of mm.zones) {
+    const sizes = ofZone.get(zone)!;
     if (sizes.every((pages, list) => pages === zone.lruSizes[list])) continue;
     const detail = `node ${zone.nodeId}, ${zone.name}: LRU sizes ${zone.lruSizes.join(' ')}, found ${sizes.join(' ')}`;
     out.push({ invariant: 'counters', detail });

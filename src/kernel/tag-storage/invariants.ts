@@ -5,10 +5,9 @@
  * running (contexts); 10 is what fault injection compares.
  */
 import type { Mte } from '../arch/index.js';
-import { ptePa, pteSpecial, pteTagged, pteUserReadable } from '../arch/pgtable/index.js';
-import type { Mm, Page, Violation } from '../mm/index.js';
+import type { Mm, Page, SeenEntry, Violation } from '../mm/index.js';
 import {
-  forEachPte,
+  forEachEntry,
   PG_buddy,
   PG_lru,
   PG_mte_tagged,
@@ -85,10 +84,8 @@ export function checkTagStorageInvariants(
   }
 
   for (const as of mm.addressSpaces) {
-    forEachPte(mm, as, (pte, addr) => {
-      if (!pteUserReadable(pte) || !pteTagged(pte)) return;
-      const page = mm.paToPage(ptePa(pte));
-      if (page === undefined || (pteSpecial(pte) && page === mm.zeroPage)) return;
+    const visit = ({ special, page }: SeenEntry, addr: number) => {
+      if (page === undefined || (special && page === mm.zeroPage)) return;
       if (!map.test(page, PG_tag_storage_reserved)) {
         out.push({
           invariant: '1',
@@ -101,7 +98,8 @@ export function checkTagStorageInvariants(
           detail: `mm ${as.id} maps tag storage ${text(page)} tagged at 0x${addr.toString(16)}`,
         });
       }
-    });
+    };
+    forEachEntry(mm, as, visit, 'taggedForUser');
   }
   return [...out, ...policy.checkInvariants()];
 }

@@ -1,6 +1,7 @@
 /* ROUNDS PROGRAM ARG...: the program runs ROUNDS times, the last time visibly, while another process holds BALLAST MiB
- * of the machine and finds them untouched afterwards, and a third one tags CHURN pages again and again, so that tag
- * storage changes hands whatever the program does. Ends as the program did; 90 and up if something else is wrong. */
+ * of the machine and finds them untouched afterwards, and a third one tags CHURN pages again and again, PAUSE
+ * microseconds apart, so that tag storage changes hands whatever the program does. Ends as the program did; 90 and up
+ * if something else is wrong. */
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -25,7 +26,7 @@ static char *mapped(long pages, int more) {
  * these leave: they want tag storage in which the former lie. Looks at all of that. Until nobody holds `over` open. */
 static int churn(long pages, int ready, int over) {
     struct pollfd end = {over, POLLIN};
-    struct timespec pause = {0, 1000000};
+    struct timespec pause = {0, (getenv("PAUSE") ? atol(getenv("PAUSE")) : 1000) * 1000};
     char *plain[2] = {0};
     if (prctl(TAGGED_ADDR_CTRL, CHECKED, 0, 0, 0)) return 1;
     for (long round = 1; poll(&end, 1, 0) == 0; round++) {
