@@ -45,6 +45,7 @@ import {
 import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
 import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
+import { IN, Notifier } from './inotify.js';
 import { FileLocks } from './locks.js';
 import { MountTable } from './mounts.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
@@ -100,6 +101,7 @@ export class FileSystem {
   /** Of /mnt, where there is a disk. */
   readonly disk: FileStore | undefined;
   readonly locks = new FileLocks();
+  readonly notifier = new Notifier();
   readonly #random: Random;
   readonly #now: () => bigint;
   readonly #currentRoot: () => Directory | undefined;
@@ -278,6 +280,7 @@ export class FileSystem {
       }
       if (last) {
         if (wantsDirectory && inode !== undefined && !(inode instanceof Directory)) return -ENOTDIR;
+        if (this.notifier.active && inode !== undefined) inode.place = { parent: at, name };
         return { parent: at, name, inode, wantsDirectory };
       }
       if (inode === undefined) return -ENOENT;
@@ -320,7 +323,21 @@ export class FileSystem {
     } else if (exclusive) {
       return -EEXIST;
     }
-    return yield* this.openInode(inode, flags, this.#displayPath(found), made);
+    const { parent, name } = found;
+    if ((flags & O_TRUNC) !== 0 && !made) inode.place = { parent, name };
+    const file = yield* this.openInode(inode, flags, this.#displayPath(found), made);
+    if (typeof file === 'object') this.#opened(file, name === '' ? undefined : { parent, name });
+    return file;
+  }
+
+  /** fsnotify_open(), and fsnotify_close() when the last user is gone. */
+  #opened(file: OpenFile, place: Inode['place']): void {
+    if ((file.flags & O_PATH) !== 0) return;
+    file.place = place;
+    this.notifier.inode(file.inode, IN.OPEN, place);
+    file.onRelease.add(() => {
+      this.notifier.inode(file.inode, file.writable ? IN.CLOSE_WRITE : IN.CLOSE_NOWRITE, place);
+    });
   }
 
   #displayPath({ parent, name }: Found): string {
@@ -362,6 +379,7 @@ export class FileSystem {
       if ((flags & O_TRUNC) !== 0 && !made && (flags & O_ACCMODE) !== O_RDONLY) {
         yield* inode.truncate(0);
         this.touch(inode);
+        this.notifier.inode(inode, IN.MODIFY);
       }
       return new RegularOpenFile(inode, kept, path);
     }
@@ -411,8 +429,8 @@ export class FileSystem {
 
   // ---- changing the tree -----------------------------------------------------------------------------
 
-  /** A new name for an inode where a walk found none; 0 or a negative errno. */
-  link(found: Found, inode: Inode): number {
+  /** A new name for an inode where a walk found none, `isLinked` where it has one; 0 or a negative errno. */
+  link(found: Found, inode: Inode, isLinked = false): number {
     if (found.inode !== undefined || found.name === '') return -EEXIST;
     if (found.parent.fixed) return -EPERM;
     if (found.parent.links === 0) return -ENOENT;
@@ -421,6 +439,12 @@ export class FileSystem {
     if (inode instanceof RegularFile && inode.store !== found.parent.store) return -EXDEV;
     found.parent.add(found.name, inode);
     this.touch(found.parent);
+    if (this.notifier.active) {
+      const place = { parent: found.parent, name: found.name };
+      if (isLinked) this.notifier.self(inode, IN.ATTRIB);
+      inode.place = place;
+      this.notifier.name(place, inode, IN.CREATE);
+    }
     return 0;
   }
 
@@ -448,15 +472,23 @@ export class FileSystem {
     if (inode instanceof Directory) return -EISDIR;
     if (parent.fixed) return -EPERM;
     parent.remove(name);
+    this.notifier.self(inode, IN.ATTRIB);
     this.#unlinked(inode);
+    this.notifier.name({ parent, name }, inode, IN.DELETE);
     this.touch(parent);
     return 0;
   }
 
   #unlinked(inode: Inode): void {
-    inode.links--;
+    inode.links = inode instanceof Directory ? 0 : inode.links - 1;
     this.touch(inode, 'change');
-    if (inode instanceof RegularFile) inode.forgetIfUnused();
+    const gone = () => this.notifier.gone(inode);
+    if (inode instanceof RegularFile) {
+      inode.onGone = gone;
+      inode.forgetIfUnused();
+    } else if (inode.links === 0) {
+      gone();
+    }
   }
 
   removeDirectory(base: Directory, path: string): number {
@@ -472,6 +504,8 @@ export class FileSystem {
     if (!inode.empty) return -ENOTEMPTY;
     parent.remove(name);
     inode.links = 0;
+    this.notifier.gone(inode);
+    this.notifier.name({ parent, name }, inode, IN.DELETE);
     this.touch(parent);
     return 0;
   }
@@ -507,6 +541,14 @@ export class FileSystem {
     to.parent.remove(to.name);
     from.parent.add(from.name, to.inode);
     to.parent.add(to.name, from.inode);
+    const places = [
+      { parent: from.parent, name: from.name },
+      { parent: to.parent, name: to.name },
+    ] as const;
+    from.inode.place = places[1];
+    to.inode.place = places[0];
+    this.notifier.moved(places[0], places[1], from.inode, undefined);
+    this.notifier.moved(places[1], places[0], to.inode, undefined);
     for (const inode of [from.parent, to.parent]) this.touch(inode);
     for (const inode of [from.inode, to.inode]) this.touch(inode, 'change');
     return 0;
@@ -559,12 +601,16 @@ export class FileSystem {
     } else if (to.wantsDirectory) {
       return -ENOTDIR;
     }
-    if (to.inode !== undefined) {
-      to.parent.remove(to.name);
-      this.#unlinked(to.inode);
-    }
+    if (to.inode !== undefined) to.parent.remove(to.name);
     from.parent.remove(from.name);
     to.parent.add(to.name, inode);
+    const places = [
+      { parent: from.parent, name: from.name },
+      { parent: to.parent, name: to.name },
+    ] as const;
+    inode.place = places[1];
+    this.notifier.moved(places[0], places[1], inode, to.inode);
+    if (to.inode !== undefined) this.#unlinked(to.inode);
     this.touch(from.parent);
     this.touch(to.parent);
     this.touch(inode, 'change');

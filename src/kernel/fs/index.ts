@@ -6,6 +6,7 @@ export * from './file-system.js';
 export * from './file-table.js';
 export type { HostEntry, HostFolder } from './host-tree.js';
 export * from './inode.js';
+export * from './inotify.js';
 export * from './locks.js';
 export * from './mounts.js';
 export * from './open-file.js';

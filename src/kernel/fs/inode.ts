@@ -28,6 +28,8 @@ export abstract class Inode {
   times = { access: 0n, modify: 0n, change: 0n };
   /** flock and fcntl locks, where it ever had some. */
   locks: InodeLocks | undefined;
+  /** The name by which it was last found or made (inotify's idea of a dentry); not kept of what nobody may watch. */
+  place: { readonly parent: Directory; readonly name: string } | undefined;
   /** st_rdev of devices. */
   readonly device: number = 0;
 
@@ -74,6 +76,8 @@ export class RegularFile extends Inode {
   linkable = false;
   /** Open files: without a name and without these the content is given back. */
   opens = 0;
+  /** Told when it is. */
+  onGone: (() => void) | undefined;
 
   constructor(ino: number, permissions: number, store: FileStore, name: string, host?: HostContent) {
     super(ino, S_IFREG | permissions);
@@ -188,6 +192,8 @@ export class RegularFile extends Inode {
   /** The last name or the last open file went away. */
   forgetIfUnused(): void {
     if (this.links > 0 || this.opens > 0) return;
+    this.onGone?.();
+    this.onGone = undefined;
     this.#store.discard(this.#file);
     this.#file = this.#store.newFile({ name: this.#file.name, size: 0 });
     this.#fromHost = false;

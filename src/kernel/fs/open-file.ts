@@ -53,6 +53,8 @@ export abstract class OpenFile {
   /** F_SETOWN and F_SETSIG: kept; nobody is told of events by signal. */
   signalOwner = 0;
   signal = 0;
+  /** The name it was opened by, for who watches the folder. */
+  place: Inode['place'];
   /** Told when the last user is gone (epoll's watches of this file). */
   readonly onRelease = new Set<() => void>();
 

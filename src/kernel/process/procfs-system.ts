@@ -3,6 +3,7 @@
  *
  * Ref. fs/proc/stat.c, arch/arm64/kernel/cpuinfo.c, fs/proc/loadavg.c.
  */
+import { INOTIFY_LIMITS } from '../fs/index.js';
 import type { KernelState } from './kernel-state.js';
 import { BOOT_EPOCH } from './timers.js';
 import type { UserCpu } from './user-context.js';
@@ -97,6 +98,9 @@ export const DEVICES = 'Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devic
 export const SYSCTLS: Readonly<Record<string, string>> = {
   'abi/tagged_addr_disabled': '0',
   'fs/file-max': '40961',
+  'fs/inotify/max_queued_events': String(INOTIFY_LIMITS.queue),
+  'fs/inotify/max_user_instances': String(INOTIFY_LIMITS.instances),
+  'fs/inotify/max_user_watches': String(INOTIFY_LIMITS.watches),
   'fs/nr_open': '1048576',
   'fs/pipe-max-size': '1048576',
   'kernel/cap_last_cap': '40',

@@ -8,6 +8,7 @@ import { descriptorSyscalls } from './descriptors.js';
 import { epollSyscalls } from './epoll.js';
 import { eventFileSyscalls } from './event-files.js';
 import { futexSyscalls } from './futex.js';
+import { inotifySyscalls } from './inotify.js';
 import { ioSyscalls } from './io.js';
 import { kcmpSyscalls } from './kcmp.js';
 import { limitSyscalls } from './limits.js';
@@ -58,6 +59,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...epollSyscalls,
     ...eventFileSyscalls,
     ...futexSyscalls,
+    ...inotifySyscalls,
     ...ioSyscalls,
     ...limitSyscalls,
     ...lockSyscalls,

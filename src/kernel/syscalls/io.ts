@@ -17,10 +17,12 @@ import {
   sleepPoint,
 } from '../contexts/index.js';
 import {
+  IN,
   letGo,
   O_NONBLOCK,
   OpenDirectory,
   type OpenFile,
+  PipeEnd,
   POLLIN,
   RegularOpenFile,
   settle,
@@ -176,6 +178,10 @@ function* moveAll(
   } finally {
     if (isRead) io.rchar += done;
     else io.wchar += done;
+    // Pipes tell nobody.
+    if (done > 0 && !(file instanceof PipeEnd)) {
+      services.files.notifier.inode(file.inode, isRead ? IN.ACCESS : IN.MODIFY, file.place);
+    }
     lock?.unlock();
     letGo(file);
   }

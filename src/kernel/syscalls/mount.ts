@@ -114,7 +114,9 @@ function* unmount(
       target === files.root || Object.values(PLACES).some((at) => files.lookup(files.root, at) === target);
     return isFixed ? -EBUSY : -EINVAL;
   }
-  return files.mounts.unmount(mounted, isUsed(services, mounted), (flags & UMOUNT.DETACH) !== 0);
+  const error = files.mounts.unmount(mounted, isUsed(services, mounted), (flags & UMOUNT.DETACH) !== 0);
+  if (error === 0) files.notifier.unmounted((inode) => inode.store === mounted.store);
+  return error;
 }
 
 export const mountSyscalls: readonly Syscall[] = [

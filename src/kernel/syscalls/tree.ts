@@ -36,6 +36,7 @@ import {
   F_SEAL,
   HostInput,
   HostOutput,
+  IN,
   type Inode,
   inodePermission,
   isOwner,
@@ -210,7 +211,7 @@ function* linkSource(
 
 /** getdents64: records of 8-byte multiples. */
 function* directoryEntries(
-  { mm }: SyscallServices,
+  { mm, files }: SyscallServices,
   thread: Thread,
   directory: OpenDirectory,
   address: bigint,
@@ -233,7 +234,10 @@ function* directoryEntries(
     records.push(record);
     used += length;
   }
-  if (records.length === 0) return directory.position < directory.listing.length ? -EINVAL : 0;
+  if (records.length === 0) {
+    files.notifier.inode(directory.inode, IN.ACCESS, directory.place);
+    return directory.position < directory.listing.length ? -EINVAL : 0;
+  }
   const all = new Uint8Array(used);
   let to = 0;
   for (const record of records) {
@@ -242,6 +246,7 @@ function* directoryEntries(
   }
   const error = yield* writeUser(mm, thread, address, all);
   if (error !== 0) return error;
+  files.notifier.inode(directory.inode, IN.ACCESS, directory.place);
   directory.position = at;
   return used;
 }
@@ -251,13 +256,16 @@ function chmod({ files }: SyscallServices, inode: Inode, mode: number): number {
   if (changed < 0) return changed;
   inode.mode = (inode.mode & S_IFMT) | changed;
   files.touch(inode, 'change');
+  files.notifier.inode(inode, IN.ATTRIB);
   return 0;
 }
 
 function chown({ files }: SyscallServices, inode: Inode, uid: number, gid: number): number {
   const refused = changeOwner(inode, uid, gid, files.caller);
-  if (refused === 0) files.touch(inode, 'change');
-  return refused;
+  if (refused !== 0) return refused;
+  files.touch(inode, 'change');
+  if (uid !== -1 || gid !== -1) files.notifier.inode(inode, IN.ATTRIB);
+  return 0;
 }
 
 /** set_fs_pwd() of a folder that can be searched. */
@@ -284,8 +292,10 @@ function* truncate(
     return -EFBIG;
   }
   const error = yield* inode.truncate(size);
-  if (error === 0) files.touch(inode);
-  return error;
+  if (error !== 0) return error;
+  files.touch(inode);
+  files.notifier.inode(inode, IN.MODIFY);
+  return 0;
 }
 
 /** FALLOC_FL_KEEP_SIZE, PUNCH_HOLE. */
@@ -307,11 +317,18 @@ function* allocate(
   if (inode instanceof Directory) return -EISDIR;
   if (!(inode instanceof RegularFile)) return -ENODEV;
   if (start + bytes > MAX_FILE_SIZE) return -EFBIG;
-  if (punches) return yield* inode.punchHole(start, start + bytes);
+  if (punches) {
+    const punched = yield* inode.punchHole(start, start + bytes);
+    if (punched === 0) services.files.notifier.inode(inode, IN.MODIFY);
+    return punched;
+  }
   const grows = start + bytes > inode.size;
   if (grows && (inode.seals & F_SEAL.GROW) !== 0) return -EPERM;
   if (grows && start + bytes - inode.size > inode.store.left) return -ENOSPC;
-  if ((mode & FALLOC.KEEP_SIZE) !== 0 || !grows) return 0;
+  if ((mode & FALLOC.KEEP_SIZE) !== 0 || !grows) {
+    services.files.notifier.inode(inode, IN.MODIFY);
+    return 0;
+  }
   return yield* truncate(services, thread, inode, BigInt(start + bytes));
 }
 
@@ -332,6 +349,7 @@ function* setTimes(
     const refused = mayTouch();
     if (refused !== 0) return refused;
     inode.times = { access: now, modify: now, change: now };
+    services.files.notifier.inode(inode, IN.ATTRIB);
     return 0;
   }
   const bytes = yield* readUser(services.mm, thread, address, 32);
@@ -352,6 +370,9 @@ function* setTimes(
     else times[i] = view.getBigInt64(16 * i, true) * 1_000_000_000n + ns;
   }
   inode.times = { access: times[0]!, modify: times[1]!, change: now };
+  // fsnotify_change(): one of the two is as if it had been read or written.
+  const [omitsAccess, omitsModify] = said.map((ns) => ns === UTIME_OMIT);
+  services.files.notifier.inode(inode, omitsAccess ? IN.MODIFY : omitsModify ? IN.ACCESS : IN.ATTRIB);
   return 0;
 }
 
@@ -462,7 +483,7 @@ export const treeSyscalls: readonly Syscall[] = [
       if (inode.links === 0 && !isUnnamed) return -ENOENT;
       const found = services.files.walk(at.base, at.path, false);
       if (typeof found === 'number') return found;
-      const error = services.files.link(found, inode);
+      const error = services.files.link(found, inode, true);
       if (error === 0) inode.links++;
       if (isUnnamed) inode.linkable = false;
       return error;

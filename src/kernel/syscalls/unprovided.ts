@@ -9,7 +9,7 @@ import type { ArgumentKind, Syscall } from './row.js';
 
 type Absent = readonly [number, string, ...ArgumentKind[]];
 
-/** Not configured: AIO, inotify, quotas, kexec, modules, keys, NUMA policies, bpf, io_uring, landlock and others. */
+/** Not configured: AIO, quotas, kexec, modules, keys, NUMA policies, bpf, io_uring, landlock and others. */
 const NOT_BUILT_IN: readonly Absent[] = [
   [0, 'io_setup', 'unsigned', 'pointer'],
   [1, 'io_destroy', 'hex'],
@@ -17,9 +17,6 @@ const NOT_BUILT_IN: readonly Absent[] = [
   [3, 'io_cancel', 'hex', 'pointer', 'pointer'],
   [4, 'io_getevents', 'hex', 'int', 'int', 'pointer', 'pointer'],
   [18, 'lookup_dcookie', 'hex', 'pointer', 'unsigned'],
-  [26, 'inotify_init1', 'hex'],
-  [27, 'inotify_add_watch', 'fd', 'string', 'hex'],
-  [28, 'inotify_rm_watch', 'fd', 'int'],
   [42, 'nfsservctl', 'int', 'pointer', 'pointer'],
   [60, 'quotactl', 'hex', 'string', 'int', 'pointer'],
   [89, 'acct', 'string'],
