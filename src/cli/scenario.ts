@@ -44,7 +44,7 @@ random runs programs of mmap, mprotect, fork, loads, stores, STG, migration, rec
 some at the same time, and compares every byte and tag with a shadow after each command. What fails is shrunk,
 and printed as a script (or written to FILE), which replay runs again.
 
-  --policy P     cma (default), or cma-v3-posted: the series as posted, defects included; static
+  --policy P     cma (default); cma-v2-posted or cma-v3-posted: the series as posted, defects included; static
   --seed N       all randomness (default 0)
   --runs N       orders tried for a race; random programs (default 20)
   --schedule S   one race, in exactly this order
@@ -55,6 +55,7 @@ Exit status 0 if all held, 1 if not.
 
 Examples:
   mtemu scenario run F1 F9 --policy cma-v3-posted
+  mtemu scenario run R5 --policy cma-v2-posted --runs 500
   mtemu scenario random --policy cma-v3-posted --block-size 2 -o failure.script
   mtemu scenario replay failure.script --policy cma
 `;

@@ -99,7 +99,7 @@ describe.skipIf(!gcc)('several CPUs [need aarch64-linux-gnu-gcc]', () => {
     120_000,
   );
 
-  it.each(['cma', 'cma-v3-posted', 'static'])(
+  it.each(['cma', 'cma-v3-posted', 'cma-v2-posted', 'static'])(
     'tags, and memory short enough that pages move: %s',
     async (policy) => {
       const options = `--cpus 4 --seed 6 --memory 64M --tag-storage ${policy} --stats`;

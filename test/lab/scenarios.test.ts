@@ -1,6 +1,6 @@
 /**
  * The scenarios of the known bugs and races: all hold under the repaired policy; under the series as posted
- * those break that are known to, each at its invariant. Races are replayed from the schedule they print.
+ * those break that are known to, version by version, each at its invariant. Races are replayed from the schedule they print.
  */
 import { describe, expect, it } from 'vitest';
 import { findScenario, runScenario, scenarios, waitingScenarios } from '../../src/lab/scenarios/index.js';
@@ -10,7 +10,7 @@ import { mtemu } from '../cli/in-process.js';
 const RUNS = 50;
 
 /** What breaks under cma-v3-posted, and which invariant or rule. */
-const BREAKS: Readonly<Record<string, string>> = {
+const BREAKS_IN_V3: Readonly<Record<string, string>> = {
   // Tags are marked valid before the page is marked reserved (m259).
   R6: '2',
   // GFP_KERNEL under the page-table lock (m256).
@@ -69,10 +69,57 @@ const BREAKS: Readonly<Record<string, string>> = {
   F33: 'F33',
 };
 
-describe.each(['cma', 'cma-v3-posted'])('under %s', (policy) => {
+/**
+ * What breaks under cma-v2-posted. No posted version is known to fail at R14, nor where a reservation races with the free
+ * of a block's last page (reserving first pins the blocks that are there, in every version): those are searched under
+ * all policies, and hold.
+ */
+const BREAKS_IN_V2: Readonly<Record<string, string>> = {
+  // Its block is mandatory, and cannot be had where nothing may sleep.
+  R1: 'allocation',
+  // One block for each page of tags, however large blocks are (m129).
+  R2: '3',
+  // A block that stays pinned is asked for again and again (m130, m143): only the other pin's end helps.
+  R3: 'progress',
+  R4: 'progress',
+  R19: 'progress',
+  // The page is marked reserved before its tags are back: seen with tag 0.
+  R5: '8',
+  R6: '8',
+  // fork: the copy is refused without its block, and so is the child.
+  R7: 'refused',
+  // The debugger reads data as tags.
+  R12: '8',
+  F12: '8',
+  // MTE is off, and the region ends beyond memory (m165).
+  R22: 'bug',
+  // As R2, and what was taken too many is never given back.
+  F1: '3',
+  // Blocks are credited with 2^order pages, not with those inside.
+  F3: '3',
+  // The fast path takes one page at most.
+  F4: 'fast-path',
+  // What asks for PG_mte_tagged only: swap-out, core dump, KSM.
+  F8: '8',
+  F17: '8',
+  F32: '8',
+  // The stash of a source outside tag storage is not looked for.
+  F10: '8',
+  F25: '8',
+  F13: 'progress',
+  F16: '8',
+};
+
+const BREAKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  cma: {},
+  'cma-v3-posted': BREAKS_IN_V3,
+  'cma-v2-posted': BREAKS_IN_V2,
+};
+
+describe.each(Object.keys(BREAKS))('under %s', (policy) => {
   it.each(scenarios().map((scenario) => [scenario.id, scenario] as const))('%s', (id, scenario) => {
     const verdict = scenario.run({ policy, seed: 0, runs: RUNS });
-    const invariant = policy === 'cma' ? undefined : BREAKS[id];
+    const invariant = BREAKS[policy]![id];
     if (invariant === undefined) {
       expect(verdict).toMatchObject({ held: true, invariant: null, step: null });
       return;

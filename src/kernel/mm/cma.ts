@@ -181,7 +181,7 @@ function countAlloc(mm: Mm, area: CmaArea, count: number, ok: boolean): void {
 }
 
 /** The whole range is free in the buddy: take it as it is. All or nothing. */
-function allocFreeRange(mm: Mm, start: Page, count: number): boolean {
+export function cmaTakeFreeRange(mm: Mm, start: Page, count: number): boolean {
   const map = mm.memmap;
   for (let i = 0; i < count; i++) {
     const page = (start + i) as Page;
@@ -205,7 +205,7 @@ export interface CmaRangeVariant {
   readonly reportAttempts: (attempts: number, error: number, count: number) => number;
 }
 
-const AS_MEANT: CmaRangeVariant = { takeFree: allocFreeRange, reportAttempts: (attempts) => attempts };
+const AS_MEANT: CmaRangeVariant = { takeFree: cmaTakeFreeRange, reportAttempts: (attempts) => attempts };
 
 /** How an exact range was obtained, for traces: `attempts` counts tries started. */
 export interface CmaRangeResult {

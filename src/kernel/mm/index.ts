@@ -24,6 +24,7 @@ export {
   cmaRangeUsed,
   cmaRelease,
   cmaRemoveMem,
+  cmaTakeFreeRange,
 } from './cma.js';
 export { kcompactd, tryToCompactPages } from './compaction.js';
 export { allocContigRange } from './contig.js';

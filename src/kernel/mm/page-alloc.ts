@@ -407,17 +407,19 @@ function* mayOom(mm: Mm, gfp: Gfp, order: number): MaySleep<boolean> {
 
 function* tryAllocPages(mm: Mm, gfp: Gfp, order: number, node: PglistData): MaySleep<Page | undefined> {
   if (gfpAllowsBlocking(gfp)) mm.contexts.mightSleep('alloc_pages');
-  let page = findPages(mm, gfp, order, node);
-  if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order, node);
-  if (page === undefined) return undefined;
-  postAllocBegin(mm, page, order);
-  if ((gfp & __GFP_TAGGED) !== 0 && !(yield* mm.hooks.archAllocPage(page, order, gfp))) {
-    // Held until another was found, so that the same page does not come back at once.
-    const other = yield* tryAllocPages(mm, gfp, order, node);
-    yield* freePages(mm, page, order);
-    return other;
+  // Held until another was found, so that the same page does not come back at once.
+  const refused: Page[] = [];
+  let page: Page | undefined;
+  for (;;) {
+    page = findPages(mm, gfp, order, node);
+    if (page === undefined && gfpAllowsBlocking(gfp)) page = yield* reclaimAndRetry(mm, gfp, order, node);
+    if (page === undefined) break;
+    postAllocBegin(mm, page, order);
+    if ((gfp & __GFP_TAGGED) === 0 || (yield* mm.hooks.archAllocPage(page, order, gfp))) break;
+    refused.push(page);
   }
-  postAllocEnd(mm, page, order, gfp);
+  for (const other of refused) yield* freePages(mm, other, order);
+  if (page !== undefined) postAllocEnd(mm, page, order, gfp);
   return page;
 }
 

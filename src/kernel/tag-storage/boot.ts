@@ -108,6 +108,8 @@ function startPolicy(
   if (!mm.mte) {
     const endOfDram = Math.floor(mm.memblock.endOfDram / mm.pageSize);
     for (const { tagStartPfn, tagEndPfn } of tagRegions) {
+      const beyond = tagEndPfn >= endOfDram && factory.skipsBeyondMemory === false;
+      mm.bugOn(beyond, `pfn 0x${tagEndPfn.toString(16)} is given to the allocator, and is no memory`);
       if (tagStartPfn < endOfDram) freeReservedArea(mm, tagStartPfn, Math.min(tagEndPfn + 1, endOfDram));
     }
     return disabled(mm.log, 'MTE is off: tag storage is ordinary memory');

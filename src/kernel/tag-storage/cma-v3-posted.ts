@@ -185,7 +185,7 @@ class PostedStash extends TagStash {
 }
 
 /** v3 renames what there was: blocks that hold tags are saved and come back as data, through other cache lines. F16. */
-class PostedHibernation extends TagHibernation {
+export class PostedHibernation extends TagHibernation {
   override isSaveable(): boolean {
     return true;
   }

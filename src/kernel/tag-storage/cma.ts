@@ -62,7 +62,16 @@ export interface CmaSeries {
   withdrawFailed(taken: Page | number): boolean;
   createBlocks(mm: Mm, stash: TagStash, manager: BlockManager): TagBlocks;
   readonly range?: CmaRangeVariant;
-  prepareRemoteAccess(mm: Mm, blocks: TagBlocks, page: Page, access: RemoteAccess): MaySleep<number>;
+  /** What becomes of an allocated page whose block cannot be had. */
+  readonly withoutBlock: 'later' | 'refused';
+  /** Is a page in use replaced whose block cannot be had? */
+  readonly replacesWhenBusy: boolean;
+  prepareRemoteAccess(
+    mm: Mm,
+    blocks: TagBlocks,
+    page: Page,
+    access: RemoteAccess,
+  ): MaySleep<number | 'as-it-is'>;
 }
 
 /** Rounds of reserving or replacing before a debugger is told that it cannot be. */
@@ -78,6 +87,8 @@ export const CMA_SERIES: CmaSeries = {
   holdsBackZeroBlock: true,
   withdrawFailed: (taken) => taken < 0,
   createBlocks: (mm, stash, manager) => new TagBlocks(mm, stash, manager),
+  withoutBlock: 'later',
+  replacesWhenBusy: true,
   // Not through a fault: the entry need not be fault-on-access (PROT_NONE, execute-only).
   *prepareRemoteAccess(mm, blocks, page, { round }) {
     if (round >= REMOTE_ROUNDS) {
@@ -220,13 +231,13 @@ export class CmaPolicy implements TagStoragePolicy {
   }
 
   *onTaggedPage(page: Page, order: number, _gfp: Gfp): MaySleep<Outcome> {
-    return (yield* this.#blocks.reserve(page, order)) === 0 ? 'reserved' : 'later';
+    return (yield* this.#blocks.reserve(page, order)) === 0 ? 'reserved' : this.#series.withoutBlock;
   }
 
-  /** Moving data sleeps: a page allocated in atomic context gets its block at the first access. */
+  /** Moving data sleeps: a page allocated in atomic context gets its block at the first access, if at all. */
   onTaggedPageAtomic(): Atomic<Outcome> {
     this.#host.mm.metrics.atomicRefused++;
-    return immediately('later');
+    return immediately(this.#series.withoutBlock);
   }
 
   onTaggedFree(page: Page, order: number): Atomic<void> {
@@ -234,10 +245,18 @@ export class CmaPolicy implements TagStoragePolicy {
   }
 
   onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome> {
-    return handleFolioFaultOnAccess(this.#host.mm, this.#blocks, this.#regions, folio, context);
+    const { replacesWhenBusy } = this.#series;
+    return handleFolioFaultOnAccess(
+      this.#host.mm,
+      this.#blocks,
+      this.#regions,
+      folio,
+      context,
+      replacesWhenBusy,
+    );
   }
 
-  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number> {
+  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number | 'as-it-is'> {
     return this.#series.prepareRemoteAccess(this.#host.mm, this.#blocks, page, access);
   }
 

@@ -34,13 +34,18 @@ const MAP: FaultOnAccessOutcome = { fault: 0, mapPte: true };
 const REPLAY: FaultOnAccessOutcome = { fault: 0, mapPte: false };
 const RETRY: FaultOnAccessOutcome = { fault: VM_FAULT_RETRY, mapPte: false };
 
-/** arch_handle_folio_fault_on_access(). */
+/**
+ * arch_handle_folio_fault_on_access().
+ *
+ * @param replacesWhenBusy whether a page whose block cannot be had is replaced, as v3 brought it.
+ */
 export function* handleFolioFaultOnAccess(
   mm: Mm,
   blocks: TagBlocks,
   regions: readonly TagRegion[],
   folio: Page,
   context: FaultOnAccessContext,
+  replacesWhenBusy = true,
 ): MaySleep<FaultOnAccessOutcome> {
   const { memmap, metrics } = mm;
   metrics.faultOnAccessFaults++;
@@ -62,7 +67,7 @@ export function* handleFolioFaultOnAccess(
     return MAP;
   }
   // Moving the page is expensive: see first whether whoever holds the block lets go of it.
-  if (allowRetryFirst(context.flags)) return yield* retry(mm, folio, context);
+  if (allowRetryFirst(context.flags) || !replacesWhenBusy) return yield* retry(mm, folio, context);
   yield* replaceFolioWithTagged(mm, blocks, folio);
   return REPLAY;
 }

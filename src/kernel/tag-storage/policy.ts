@@ -93,11 +93,12 @@ export interface TagStoragePolicy {
   onTaggedAccessWithoutStorage(folio: Page, context: FaultOnAccessContext): MaySleep<FaultOnAccessOutcome>;
 
   /**
-   * A debugger is about to access the tags of a page that has no block. Drops the caller's reference.
+   * A debugger is about to access the tags of a page that has no block. Drops the caller's reference, unless the page
+   * is to be accessed as it is.
    *
-   * @returns 0 to look again, or a negative errno.
+   * @returns 0 to look again, or a negative errno; or 'as-it-is', which no sound policy says.
    */
-  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number>;
+  prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number | 'as-it-is'>;
 
   /** Is this tag page held for tags right now, and for how many pages? */
   tagsHeldIn(page: Page): TagsHeld | undefined;
@@ -117,6 +118,8 @@ export interface PolicyFactory {
     regions: readonly TagRegion[],
     memory: readonly { readonly start: number; readonly end: number }[],
   ): string | undefined;
+  /** Whether pages beyond the end of memory are skipped when tag storage becomes ordinary memory; left out: they are. */
+  readonly skipsBeyondMemory?: boolean;
   /** Where the policy keeps tags without a block, and how it answers mm/; left out: stash.ts, mm-hooks.ts. */
   createStash?(mm: Mm, mte: Mte): TagStash;
   createHooks?(host: PolicyHost, policy: TagStoragePolicy): MmHooks;

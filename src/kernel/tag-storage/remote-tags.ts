@@ -35,6 +35,7 @@ function* remotePage(
     if (found < 0) return found === -EFAULT ? -EIO : found;
     if (found === mm.zeroPage || mte.pageTagStorageReserved(found as Page)) return found;
     const error = yield* policy.prepareRemoteAccess(found as Page, { as, addr: page, write, round });
+    if (error === 'as-it-is') return found;
     if (error !== 0) return error;
   }
 }
@@ -60,7 +61,7 @@ export function* accessRemoteTags(
     const page = yield* remotePage(host, policy, as, addr, write);
     if (page < 0) return done > 0 ? done : page;
     const at = page as Page;
-    if (at !== mm.zeroPage) yield* mte.initialiseTags(at);
+    if (at !== mm.zeroPage && mte.pageTagStorageReserved(at)) yield* mte.initialiseTags(at);
     const count = Math.min(tags.length - done, (mm.pageSize - (addr % mm.pageSize)) / GRANULE);
     for (let i = 0; i < count; i++) {
       const granule = PA(mm.pageToPa(at) + (addr % mm.pageSize) + i * GRANULE);

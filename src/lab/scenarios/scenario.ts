@@ -85,7 +85,7 @@ export interface RaceStory<S> extends Common {
   aboutAnother?(error: unknown): boolean;
 }
 
-/** What a story is told when the kernel refuses it something that an injected failure explains. */
+/** What a story is told when the kernel refuses it what every story counts on: memory, most often. */
 const REFUSED = 'refused';
 
 /** The world of a story, with what is to fail in it. */
@@ -95,7 +95,7 @@ function stage(options: RunOptions, world: WorldOptions): World {
   return k;
 }
 
-const failure = (error: unknown, step: string, injecting: boolean): Verdict => {
+const failure = (error: unknown, step: string): Verdict => {
   if (error instanceof Broken)
     return { held: false, invariant: error.invariant, step, detail: error.message };
   if (error instanceof KernelBug) {
@@ -103,7 +103,7 @@ const failure = (error: unknown, step: string, injecting: boolean): Verdict => {
     return { held: false, invariant, step, detail: error.message };
   }
   // A helper of the story got an errno that it did not reckon with.
-  if (injecting && error instanceof Error && error.constructor === Error) {
+  if (error instanceof Error && error.constructor === Error) {
     return { held: false, invariant: REFUSED, step, detail: error.message };
   }
   throw error;
@@ -121,7 +121,7 @@ export function story(given: Story): Scenario {
         if (!given.boots) k.settle();
         return { held: true, invariant: null, step: null, detail: happened ?? given.expected };
       } catch (error) {
-        return failure(error, k?.position ?? 'boot', options.fail !== undefined);
+        return failure(error, k?.position ?? 'boot');
       } finally {
         if (k !== undefined) options.afterwards?.(k);
       }
@@ -164,9 +164,8 @@ export function race<S>(given: RaceStory<S>): Scenario {
           },
         };
       };
-      const injecting = options.fail !== undefined;
       if (options.schedule !== undefined) {
-        return replay(build, options.schedule, (error) => failure(error, position, injecting));
+        return replay(build, options.schedule, (error) => failure(error, position));
       }
       const guarded = (strategy: Strategy) => {
         const made = build(strategy);
@@ -190,7 +189,7 @@ export function race<S>(given: RaceStory<S>): Scenario {
           detail: `${given.expected}; up to ${runs} orders of steps and ${interruptions} interruptions tried`,
         };
       }
-      return { ...failure(found.error, position, injecting), schedule: found.schedule };
+      return { ...failure(found.error, position), schedule: found.schedule };
     },
   };
 }
