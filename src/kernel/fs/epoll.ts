@@ -9,7 +9,7 @@
  */
 import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM, WaitList } from '../contexts/index.js';
 import { O_RDWR, POLLERR, POLLHUP, POLLIN, POLLRDNORM } from './abi.js';
-import { Directory, type Inode, RegularFile } from './inode.js';
+import type { Inode } from './inode.js';
 import { type Io, OpenFile } from './open-file.js';
 
 export const EPOLLET = 0x80000000;
@@ -83,10 +83,10 @@ export class EventPoll extends OpenFile {
 
   /** EPOLL_CTL_ADD: 0, -EEXIST, -EPERM for files that are always ready, -EINVAL or -ELOOP for circles. */
   add(file: OpenFile, fd: number, events: number, data: bigint): number {
-    if (file.inode instanceof RegularFile || file.inode instanceof Directory) return -EPERM;
+    if (!file.pollable) return -EPERM;
     if (file === this) return -EINVAL;
     if (this.#find(file, fd) !== undefined) return -EEXIST;
-    if (file instanceof EventPoll && (file.#reaches(this) || file.#depth() >= MOST_NESTED)) return -ELOOP;
+    if (file instanceof EventPoll && (file.#reaches(this) || file.#depth() > MOST_NESTED)) return -ELOOP;
     const watch: Watch = { file, events, data, unlisten: [] };
     // eventpoll_release(): a file that is gone is watched no more.
     const gone = () => void this.remove(file, fd);

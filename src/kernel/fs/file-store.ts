@@ -27,8 +27,13 @@ export class FileStore {
   huge: ShmemHuge | undefined;
   /** st_dev of what is in it. */
   device: number;
+  /** SB_RDONLY: nothing of it changes. */
+  readOnly = false;
+  /** current_time(): nanoseconds since 1970. */
+  readonly now: () => bigint;
 
-  constructor(contexts: Contexts, mm: MemoryManager, bytes: number, onDisk = false) {
+  constructor(contexts: Contexts, mm: MemoryManager, bytes: number, now: () => bigint, onDisk = false) {
+    this.now = now;
     this.#contexts = contexts;
     this.#mm = mm;
     this.left = bytes;

@@ -113,7 +113,7 @@ export class FileSystem {
   #nextDevice = FIRST_MOUNTED_DEVICE;
 
   constructor(options: FileSystemOptions) {
-    this.store = new FileStore(options.contexts, options.mm, options.quota);
+    this.store = new FileStore(options.contexts, options.mm, options.quota, options.now);
     this.#random = options.random;
     this.#now = options.now;
     this.#currentRoot = options.currentRoot ?? (() => undefined);
@@ -132,12 +132,12 @@ export class FileSystem {
     for (const name of ['dev', 'proc', 'sys', 'tmp']) this.makeDirectoryAt(name);
     const { diskBytes = 0 } = options;
     if (diskBytes > 0) {
-      this.disk = new FileStore(options.contexts, options.mm, diskBytes, true);
+      this.disk = new FileStore(options.contexts, options.mm, diskBytes, options.now, true);
       this.root.add('mnt', new Directory(this.nextInode(), 0o1777, this.root, undefined, false, this.disk));
     }
     this.mounts = new MountTable(
       (bytes, huge) => {
-        const store = new FileStore(options.contexts, options.mm, bytes);
+        const store = new FileStore(options.contexts, options.mm, bytes, options.now);
         store.huge = huge;
         store.device = this.#nextDevice++;
         this.#mounted.add(store);

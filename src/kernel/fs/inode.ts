@@ -14,6 +14,7 @@ import type { OpenFile } from './open-file.js';
 
 /** The largest offset a file may reach: 2^43 - 1 keeps sums exact. */
 export const MAX_FILE_SIZE = 2 ** 43 - 1;
+const DAY = 86_400_000_000_000n;
 /** Bytes of a host's file copied at once. */
 const COPY_PIECE = 1 << 16;
 
@@ -54,6 +55,14 @@ export abstract class Inode {
   /** st_blocks: units of 512 bytes. */
   get blocks(): number {
     return 0;
+  }
+
+  /** touch_atime() as relatime has it: where it would be before the last change, or a day old. */
+  accessed(now: bigint): void {
+    const { access, modify, change } = this.times;
+    if (this.store?.readOnly === true) return;
+    if (access > modify && access > change && now - access < DAY) return;
+    this.times = { ...this.times, access: now };
   }
 }
 
@@ -159,7 +168,10 @@ export class RegularFile extends Inode {
     if (allowed <= 0) return -EPERM;
     yield* this.#makeOwn();
     const written = yield* this.#store.write(this.#file, offset, data.subarray(0, allowed));
-    return written === 0 ? -ENOSPC : written;
+    if (written === 0) return -ENOSPC;
+    const now = this.#store.now();
+    this.times = { ...this.times, modify: now, change: now };
+    return written;
   }
 
   /** Shared mappings through which it is, or can be, written. */

@@ -97,7 +97,7 @@ export class Mount {
   get shownOptions(): string {
     const { size, huge } = this.options;
     const { mode, uid, gid } = this.root;
-    const parts = ['rw', 'relatime'];
+    const parts = [this.store.readOnly ? 'ro' : 'rw', 'relatime'];
     if (size !== undefined && size > 0) parts.push(`size=${size / 1024}k`);
     if ((mode & 0o7777) !== 0o1777) parts.push(`mode=${(mode & 0o7777).toString(8).padStart(3, '0')}`);
     if (uid !== 0) parts.push(`uid=${uid}`);

@@ -18,6 +18,7 @@ import {
 import {
   O_ACCMODE,
   O_APPEND,
+  O_NOATIME,
   O_PATH,
   O_RDONLY,
   O_WRONLY,
@@ -82,6 +83,11 @@ export abstract class OpenFile {
     return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   }
 
+  /** file_can_poll(): whether it is ever anything but ready. */
+  get pollable(): boolean {
+    return true;
+  }
+
   /** Lists that are woken when `poll` may give more. */
   get waitLists(): readonly WaitList[] {
     return [];
@@ -127,6 +133,7 @@ export class RegularOpenFile extends OpenFile {
   *read(_waiter: Waiter, count: number, offset?: number): MaySleep<Uint8Array | number> {
     if (!this.readable) return -EBADF;
     const bytes = yield* this.inode.read(offset ?? this.#position, count);
+    if (count > 0 && (this.flags & O_NOATIME) === 0) this.inode.accessed(this.inode.store.now());
     if (offset === undefined) this.#position += bytes.length;
     return bytes;
   }
@@ -146,6 +153,10 @@ export class RegularOpenFile extends OpenFile {
     inode.lock.unlock();
     if (written > 0 && offset === undefined) this.#position = at + written;
     return written;
+  }
+
+  override get pollable(): boolean {
+    return false;
   }
 
   override seek(offset: number, whence: number): number {
@@ -209,6 +220,10 @@ export class OpenDirectory extends OpenFile {
     return -EBADF;
   }
 
+  override get pollable(): boolean {
+    return false;
+  }
+
   override seek(offset: number, whence: number): number {
     const position = seekPosition(offset, whence, this.position, this.listing.length);
     if (position >= 0) this.position = position;
@@ -264,6 +279,10 @@ export class GeneratedFile extends OpenFile {
     return (function* () {
       return written(yield* result);
     })();
+  }
+
+  override get pollable(): boolean {
+    return false;
   }
 
   override seek(offset: number, whence: number): number {

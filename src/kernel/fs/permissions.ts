@@ -4,7 +4,7 @@
  * Ref. fs/namei.c (generic_permission, __check_sticky), fs/inode.c (inode_init_owner,
  * inode_owner_or_capable), fs/attr.c (setattr_prepare); capabilities(7).
  */
-import { EACCES, EPERM } from '../contexts/index.js';
+import { EACCES, EPERM, EROFS } from '../contexts/index.js';
 import { S_IFDIR, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP } from './abi.js';
 import { Directory, type Inode } from './inode.js';
 
@@ -46,9 +46,13 @@ export const PRIVILEGED: FileCaller = {
 const inGroup = ({ gid, groups }: FileCaller, group: number): boolean =>
   gid === group || groups.includes(group);
 
-/** inode_permission(): 0 or -EACCES for MAY_* bits. */
+/** mnt_want_write() of what is about to change otherwise than by writing: 0 or -EROFS. */
+export const mayChange = (inode: Inode): number => (inode.store?.readOnly === true ? -EROFS : 0);
+
+/** inode_permission(): 0, or -EACCES or -EROFS for MAY_* bits. */
 export function inodePermission(inode: Inode, mask: number, caller: FileCaller): number {
   const isDirectory = inode.type === S_IFDIR;
+  if ((mask & MAY.WRITE) !== 0 && inode.store?.readOnly === true) return -EROFS;
   if (caller.overrides && (isDirectory || (mask & MAY.EXEC) === 0)) return 0;
   const shift = inode.uid === caller.uid ? 6 : inGroup(caller, inode.gid) ? 3 : 0;
   if ((mask & ~(inode.mode >> shift) & 7) === 0) return 0;

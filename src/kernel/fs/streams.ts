@@ -79,6 +79,10 @@ export class DeviceFile extends OpenFile {
     this.#random = random;
   }
 
+  override get pollable(): boolean {
+    return this.#kind === 'random';
+  }
+
   read(_waiter: Waiter, count: number): Io<Uint8Array | number> {
     if (!this.readable) return -EBADF;
     if (this.#kind === 'null') return new Uint8Array();

@@ -20,6 +20,7 @@ export const CAP = {
   SETGID: 6,
   SETUID: 7,
   SETPCAP: 8,
+  NET_BIND_SERVICE: 10,
   IPC_LOCK: 14,
   IPC_OWNER: 15,
   SYS_CHROOT: 18,

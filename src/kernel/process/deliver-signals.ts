@@ -14,6 +14,7 @@ import {
   type MaySleep,
   sleepPoint,
 } from '../contexts/index.js';
+import { letGo, O_CREAT, O_NOFOLLOW, O_WRONLY, RegularFile, settle } from '../fs/index.js';
 import { SA, SIGNAL } from './abi.js';
 import { dumpCore } from './core-dump.js';
 import type { KernelState } from './kernel-state.js';
@@ -49,6 +50,8 @@ const PSTATE_BTYPE = 3n << 10n;
 const PSTATE_BTYPE_C = 1n << 11n;
 /** min_coredump: a smaller limit means no file. */
 const LEAST_CORE = 4096;
+/** Bytes of one written at once. */
+const CORE_PIECE = 1 << 16;
 const PARKING = sleepPoint('coredump_wait');
 const NR_RESTART_SYSCALL = 128n;
 const SI_KERNEL_KILL: SignalInfo = {
@@ -148,13 +151,31 @@ function* getSignal(
 function* writeCore(state: KernelState, thread: Thread, info: SignalInfo): MaySleep<boolean> {
   const { process } = thread;
   const most = process.limits.soft(RLIMIT.CORE);
-  if (state.takeCore === undefined || process.dumpable !== 1 || most < LEAST_CORE) return false;
+  if (process.dumpable !== 1 || most < LEAST_CORE) return false;
   // Two threads may fail at once; the first one's core is the process's.
   yield* standForDump(thread);
   if (process.groupExit !== undefined || !(yield* parkOthers(thread))) return false;
-  const image = yield* dumpCore(state, thread, info);
-  state.takeCore(process.pid, image.subarray(0, Math.min(image.length, most)));
+  const whole = yield* dumpCore(state, thread, info);
+  const image = whole.subarray(0, Math.min(whole.length, most));
+  if (state.takeCore === undefined) return yield* writeCoreFile(state, thread, image);
+  state.takeCore(process.pid, image);
   return true;
+}
+
+/** kernel.core_pattern is `core`: a file of that name where the process was, and its alone. */
+function* writeCoreFile({ files }: KernelState, thread: Thread, image: Uint8Array): MaySleep<boolean> {
+  const flags = O_CREAT | O_WRONLY | O_NOFOLLOW;
+  const file = yield* files.open(thread.process.fs.cwd, 'core', flags, 0o600);
+  if (typeof file === 'number') return false;
+  file.users++;
+  const { inode } = file;
+  const isOwn = inode instanceof RegularFile && inode.links === 1 && inode.uid === thread.credentials.user.fs;
+  let done = isOwn ? yield* inode.truncate(0) : -1;
+  for (let at = 0; done >= 0 && at < image.length; at += done) {
+    done = yield* settle(file.write(thread, image.subarray(at, at + CORE_PIECE), at));
+  }
+  letGo(file);
+  return done >= 0;
 }
 
 /**

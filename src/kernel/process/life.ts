@@ -45,7 +45,9 @@ export const CLONE = {
 } as const;
 
 /** Namespaces that there is one of, as in a kernel built without them: all but those of names. */
-const REFUSED = CLONE.NEWNS | 0x78000000;
+const REFUSED = CLONE.NEWNS | 0x7a000000;
+/** copy_namespaces(): what only the privileged may ask for, whether there are several or not. */
+const NAMESPACES = CLONE.NEWUTS | (REFUSED & ~0x10000000);
 
 export interface CloneRequest {
   /** CLONE_* and the exit signal in the low byte. */
@@ -109,9 +111,10 @@ function flagsValid(flags: number): boolean {
 /** clone(2): the child's tid, or a negative errno. With CLONE_VFORK it returns when the child let go. */
 export function* cloneThread(state: KernelState, parent: Thread, request: CloneRequest): MaySleep<number> {
   const { flags } = request;
+  const isPlain = (flags & NAMESPACES) === 0 || capable(parent.credentials, CAP.SYS_ADMIN);
+  if (!isPlain) return -EPERM;
   if (!flagsValid(flags)) return -EINVAL;
   if (tooManyThreads(state.mm, state.table.threadCount) || tooManyProcesses(state, parent)) return -EAGAIN;
-  if ((flags & CLONE.NEWUTS) !== 0 && !capable(parent.credentials, CAP.SYS_ADMIN)) return -EPERM;
   const refused = request.tid === undefined ? 0 : refusesTid(state, parent, request.tid);
   if (refused !== 0) return refused;
   const pidfd = newPidfd(state, parent, flags);

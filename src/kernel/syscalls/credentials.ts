@@ -5,6 +5,7 @@
  */
 import { EFAULT, EINVAL, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import {
+  ALL_CAPABILITIES,
   CAP,
   type Credentials,
   capable,
@@ -157,7 +158,7 @@ function* capset(services: SyscallServices, thread: Thread, header: bigint, data
     for (let word = 0; word < head.words; word++) {
       all |= BigInt(view.getUint32(12 * word + 4 * i, true)) << BigInt(32 * word);
     }
-    return all & thread.credentials.capabilities.bounding;
+    return all & ALL_CAPABILITIES;
   };
   const next = { effective: set(0), permitted: set(1), inheritable: set(2) };
   return take(thread, setCapabilities(thread.credentials, next));

@@ -17,6 +17,7 @@ import {
   sleepPoint,
 } from '../contexts/index.js';
 import {
+  dropSetIds,
   IN,
   letGo,
   O_NONBLOCK,
@@ -179,6 +180,9 @@ function* moveAll(
     if (isRead) io.rchar += done;
     else io.wchar += done;
     // Pipes tell nobody.
+    const isGuarded = !isRead && done > 0 && !services.files.caller.keepsSetId;
+    // file_remove_privs(): what others can write does not run as its owner.
+    if (isGuarded && file instanceof RegularOpenFile) dropSetIds(file.inode);
     if (done > 0 && !(file instanceof PipeEnd)) {
       services.files.notifier.inode(file.inode, isRead ? IN.ACCESS : IN.MODIFY, file.place);
     }

@@ -63,14 +63,18 @@ function* mount(
   if ((flags & MS_MGC_MASK) === MS_MGC) flags &= ~MS_MGC_MASK;
   if ((flags & (MS.BIND | MS.MOVE)) !== 0) return -EINVAL;
   if ((flags & MS_PROPAGATION) !== 0) return (flags & MS.REMOUNT) !== 0 ? -EINVAL : 0;
-  // Nothing here is read-only once it is mounted.
-  if ((flags & MS.RDONLY) !== 0) return -EINVAL;
+  const readOnly = (flags & MS.RDONLY) !== 0;
   const ram = (mm.meminfo()['MemTotal'] ?? 0) * 1024;
   if ((flags & MS.REMOUNT) !== 0) {
     const mounted = target instanceof Directory ? files.mounts.of(target) : undefined;
     if (mounted === undefined) return target === files.root ? 0 : -EINVAL;
     const options = parseTmpfsOptions(data, ram, mm.pageSize);
-    return typeof options === 'number' ? options : files.mounts.remount(mounted, options);
+    if (typeof options === 'number') return options;
+    // sb_prepare_remount_readonly().
+    if (readOnly && !mounted.store.readOnly && isWritten(services, mounted)) return -EBUSY;
+    const error = files.mounts.remount(mounted, options);
+    if (error === 0) mounted.store.readOnly = readOnly;
+    return error;
   }
   if (type === '') return -EINVAL;
   if (!(target instanceof Directory)) return -ENOTDIR;
@@ -79,8 +83,17 @@ function* mount(
   if (type !== 'tmpfs' && type !== 'ramfs') return -ENODEV;
   const options = parseTmpfsOptions(data, ram, mm.pageSize);
   if (typeof options === 'number') return options;
-  return files.mounts.mount(source === '' ? 'none' : source, target, options);
+  const error = files.mounts.mount(source === '' ? 'none' : source, target, options);
+  if (error === 0) files.mounts.mounts.at(-1)!.store.readOnly = readOnly;
+  return error;
 }
+
+/** Whether a process has a file of it open for writing. */
+const isWritten = ({ table }: SyscallServices, { store }: Mount): boolean =>
+  [...table.processes].some(({ end, files }) => {
+    const writes = (fd: number) => files.get(fd)?.writable === true && files.get(fd)!.inode.store === store;
+    return end === undefined && [...files.numbers].some(writes);
+  });
 
 /** Whether a process has something of the file system open, or is in it. */
 function isUsed({ table }: SyscallServices, { root, store }: Mount): boolean {

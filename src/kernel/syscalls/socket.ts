@@ -7,6 +7,7 @@
  */
 import { textOfBytes } from '../../base/index.js';
 import {
+  EACCES,
   EADDRINUSE,
   EAFNOSUPPORT,
   EBADF,
@@ -53,12 +54,23 @@ import {
   socketInode,
   type UnixAddress,
 } from '../net/index.js';
-import { readU32, readUser, type Thread, writeSome, writeU32, writeUser } from '../process/index.js';
+import {
+  CAP,
+  capable,
+  readU32,
+  readUser,
+  type Thread,
+  writeSome,
+  writeU32,
+  writeUser,
+} from '../process/index.js';
 import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
 /** sizeof(struct sockaddr_storage). */
 const MOST_ADDRESS = 128;
+/** net.ipv4.ip_unprivileged_port_start. */
+const FIRST_FREE_PORT = 1024;
 
 export function socketOf(thread: Thread, fd: bigint): Socket | number {
   const file = fileOf(thread, fd);
@@ -177,6 +189,8 @@ function bind(
   if (address.family === AF_UNSPEC) return -EAFNOSUPPORT;
   if (address.family === AF_UNIX) return bindUnix(services, thread, socket, address);
   if (socket.bound) return -EINVAL;
+  const isLow = address.port > 0 && address.port < FIRST_FREE_PORT;
+  if (isLow && !capable(thread.credentials, CAP.NET_BIND_SERVICE)) return -EACCES;
   const local = services.network.bindPort(socket, address);
   if (typeof local === 'number') return local;
   socket.local = local;

@@ -42,6 +42,7 @@ import {
   isOwner,
   MAX_FILE_SIZE,
   MAY,
+  mayChange,
   O_ACCMODE,
   O_CLOEXEC,
   O_CREAT,
@@ -211,12 +212,13 @@ function* linkSource(
 
 /** getdents64: records of 8-byte multiples. */
 function* directoryEntries(
-  { mm, files }: SyscallServices,
+  services: SyscallServices,
   thread: Thread,
   directory: OpenDirectory,
   address: bigint,
   room: number,
 ): MaySleep<number> {
+  const { mm, files } = services;
   const records: Uint8Array[] = [];
   let used = 0;
   let at = directory.position;
@@ -246,13 +248,14 @@ function* directoryEntries(
   }
   const error = yield* writeUser(mm, thread, address, all);
   if (error !== 0) return error;
+  directory.inode.accessed(services.clock.realtime);
   files.notifier.inode(directory.inode, IN.ACCESS, directory.place);
   directory.position = at;
   return used;
 }
 
 function chmod({ files }: SyscallServices, inode: Inode, mode: number): number {
-  const changed = changedMode(inode, mode, files.caller);
+  const changed = mayChange(inode) || changedMode(inode, mode, files.caller);
   if (changed < 0) return changed;
   inode.mode = (inode.mode & S_IFMT) | changed;
   files.touch(inode, 'change');
@@ -261,7 +264,7 @@ function chmod({ files }: SyscallServices, inode: Inode, mode: number): number {
 }
 
 function chown({ files }: SyscallServices, inode: Inode, uid: number, gid: number): number {
-  const refused = changeOwner(inode, uid, gid, files.caller);
+  const refused = mayChange(inode) || changeOwner(inode, uid, gid, files.caller);
   if (refused !== 0) return refused;
   files.touch(inode, 'change');
   if (uid !== -1 || gid !== -1) files.notifier.inode(inode, IN.ATTRIB);
@@ -344,6 +347,8 @@ function* setTimes(
   const now = services.clock.realtime;
   const { caller } = services.files;
   // Who may write may say that it was now; another time is the owner's to say (notify_change).
+  const fixed = mayChange(inode);
+  if (fixed !== 0) return fixed;
   const mayTouch = () => (isOwner(inode, caller) ? 0 : inodePermission(inode, MAY.WRITE, caller));
   if (address === 0n) {
     const refused = mayTouch();
