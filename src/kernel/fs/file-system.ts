@@ -48,6 +48,7 @@ import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, 
 import { IN, Notifier } from './inotify.js';
 import { FileLocks } from './locks.js';
 import { MountTable } from './mounts.js';
+import { MqueueFile, MqueueInode, Mqueues } from './mqueue.js';
 import { OpenDirectory, type OpenFile, PathFile, RegularOpenFile } from './open-file.js';
 import {
   type FileCaller,
@@ -102,6 +103,7 @@ export class FileSystem {
   readonly disk: FileStore | undefined;
   readonly locks = new FileLocks();
   readonly notifier = new Notifier();
+  readonly mqueues: Mqueues;
   readonly #random: Random;
   readonly #now: () => bigint;
   readonly #currentRoot: () => Directory | undefined;
@@ -146,6 +148,7 @@ export class FileSystem {
       () => this.nextInode(),
       options.quota,
     );
+    this.mqueues = new Mqueues(new Directory(this.nextInode(), 0o1777, undefined));
     this.#makeDevices();
   }
 
@@ -212,8 +215,8 @@ export class FileSystem {
     ] as const) {
       dev.add(name, new Symlink(this.nextInode(), `/proc/self/fd/${fd}`));
     }
-    const shm = new Directory(this.nextInode(), 0o1777, dev);
-    dev.add('shm', shm);
+    dev.add('shm', new Directory(this.nextInode(), 0o1777, dev));
+    dev.add('mqueue', this.mqueues.root);
   }
 
   /** The files behind descriptors 0, 1 and 2 of the first process. */
@@ -383,9 +386,8 @@ export class FileSystem {
       }
       return new RegularOpenFile(inode, kept, path);
     }
-    if (inode instanceof SpecialFile) {
-      return inode.open(kept, inode);
-    }
+    if (inode instanceof SpecialFile) return inode.open(kept, inode);
+    if (inode instanceof MqueueInode) return new MqueueFile(inode, kept, path);
     return -ENXIO;
   }
 

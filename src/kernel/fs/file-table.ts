@@ -71,6 +71,7 @@ export class FileTable {
     this.#descriptors[fd] = undefined;
     // locks_remove_posix(): any descriptor of the file will do.
     descriptor.file.inode.locks?.unlock('posix', this);
+    descriptor.file.flush(this);
     letGo(descriptor.file);
     return 0;
   }

@@ -9,6 +9,7 @@ export * from './inode.js';
 export * from './inotify.js';
 export * from './locks.js';
 export * from './mounts.js';
+export * from './mqueue.js';
 export * from './open-file.js';
 export * from './permissions.js';
 export * from './pipe.js';

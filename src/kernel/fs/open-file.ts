@@ -113,6 +113,9 @@ export abstract class OpenFile {
     return '';
   }
 
+  /** A descriptor of a process is closed: `owner` is that process's table. */
+  flush(_owner: object): void {}
+
   /** The last user is gone. */
   release(): void {}
 }

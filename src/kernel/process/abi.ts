@@ -84,6 +84,7 @@ export const SI_CODE = {
   SI_KERNEL: 0x80,
   SI_QUEUE: -1,
   SI_TIMER: -2,
+  SI_MESGQ: -3,
   SI_TKILL: -6,
 } as const;
 export type SignalCodeName = keyof typeof SI_CODE;

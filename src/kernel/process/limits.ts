@@ -4,7 +4,7 @@
  *
  * What asks for them: descriptors (NOFILE), mappings and stacks (AS, DATA, STACK; through the address space, which
  * refers to its process's limits), writes (FSIZE), clone (NPROC), signals (SIGPENDING), CPU time (CPU), core files
- * (CORE), priorities (NICE). RSS, LOCKS, RTTIME and MSGQUEUE are kept and shown, as nothing here uses what they bound.
+ * (CORE), priorities (NICE). RSS, LOCKS and RTTIME are kept and shown, as nothing here uses what they bound.
  *
  * Ref. include/asm-generic/resource.h, kernel/sys.c (do_prlimit), fs/proc/base.c (lnames); getrlimit(2).
  */

@@ -3,7 +3,7 @@
  *
  * Ref. fs/proc/stat.c, arch/arm64/kernel/cpuinfo.c, fs/proc/loadavg.c.
  */
-import { INOTIFY_LIMITS } from '../fs/index.js';
+import { INOTIFY_LIMITS, MQUEUE_LIMITS } from '../fs/index.js';
 import type { KernelState } from './kernel-state.js';
 import { BOOT_EPOCH } from './timers.js';
 import type { UserCpu } from './user-context.js';
@@ -101,6 +101,11 @@ export const SYSCTLS: Readonly<Record<string, string>> = {
   'fs/inotify/max_queued_events': String(INOTIFY_LIMITS.queue),
   'fs/inotify/max_user_instances': String(INOTIFY_LIMITS.instances),
   'fs/inotify/max_user_watches': String(INOTIFY_LIMITS.watches),
+  'fs/mqueue/msg_default': String(MQUEUE_LIMITS.messages),
+  'fs/mqueue/msg_max': String(MQUEUE_LIMITS.messages),
+  'fs/mqueue/msgsize_default': String(MQUEUE_LIMITS.bytes),
+  'fs/mqueue/msgsize_max': String(MQUEUE_LIMITS.bytes),
+  'fs/mqueue/queues_max': String(MQUEUE_LIMITS.queues),
   'fs/nr_open': '1048576',
   'fs/pipe-max-size': '1048576',
   'kernel/cap_last_cap': '40',

@@ -15,6 +15,7 @@ import { limitSyscalls } from './limits.js';
 import { lockSyscalls } from './locks.js';
 import { memorySyscalls } from './memory.js';
 import { mountSyscalls } from './mount.js';
+import { mqueueSyscalls } from './mqueue.js';
 import { namespaceSyscalls } from './namespaces.js';
 import { pidfdSyscalls } from './pidfd.js';
 import { pollSyscalls } from './poll.js';
@@ -65,6 +66,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...lockSyscalls,
     ...memorySyscalls,
     ...mountSyscalls,
+    ...mqueueSyscalls,
     ...namespaceSyscalls,
     ...pidfdSyscalls,
     ...pollSyscalls,
