@@ -47,6 +47,7 @@ const NOT_FOR_QEMU = [
   'mounts',
   'mqueues',
   'permissions',
+  'remapping',
   'terminals',
   'syslog',
 ];
@@ -76,6 +77,7 @@ const ENDS: Readonly<Record<string, number>> = {
   mounts: 0,
   mqueues: 0,
   permissions: 0,
+  remapping: 0,
   terminals: 0,
   syslog: 0,
 };
@@ -87,7 +89,16 @@ describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () =
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'mtemu-c-'));
     for (const name of PROGRAMS) {
-      const args = ['-O2', '-static', '-pthread', '-w', '-o', join(folder, name), join(FOLDER, `${name}.c`)];
+      const args = [
+        '-O2',
+        '-march=armv8.5-a+memtag',
+        '-static',
+        '-pthread',
+        '-w',
+        '-o',
+        join(folder, name),
+        join(FOLDER, `${name}.c`),
+      ];
       const built = spawnSync(GCC, args, { encoding: 'utf8' });
       expect(built.stderr).toBe('');
       images[name] = readFileSync(join(folder, name));

@@ -57,7 +57,7 @@ const ON_CHILD = IN.ACCESS | IN.MODIFY | IN.ATTRIB | IN.CLOSE_WRITE | IN.CLOSE_N
 export const IN_ALL_BITS = Object.values(IN).reduce((all, bit) => (all | bit) >>> 0, EVENTS);
 
 /** fs.inotify.max_queued_events, max_user_instances and max_user_watches. */
-export const INOTIFY_LIMITS = { queue: 16384, instances: 128, watches: 8192 } as const;
+export const INOTIFY_LIMITS = { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 8192 };
 /** struct inotify_event without the name, which is padded to a multiple of it. */
 const EVENT_BYTES = 16;
 
@@ -89,6 +89,8 @@ export class Notifier {
   readonly #watches = new Map<Inode, Set<Watch>>();
   /** Files that are open, by the user who opened them. */
   readonly instances = new Map<number, number>();
+  /** The sysctls, which can be written. */
+  readonly limits = { ...INOTIFY_LIMITS };
   #nextCookie = 1;
 
   /** Whether anybody listens: where nobody does, nothing is looked up. */
@@ -181,11 +183,13 @@ export class InotifyFile extends OpenFile {
   readonly #watches = new Map<number, Watch>();
   readonly #changed = new WaitList();
   readonly #events: Event[] = [];
+  readonly #most: number;
   #nextWatch = 1;
 
   constructor(inode: Inode, flags: number, notifier: Notifier) {
     super(inode, O_RDONLY | flags, 'anon_inode:inotify');
     this.#notifier = notifier;
+    this.#most = notifier.limits.max_queued_events;
   }
 
   /** inotify_add_watch(2): the descriptor of a watch that is there already, or of a new one. */
@@ -197,7 +201,7 @@ export class InotifyFile extends OpenFile {
       known.mask = (bits & IN.MASK_ADD) !== 0 ? known.mask | mask : mask;
       return known.wd;
     }
-    if (this.#watches.size >= INOTIFY_LIMITS.watches) return -ENOSPC;
+    if (this.#watches.size >= this.#notifier.limits.max_user_watches) return -ENOSPC;
     const watch: Watch = { file: this, wd: this.#nextWatch++, inode, mask };
     this.#watches.set(watch.wd, watch);
     this.#notifier.add(watch);
@@ -228,7 +232,7 @@ export class InotifyFile extends OpenFile {
     const last = this.#events.at(-1);
     const same = last?.wd === event.wd && last.mask === event.mask && last.name === event.name;
     if (same || last?.mask === IN.Q_OVERFLOW) return;
-    const isFull = this.#events.length >= INOTIFY_LIMITS.queue;
+    const isFull = this.#events.length >= this.#most;
     this.#events.push(isFull ? { wd: -1, mask: IN.Q_OVERFLOW, cookie: 0, name: '' } : event);
     this.#changed.wake(POLLIN | POLLRDNORM);
   }

@@ -9,6 +9,7 @@ import { linkFile } from './filemap.js';
 import { moveHugePmd, splitHugePmdLocked } from './huge-memory.js';
 import { unmergeKsmPages } from './ksm-merge.js';
 import { mayExpandVm } from './limits.js';
+import { munlockVma } from './mlock.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { doMunmap, getUnmappedArea, pageAlign, pageAligned, vmaMerge } from './mmap.js';
@@ -25,7 +26,7 @@ import {
   setPtes,
 } from './page-table.js';
 import { DESCRIPTOR_BYTES, pmdLeaf, pteNone } from './pgtable.js';
-import { MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './types.js';
 import { VM_ACCOUNT, VM_MAYSHARE, VM_MERGEABLE, Vma } from './vma.js';
 
 /** sys_mremap() with mmap_lock held for writing: the address, or a negative errno. */
@@ -38,7 +39,9 @@ export function* doMremap(
   flags: number,
   newAddr: number,
 ): MaySleep<number> {
-  if ((flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE)) !== 0) return -EINVAL;
+  if ((flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) !== 0) return -EINVAL;
+  const keeps = (flags & MREMAP_DONTUNMAP) !== 0;
+  if (keeps && ((flags & MREMAP_MAYMOVE) === 0 || oldLength !== newLength)) return -EINVAL;
   if ((flags & MREMAP_FIXED) !== 0 && (flags & MREMAP_MAYMOVE) === 0) return -EINVAL;
   if (!pageAligned(mm, addr)) return -EINVAL;
   const oldSize = pageAlign(mm, oldLength);
@@ -48,9 +51,12 @@ export function* doMremap(
   if (!vma) return -EFAULT;
   // Moving and shrinking those is not implemented.
   if (vma.hugetlb !== undefined) return -EINVAL;
-  if ((flags & MREMAP_FIXED) !== 0) {
+  // mremap_to(): without MREMAP_FIXED the new place is a hint, and looked at like one that is not.
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) {
     if (!pageAligned(mm, newAddr) || newAddr > as.layout.taskSize - newSize) return -EINVAL;
     if (addr + oldSize > newAddr && newAddr + newSize > addr) return -EINVAL;
+  }
+  if ((flags & MREMAP_FIXED) !== 0) {
     const error = yield* doMunmap(mm, as, newAddr, newSize);
     if (error !== 0) return error;
   }
@@ -59,7 +65,7 @@ export function* doMremap(
       const error = yield* doMunmap(mm, as, addr + newSize, oldSize - newSize);
       if (error !== 0) return error;
     }
-    if ((flags & MREMAP_FIXED) === 0) return addr;
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0) return addr;
   }
   vma = as.vmas.lookup(addr);
   const moved = Math.min(oldSize, newSize);
@@ -67,10 +73,11 @@ export function* doMremap(
   // Of nothing, a second mapping of the same pages is made, which only shared ones can be.
   if (oldSize === 0 && (vma.flags & VM_MAYSHARE) === 0) return -EINVAL;
   if (addr + moved > vma.end) return -EFAULT;
-  const grown = (newSize - moved) / mm.pageSize;
+  const grown = (keeps ? newSize : newSize - moved) / mm.pageSize;
   if (!mayExpandVm(mm, as, vma.flags, grown)) return -ENOMEM;
   if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, grown, as.totalVm)) return -ENOMEM;
-  if ((flags & MREMAP_FIXED) === 0 && addr + oldSize === vma.end && canExpand(as, vma, addr + newSize)) {
+  const mayStay = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0;
+  if (mayStay && addr + oldSize === vma.end && canExpand(as, vma, addr + newSize)) {
     vma.end = addr + newSize;
     as.totalVm += grown;
     if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += grown;
@@ -78,9 +85,10 @@ export function* doMremap(
     return addr;
   }
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
-  const target = (flags & MREMAP_FIXED) !== 0 ? newAddr : getUnmappedArea(mm, as, 0, newSize);
+  const target =
+    (flags & MREMAP_FIXED) !== 0 ? newAddr : getUnmappedArea(mm, as, keeps ? newAddr : 0, newSize);
   if (target < 0) return target;
-  return yield* moveVma(mm, as, vma, addr, moved, newSize, target);
+  return yield* moveVma(mm, as, vma, addr, moved, newSize, target, keeps);
 }
 
 function canExpand(as: MmStruct, vma: Vma, end: number): boolean {
@@ -97,6 +105,7 @@ function* moveVma(
   moved: number,
   newSize: number,
   target: number,
+  keeps: boolean,
 ): MaySleep<number> {
   if (as.vmas.size >= mm.sysctl.maxMapCount[0]! - 3) return -ENOMEM;
   // Merged pages are found by their address: they are taken apart before they move, and may be merged again there.
@@ -122,7 +131,9 @@ function* moveVma(
     yield* doMunmap(mm, as, target, newSize);
     return -ENOMEM;
   }
-  if (moved > 0) yield* doMunmap(mm, as, addr, moved);
+  // MREMAP_DONTUNMAP: the old mapping is locked no more, whichever part of it moved.
+  if (keeps) yield* munlockVma(mm, vma);
+  else if (moved > 0) yield* doMunmap(mm, as, addr, moved);
   const settled = as.vmas.lookup(target);
   if (settled) vmaMerge(mm, settled);
   return target;

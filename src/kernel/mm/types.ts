@@ -112,6 +112,8 @@ export const MS_SYNC = 4;
 
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
+/** The old place stays mapped, and is empty. */
+export const MREMAP_DONTUNMAP = 4;
 
 /** What makes a file that can be mapped. */
 export interface FileOptions {

@@ -98,9 +98,9 @@ export const DEVICES = 'Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devic
 export const SYSCTLS: Readonly<Record<string, string>> = {
   'abi/tagged_addr_disabled': '0',
   'fs/file-max': '40961',
-  'fs/inotify/max_queued_events': String(INOTIFY_LIMITS.queue),
-  'fs/inotify/max_user_instances': String(INOTIFY_LIMITS.instances),
-  'fs/inotify/max_user_watches': String(INOTIFY_LIMITS.watches),
+  ...Object.fromEntries(
+    Object.entries(INOTIFY_LIMITS).map(([name, value]) => [`fs/inotify/${name}`, `${value}`]),
+  ),
   'fs/mqueue/msg_default': String(MQUEUE_LIMITS.messages),
   'fs/mqueue/msg_max': String(MQUEUE_LIMITS.messages),
   'fs/mqueue/msgsize_default': String(MQUEUE_LIMITS.bytes),

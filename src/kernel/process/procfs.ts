@@ -173,6 +173,17 @@ export class ProcFs {
       names.set('domainname', () => this.#file(() => `${uts()?.domainname ?? ''}\n`));
       names.set('threads-max', () => this.#file(() => `${mostThreads(this.#state.mm)}\n`));
     }
+    if (path === 'fs/inotify/') {
+      const { limits } = this.#state.files.notifier;
+      for (const name of Object.keys(limits) as (keyof typeof limits)[]) {
+        const store = (text: string) => {
+          if (!/^[0-9]{1,9}$/.test(text.trim())) return -EINVAL;
+          limits[name] = Number(text);
+          return 0;
+        };
+        names.set(name, () => this.#file(() => `${limits[name]}\n`, store, 0o644));
+      }
+    }
     if (path === 'vm/' || path === 'kernel/') {
       const folder = path === 'vm/' ? 'vm' : 'kernel';
       const own = vmSysctlFiles(this.#state.mm, folder, (text, store, mode) => this.#file(text, store, mode));

@@ -8,7 +8,6 @@ import {
   Directory,
   IN,
   IN_ALL_BITS,
-  INOTIFY_LIMITS,
   InotifyFile,
   inodePermission,
   MAY,
@@ -39,7 +38,7 @@ export const inotifySyscalls: readonly Syscall[] = [
       const { notifier, caller } = files;
       const { uid } = caller;
       const open = () => notifier.instances.get(uid) ?? 0;
-      if (open() >= INOTIFY_LIMITS.instances) return -EMFILE;
+      if (open() >= notifier.limits.max_user_instances) return -EMFILE;
       const inode = new SpecialFile(files.nextInode(), 0o600, () => -EINVAL);
       const file = new InotifyFile(inode, bits & O_NONBLOCK, notifier);
       const fd = thread.process.files.add(file, (bits & O_CLOEXEC) !== 0);
