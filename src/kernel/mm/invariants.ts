@@ -116,7 +116,8 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       }
     };
     forEachTable(mm, as, {
-      table({ used, normal, writable }, base) {
+      table({ used, normal, writable, migrations }, base) {
+        resident += migrations;
         for (let i = 0; i < used.length; i++) {
           const page = normal[i]!;
           if (page < 0) continue;
@@ -127,6 +128,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
       block(entry, addr) {
         if (addr % mm.layout.pmdSize === 0 && isAnonPmdPart(mm, entry)) blocks++;
         const { page } = entry;
+        if (entry.migration) resident++;
         if (page === undefined || entry.special) return;
         if (map.head(page) === page) entire[page]!++;
         mapsNormal(page, addr, entry.write);

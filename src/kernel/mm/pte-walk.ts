@@ -13,6 +13,7 @@ import { ptePartOfPmd } from './page-table.js';
 import type { Pte } from './pgtable.js';
 import {
   DESCRIPTOR_BYTES,
+  isMigrationEntry,
   isSwapEntry,
   PTE_LEVEL,
   pmdLeaf,
@@ -33,6 +34,8 @@ export interface SeenEntry {
   /** Of Normal-Tagged memory that EL0 can read. */
   readonly taggedForUser: boolean;
   readonly swap: boolean;
+  /** Stands for a page on its way, which its mm goes on counting. */
+  readonly migration: boolean;
   /** The page that it maps, be it the zero page; undefined where none is mapped, or it is no memory of ours. */
   readonly page: Page | undefined;
 }
@@ -56,6 +59,8 @@ export interface SeenTable {
   writable: Uint8Array;
   taggedForUser: boolean;
   swap: boolean;
+  /** How many. */
+  migrations: number;
 }
 
 /** Tables kept of a memory manager, by address; those that nobody uses any more go when they are too many. */
@@ -71,6 +76,7 @@ function decode(mm: Mm, pte: Pte): SeenEntry {
     write: pteWrite(pte),
     taggedForUser: pteUserReadable(pte) && pteTagged(pte),
     swap: isSwapEntry(pte),
+    migration: isMigrationEntry(pte),
     page: present ? mm.paToPage(ptePa(pte)) : undefined,
   };
 }
@@ -81,14 +87,16 @@ function summaryOf(entries: readonly (SeenEntry | undefined)[]) {
   const writable = new Uint8Array(used.length);
   let taggedForUser = false;
   let swap = false;
+  let migrations = 0;
   for (let i = 0; i < used.length; i++) {
     const entry = entries[used[i]!]!;
     normal[i] = entry.special ? -1 : (entry.page ?? -1);
     writable[i] = entry.write ? 1 : 0;
     taggedForUser ||= entry.taggedForUser;
     swap ||= entry.swap;
+    if (entry.migration) migrations++;
   }
-  return { used, normal, writable, taggedForUser, swap };
+  return { used, normal, writable, taggedForUser, swap, migrations };
 }
 
 /** The table as it is now; `count` entries of it are in use. */
