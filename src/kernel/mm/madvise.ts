@@ -6,16 +6,19 @@ import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EINVAL, ENOMEM } from '../contexts/index.js';
 import { khugepagedEnterVma, madviseCollapse } from './khugepaged.js';
 import { ksmMadvise } from './ksm-control.js';
+import { coldOrPageout } from './madvise-pageout.js';
 import type { Mm } from './mm.js';
 import type { MmStruct } from './mm-struct.js';
 import { pageAlign, pageAligned, splitAtEdges, vmaMerge, zapRange } from './mmap.js';
 import {
+  MADV_COLD,
   MADV_COLLAPSE,
   MADV_DONTNEED,
   MADV_HUGEPAGE,
   MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
   MADV_NORMAL,
+  MADV_PAGEOUT,
   MADV_RANDOM,
   MADV_SEQUENTIAL,
   MADV_UNMERGEABLE,
@@ -34,6 +37,8 @@ const KNOWN = [
   MADV_UNMERGEABLE,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
+  MADV_COLD,
+  MADV_PAGEOUT,
   MADV_COLLAPSE,
 ];
 
@@ -68,6 +73,9 @@ function* advise(
     if (advice === MADV_DONTNEED) return yield* dontneedHugetlb(mm, as, start, end);
   }
   if (advice === MADV_DONTNEED) yield* zapRange(mm, as, start, end);
+  if (advice === MADV_COLD || advice === MADV_PAGEOUT) {
+    return yield* coldOrPageout(mm, vma, start, end, advice === MADV_PAGEOUT);
+  }
   if (advice === MADV_COLLAPSE) return yield* madviseCollapse(mm, as, vma, start, end);
   if (!changesVmas(advice)) return 0;
   const flags = yield* advisedFlags(mm, vma, start, end, advice);

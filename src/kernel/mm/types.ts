@@ -104,6 +104,8 @@ export const MADV_MERGEABLE = 12;
 export const MADV_UNMERGEABLE = 13;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
+export const MADV_COLD = 20;
+export const MADV_PAGEOUT = 21;
 export const MADV_COLLAPSE = 25;
 
 export const MS_ASYNC = 1;

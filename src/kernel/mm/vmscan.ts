@@ -56,6 +56,8 @@ interface ScanControl {
   /** A round looks at a 2^-priority-th of each list, and at a cluster at least. */
   priority: number;
   reclaimed: number;
+  /** Somebody who knows says that these pages are not needed. */
+  readonly ignoreReferences?: boolean;
 }
 
 /** Is there anything that reclaim could work with? */
@@ -106,7 +108,7 @@ function* shrinkActiveList(mm: Mm, node: PglistData, list: number, control: Scan
 function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolean> {
   const { memmap: map } = mm;
   if (!folioTrylock(mm, page)) return false;
-  const freed = yield* shrinkLocked(mm, page);
+  const freed = yield* shrinkLocked(mm, page, control);
   folioUnlock(mm, page);
   if (!freed) return false;
   map.clear(page, PG_isolated);
@@ -117,13 +119,14 @@ function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolea
   return true;
 }
 
-function* shrinkLocked(mm: Mm, page: Page): MaySleep<boolean> {
+function* shrinkLocked(mm: Mm, page: Page, { ignoreReferences }: ScanControl): MaySleep<boolean> {
   const { memmap: map } = mm;
   if (map.test(page, PG_writeback) || map.test(page, PG_mlocked)) return false;
   // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
   if (maybeDmaPinned(mm, page)) return false;
   // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.
-  const references = folioMapcount(mm, page) > 0 ? yield* folioReferenced(mm, page) : 0;
+  const looks = ignoreReferences !== true && folioMapcount(mm, page) > 0;
+  const references = looks ? yield* folioReferenced(mm, page) : 0;
   if (references > 0) {
     if (references > 1 || map.test(page, PG_referenced)) {
       map.set(page, PG_active);
@@ -264,6 +267,34 @@ export function* tryToFreePages(
     yield COND_RESCHED;
   }
   task.memalloc = false;
+  return control.reclaimed;
+}
+
+/**
+ * reclaim_pages(): takes isolated pages out of memory that nobody needs soon, used a moment ago or not; those that
+ * cannot go are put back.
+ *
+ * @returns pages freed.
+ */
+export function* reclaimPages(mm: Mm, pages: readonly Page[]): MaySleep<number> {
+  const task = mm.contexts.current;
+  const before = task.memalloc;
+  const control: ScanControl = {
+    gfp: 0,
+    highestZone: 2,
+    skipCma: false,
+    kswapd: false,
+    maySwap: true,
+    priority: DEF_PRIORITY,
+    reclaimed: 0,
+    ignoreReferences: true,
+  };
+  task.memalloc = true;
+  for (const page of pages) {
+    if (yield* shrinkFolio(mm, page, control)) control.reclaimed++;
+    else yield* folioPutbackLru(mm, page);
+  }
+  task.memalloc = before;
   return control.reclaimed;
 }
 
