@@ -22,6 +22,9 @@ export class Clock {
   #idle = 0n;
 
   #hertz: bigint | undefined;
+  /** The deadline last asked for, and the count of instructions at which it comes if nothing idles. */
+  #asked: bigint | undefined;
+  #due = 0;
 
   /** @param cpus the boot CPU first. */
   constructor(cpus: readonly Cpu[]) {
@@ -67,13 +70,17 @@ export class Clock {
     const ns = deadline - this.monotonic;
     if (ns <= 0n) return;
     this.#idle += (ns * this.#frequency + NS - 1n) / NS;
+    this.#asked = undefined;
     for (const cpu of this.#cpus) cpu.writeRegister('cntvoff_el2', BigInt.asUintN(64, -this.#idle));
   }
 
-  /** Instructions until `deadline`, at least 1. */
+  /** Instructions until `deadline`, at least 1. Every entry into user space asks, mostly for the same one. */
   instructionsUntil(deadline: bigint): number {
-    const ns = deadline - this.monotonic;
-    return ns <= 0n ? 1 : Math.max(1, Number((ns * this.#frequency) / NS) + 1);
+    if (deadline !== this.#asked) {
+      this.#asked = deadline;
+      this.#due = Number((deadline * this.#frequency + NS - 1n) / NS - this.#idle);
+    }
+    return Math.max(1, this.#due - this.steps);
   }
 }
 

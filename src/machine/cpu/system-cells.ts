@@ -57,7 +57,7 @@ export class SystemCells {
     const lo = words[at]!;
     const hi = words[at + 1]!;
     const value = low >= 32 ? hi >>> (low - 32) : low === 0 ? lo : (lo >>> low) | (hi << (32 - low));
-    return width === 32 ? value >>> 0 : (value & (2 ** width - 1)) >>> 0;
+    return width === 32 ? value >>> 0 : value & ((1 << width) - 1);
   }
 
   bit(cell: number, index: number): boolean {
