@@ -11,6 +11,9 @@ import { CODE, D, DATA, MAIR, mappedMachine, SCTLR_ON, TAGS, TCF, TCF0, TCR_39 }
 export const CODE_BYTES = 0x4000;
 const UNTAGGED = DATA + 0x20000;
 const READ_ONLY = DATA + 0x30000;
+/** Pages of DATA whose neighbours are not neighbours there: backwards, every third untagged, the sixth read-only. */
+const SCATTERED = DATA + 0x50000;
+const SCATTERED_PAGES = 9;
 const UART = 0x9000000;
 /** Tag storage of DATA, mapped as data too: stores there change tags. */
 const TAGS_OF_DATA = TAGS + (DATA - 0x40000000) / 32;
@@ -37,10 +40,15 @@ const BY_CLASS = Object.entries(WEIGHTS).flatMap(([name, weight]) =>
 /** A pointer into some of the memory there is, mostly aligned, mostly with the tag of `tagOf`. */
 export function pointer(random: Random, tagged: number): bigint {
   const bases = [DATA, DATA, DATA + 0x1000, DATA + 0xff00, UNTAGGED, READ_ONLY, CODE + 0x3000, TAGS_OF_DATA];
+  const logicalTag = BigInt(random.below(8) === 0 ? random.below(256) : tagged) << 56n;
+  if (random.below(5) === 0) {
+    // What is longer than a few bytes crosses into another page.
+    const end = SCATTERED + 0x1000 * (1 + random.below(SCATTERED_PAGES));
+    return BigInt(end - 1 - random.below(random.below(4) === 0 ? 64 : 16)) | logicalTag;
+  }
   const base = random.below(40) === 0 ? UART : bases[random.below(bases.length)]!;
   const offset = random.below(0x400) * (random.below(4) === 0 ? 1 : 16);
-  const tag = random.below(8) === 0 ? random.below(256) : tagged;
-  return BigInt(base + offset) | (BigInt(tag) << 56n);
+  return BigInt(base + offset) | logicalTag;
 }
 
 /** A word that decodes, of a class by weight; branches stay near. */
@@ -160,6 +168,10 @@ export function randomProgram(random: Random, el: 0 | 1): RandomProgram {
   tables.mapRange(DATA, 0x10000, user | D.tagged);
   tables.mapRange(UNTAGGED, 0x10000, user);
   tables.mapRange(READ_ONLY, 0x1000, user | D.readOnly | D.tagged);
+  for (let page = 0; page < SCATTERED_PAGES; page++) {
+    const attributes = (page % 3 === 2 ? 0n : D.tagged) | (page === 5 ? D.readOnly : 0n);
+    tables.map(SCATTERED + 0x1000 * page, DATA + 0x1000 * (SCATTERED_PAGES - page), user | attributes);
+  }
   tables.mapRange(UART, 0x1000, user | D.device);
   tables.mapRange(TAGS_OF_DATA, 0x1000, user);
   const features: ReadonlySet<string> = machine.features;

@@ -5,6 +5,7 @@
  * code of a form may give up on numbers that the host's arithmetic is not right for, the form of soft-float
  * stands SOFT_DISTANCE further on, and is called; what has no code but that of soft-float stands behind.
  */
+
 import { type Decoded, ROWS } from '../../../isa/index.js';
 import {
   type Code,
@@ -16,6 +17,7 @@ import {
   type ValueType,
   whenUnlikely,
 } from '../wasm/index.js';
+import { crossingType } from './crossing-calls.js';
 import { FINGERPRINT_SECTION, fingerprint } from './fingerprint.js';
 import { allForms, type Form, formOf, isForm, usesVectors } from './forms.js';
 import { cellI32, endOfForm, FunctionFrame } from './frame.js';
@@ -76,7 +78,7 @@ function goOn(): Code {
 }
 
 /** Index of the type of forms in both modules. */
-const FORM_TYPE = 2;
+const FORM_TYPE = 3;
 
 function softForm(decoded: Decoded): { form: Form; code: FormCode } {
   const frame = new FunctionFrame();
@@ -126,7 +128,8 @@ function newModule(): ModuleWriter {
   module.importTable(MEMORY_IMPORT.module, TABLE_EXPORT);
   tagEventType(module);
   softType(module);
-  if (module.type(...TYPE_FORM) !== FORM_TYPE) throw new Error('the type of forms is not the third');
+  crossingType(module);
+  if (module.type(...TYPE_FORM) !== FORM_TYPE) throw new Error('the type of forms is not the fourth');
   return module;
 }
 

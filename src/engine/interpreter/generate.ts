@@ -25,6 +25,7 @@ import {
   ValueType,
   when,
 } from '../wasm/index.js';
+import { crossingType } from './crossing-calls.js';
 import { FINGERPRINT_SECTION, fingerprint } from './fingerprint.js';
 import { allForms, type Form, formOf, isForm, usesVectors } from './forms.js';
 import {
@@ -61,7 +62,9 @@ import {
   STATE,
   SUPERVISOR_IMMEDIATE,
 } from './layout.js';
+import { crossedFunction, crossingFunction } from './page-crossing.js';
 import { PAIRS } from './pairs.js';
+import { softType } from './soft-calls.js';
 import { tagEventFunction, tagEventType } from './tag-events.js';
 
 export const MEMORY_IMPORT = { module: 'machine', name: 'memory', pages: 65536 } as const;
@@ -282,7 +285,7 @@ function interpreterLoop(handlers: readonly HandlerCode[], formType: number, reg
   special[Handler.evaluate] = leave;
   special[Handler.pageEnd] = pageEnd;
   special[Handler.supervisorCall] = supervisorCall;
-  special[Handler.tagEvent] = leave;
+  for (const noRecords of [Handler.tagEvent, Handler.crossing, Handler.crossed]) special[noRecords] = leave;
   special[Handler.exceptionReturn] = exceptionReturn;
   const handler = i32.load16U(get(LoopLocal.record));
   let nest: Code = brTable(handler, [...special, ...labels], SLOW);
@@ -366,11 +369,19 @@ export function generateInterpreter(): GeneratedInterpreter {
   const module = new ModuleWriter();
   module.importMemory(MEMORY_IMPORT.module, MEMORY_IMPORT.name, MEMORY_IMPORT.pages);
   const eventType = tagEventType(module);
+  softType(module);
+  const crossing = crossingType(module);
   const formType = module.type(...TYPE_FORM);
   const none = module.addFunction(formType, [], i32.const(Outcome.evaluate));
   const table = new Array<number>(FIRST_FORM).fill(none);
   const event = tagEventFunction();
   table[Handler.tagEvent] = module.addFunction(eventType, event.locals, event.code);
+  for (const [handler, { locals, code }] of [
+    [Handler.crossing, crossingFunction()],
+    [Handler.crossed, crossedFunction()],
+  ] as const) {
+    table[handler] = module.addFunction(crossing, locals, code);
+  }
   for (const { function: own } of handlers) {
     table.push(own === undefined ? none : module.addFunction(formType, own.locals, own.code));
   }

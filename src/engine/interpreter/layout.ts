@@ -42,8 +42,11 @@ export const Handler = {
   tagEvent: 4,
   /** ERET. */
   exceptionReturn: 5,
+  /** No record's: the places of the functions for accesses that cross pages. */
+  crossing: 6,
+  crossed: 7,
 } as const;
-export const FIRST_FORM = 6;
+export const FIRST_FORM = 8;
 export const SUPERVISOR_IMMEDIATE = 4;
 /** Forms that use V registers are a module of their own, whose functions are in the table from here on. */
 export const FIRST_VECTOR_FORM = 2048;
@@ -184,6 +187,12 @@ export const Cell = {
   MIDR: cell(67),
   /** i64: what a read of CNTV_CTL_EL0 gives, put there by it. */
   TIMER_CONTROL: cell(69),
+  /** 64 bytes of an access that crosses pages; i32 each: where it begins, where its second page does, its bytes there. */
+  CROSSING: cell(70),
+  CROSSING_FIRST: cell(78),
+  CROSSING_SECOND: cell(78) + 4,
+  CROSSING_BYTES: cell(79),
+  CROSSING_BYTES_OF_SECOND: cell(79) + 4,
   /** 64 bytes that code may use inside an instruction. */
   SCRATCH: cell(36),
 } as const;

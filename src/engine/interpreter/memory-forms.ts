@@ -16,9 +16,17 @@ import {
   TLB_TABLE_BYTES,
   ZERO_CHUNK,
 } from '../../machine/index.js';
-import { type Code, i32, i64, local, ValueType, when, whenUnlikely } from '../wasm/index.js';
+import { type Code, drop, i32, i64, local, ValueType, when, whenUnlikely } from '../wasm/index.js';
+import { beginCrossing, Crossing, crossingBuffer, endCrossing } from './crossing-calls.js';
 import { FormBuilder } from './form-builder.js';
-import { onlyWhen, type PageCache, secondTlbSlotCode, tlbSlotCode, Unsupported } from './frame.js';
+import {
+  FunctionFrame,
+  onlyWhen,
+  type PageCache,
+  secondTlbSlotCode,
+  tlbSlotCode,
+  Unsupported,
+} from './frame.js';
 import { Cell, STATE } from './layout.js';
 import { UserFrame } from './user-frame.js';
 import { narrowLocal, type Value, wideLocal } from './values.js';
@@ -95,7 +103,7 @@ export class MemoryFormBuilder extends FormBuilder {
         local.set(cache.page, i64.and(local.get(va), i64.const(~0xfffn))),
       );
       if (tagAddend !== undefined && size > 1) {
-        const last = this.#compareTag(probe, i32.add(local.get(low), i32.const(size - 1)), tagAddend);
+        const last = this.compareTag(probe.address, i32.add(local.get(low), i32.const(size - 1)), tagAddend);
         this.emit(when(i32.ltU(local.get(tagAddend), i32.const(SPECIAL)), last));
       }
     });
@@ -103,7 +111,7 @@ export class MemoryFormBuilder extends FormBuilder {
     this.emit(whenUnlikely(i64.ne(page, local.get(cache.page)), other));
     if (tagAddend !== undefined) {
       const slow = frame.failIf(i32.eq(local.get(tagAddend), i32.const(SPECIAL)));
-      const first = [this.#compareTag(probe, local.get(low), tagAddend), frame.countTagCheck()];
+      const first = [this.compareTag(probe.address, local.get(low), tagAddend), frame.countTagCheck()];
       this.emit(when(i32.geU(local.get(tagAddend), i32.const(SPECIAL)), slow, first));
     }
     return this.keep32(this.#host(probe));
@@ -159,10 +167,10 @@ export class MemoryFormBuilder extends FormBuilder {
   }
 
   /** Gives up where the granule at `low` (an i32) does not have the address's tag. */
-  #compareTag(probe: Probe, low: Code, addend: number): Code {
+  protected compareTag(address: number, low: Code, addend: number): Code {
     const byte = i32.load8U(i32.add(i32.shrU(low, i32.const(5)), local.get(addend)));
     const nibble = i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4)));
-    const tag = i32.wrap(i64.shrU(local.get(probe.address), i64.const(56n)));
+    const tag = i32.wrap(i64.shrU(local.get(address), i64.const(56n)));
     return this.frame.failIf(i32.and(i32.xor(nibble, tag), i32.const(15)));
   }
 
@@ -175,8 +183,8 @@ export class MemoryFormBuilder extends FormBuilder {
     const last = i32.add(low, i32.const(size - 1));
     const maybeCrosses = size > 1 && (elements > 1 || !aligned);
     const check: Code = [
-      this.#compareTag(probe, low, addend),
-      maybeCrosses ? when(crosses, this.#compareTag(probe, last, addend)) : [],
+      this.compareTag(probe.address, low, addend),
+      maybeCrosses ? when(crosses, this.compareTag(probe.address, last, addend)) : [],
       this.frame.countTagCheck(),
     ];
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
@@ -221,13 +229,62 @@ export class MemoryFormBuilder extends FormBuilder {
       const size = bytes * elements;
       if (cache !== undefined)
         return this.#inCachedPage(cache, table, address, bytes, size, access.tagChecked);
+      if (this.#mayCross && size > 1) {
+        return this.#acrossPages(table, address, bytes, size, access, (probe) =>
+          this.#checkTags(probe, bytes, elements, false),
+        );
+      }
     }
     const probe = this.#probe(table, address, bytes, elements, access, alsoRead);
     if (access.tagChecked) this.#checkTags(probe, bytes, elements, !isThorough);
     return this.keep32(this.#host(probe));
   }
 
-  /** The same without the tag check. */
+  /** What crosses pages is done here. */
+  get #mayCross(): boolean {
+    return this.frame instanceof FunctionFrame;
+  }
+
+  /**
+   * The host offset (a local) of `size` bytes of a normal access, which may be misaligned and cross pages; then it
+   * is that of a buffer, and a store must end with `stored`. `check`: the check of tags in one page.
+   */
+  #acrossPages(
+    table: Table,
+    address: Value,
+    element: number,
+    size: number,
+    access: Access,
+    check: (probe: Probe) => void,
+  ): number {
+    const { frame } = this;
+    const va = this.keep(address.wide());
+    const low = this.keep32(i32.wrap(local.get(va)));
+    if (element > 1) this.emit(this.#failWhereAligned(i32.and(local.get(low), i32.const(element - 1))));
+    const host = frame.local(ValueType.i32);
+    const inPage = this.nested(() => {
+      const probe = this.#find(table, va, low);
+      if (access.tagChecked) check(probe);
+      this.emit(local.set(host, this.#host(probe)));
+    });
+    const how = size | (table === 'write' ? Crossing.write : 0) | (access.tagChecked ? Crossing.checked : 0);
+    const across = [
+      local.set(host, beginCrossing(frame.cpu, how, local.get(va))),
+      frame.failIf(i32.eqz(local.get(host))),
+    ];
+    const offset = i32.and(local.get(low), i32.const(4095));
+    this.emit(whenUnlikely(i32.gtU(offset, i32.const(4096 - size)), across, inPage));
+    return host;
+  }
+
+  /** `size` bytes have been stored at `host`. */
+  protected stored(host: number, size: number, access: Access): void {
+    if (!this.#mayCross || access.kind !== 'normal' || access.unprivileged === true || size === 1) return;
+    const { cpu } = this.frame;
+    this.emit(whenUnlikely(i32.eq(local.get(host), crossingBuffer(cpu)), drop(endCrossing(cpu))));
+  }
+
+  /** As `#access`, in one page and without the tag check. */
   #probe(
     table: Table,
     address: Value,
@@ -281,6 +338,11 @@ export class MemoryFormBuilder extends FormBuilder {
     if (cache !== undefined) {
       return this.#inCachedPage(cache, table, address, element, total, access.tagChecked);
     }
+    if (this.#mayCross && total > 1) {
+      return this.#acrossPages(table, address, element, total, access, (probe) =>
+        this.#checkVectorTags(probe, total),
+      );
+    }
     const va = this.keep(address.wide());
     const low = this.keep32(i32.wrap(local.get(va)));
     if (element > 1) {
@@ -297,16 +359,16 @@ export class MemoryFormBuilder extends FormBuilder {
   #checkVectorTags(probe: Probe, bytes: number): void {
     const addend = this.frame.local(ValueType.i32);
     const low = local.get(probe.low);
-    const check: Code[] = [this.#compareTag(probe, low, addend)];
+    const check: Code[] = [this.compareTag(probe.address, low, addend)];
     for (let at = 16; at < bytes; at += 16) {
-      check.push(this.#compareTag(probe, i32.add(low, i32.const(at)), addend));
+      check.push(this.compareTag(probe.address, i32.add(low, i32.const(at)), addend));
     }
     if (bytes > 1) {
       // The last byte is in a granule of its own where the first is not at the beginning of one.
       const rest = ((bytes - 1) & 15) + 1;
       const crosses = i32.gtU(i32.and(low, i32.const(15)), i32.const(16 - rest));
       const last = i32.add(low, i32.const(bytes - 1));
-      check.push(when(crosses, this.#compareTag(probe, last, addend)));
+      check.push(when(crosses, this.compareTag(probe.address, last, addend)));
     }
     check.push(this.frame.countTagCheck());
     const special = i32.geU(local.get(addend), i32.const(SPECIAL));
@@ -364,7 +426,9 @@ export class MemoryFormBuilder extends FormBuilder {
   }
 
   store(bytes: Size, address: Value, value: Value, access: Access): void {
-    this.#toHost(bytes, this.#access('write', address, bytes, 1, access), value);
+    const host = this.#access('write', address, bytes, 1, access);
+    this.#toHost(bytes, host, value);
+    this.stored(host, bytes, access);
   }
 
   loadPair(bytes: 4 | 8, address: Value, access: Access): readonly [Value, Value] {
@@ -378,6 +442,7 @@ export class MemoryFormBuilder extends FormBuilder {
     const host = this.#access('write', address, bytes, 2, access);
     this.#toHost(bytes, host, first);
     this.#toHost(bytes, host, second, bytes);
+    this.stored(host, 2 * bytes, access);
   }
 
   // ---- atomics -------------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ import {
   loop,
   ValueType,
   when,
+  whenUnlikely,
 } from '../wasm/index.js';
+import { FunctionFrame } from './frame.js';
 import { Cell, Handler, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
 import type { Operand } from './operands.js';
@@ -187,23 +189,57 @@ export class TagFormBuilder extends MemoryFormBuilder {
   }
 
   storeTag(address: Value, tag: Value, granules: 1 | 2, zeroData: boolean): void {
+    const { frame } = this;
     const va = this.keep(address.wide());
     const value = this.keep32(tag.low());
-    const { probe, addend } = this.#tagStore(va, granules);
-    const host = this.keep32(this.hostOf(probe));
-    const noted = this.#noteTags(probe, addend, host, value, granules);
-    if (zeroData) {
-      this.emit(when(this.#hasTags(addend), noted));
-      for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
+    if (this.asked.includes(true)) this.isRare = true;
+    this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
+    if (granules === 1) {
+      this.#storeTags([va], value, 1, zeroData);
+      return;
     }
-    const put = this.#putTags(probe, addend, value, granules);
-    this.emit(when(this.#hasTags(addend), zeroData ? put : [noted, put]));
+    const atEnd = i32.eq(i32.and(i32.wrap(local.get(va)), i32.const(4095)), i32.const(4080));
+    if (!(frame instanceof FunctionFrame)) {
+      this.emit(frame.failIf(atEnd));
+      this.#storeTags([va], value, 2, zeroData);
+      return;
+    }
+    const across = this.nested(() => {
+      const next = this.keep(i64.add(local.get(va), i64.const(16n)));
+      // Behind the last page is another tag, or the other half.
+      const top = i64.shrU(i64.xor(local.get(va), local.get(next)), i64.const(55n));
+      this.emit(frame.failIf(i32.wrap(top)));
+      this.#storeTags([va, next], value, 1, zeroData);
+    });
+    const inPage = this.nested(() => this.#storeTags([va], value, 2, zeroData));
+    this.emit(whenUnlikely(atEnd, across, inPage));
+  }
+
+  /** The same at each of the addresses in locals, in one page each; nothing is stored before all may be. */
+  #storeTags(addresses: readonly number[], value: number, granules: 1 | 2, zeroData: boolean): void {
+    const places = addresses.map((va) => {
+      const { probe, addend } = this.#tagStore(va);
+      const host = this.keep32(this.hostOf(probe));
+      const hostAddend = this.keep32(probe.hostAddend);
+      return { probe: { ...probe, hostAddend: local.get(hostAddend) }, addend, host };
+    });
+    for (const { probe, addend, host } of places) {
+      const noted = this.#noteTags(probe, addend, host, value, granules);
+      this.emit(when(this.#hasTags(addend), noted));
+    }
+    for (const { probe, addend, host } of places) {
+      if (zeroData)
+        for (let at = 0; at < 16 * granules; at += 8) this.putToHost(8, host, constantValue(0n), at);
+      this.emit(when(this.#hasTags(addend), this.#putTags(probe, addend, value, granules)));
+    }
   }
 
   storeTagPair(address: Value, tag: Value, first: Value, second: Value): void {
     const va = this.keep(address.wide());
     const value = this.keep32(tag.low());
-    const { probe, addend } = this.#tagStore(va, 1);
+    if (this.asked.includes(true)) this.isRare = true;
+    this.emit(this.frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
+    const { probe, addend } = this.#tagStore(va);
     const host = this.keep32(this.hostOf(probe));
     this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, host, value, 1)));
     this.putToHost(8, host, first, 0);
@@ -351,14 +387,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
   }
 
   /** Gives up where a tag store is not one of bytes in memory. */
-  #tagStore(va: number, granules: 1 | 2): { probe: Probe; addend: number } {
-    const { frame } = this;
-    if (this.asked.includes(true)) this.isRare = true;
-    this.emit(frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
-    if (granules === 2) {
-      const offset = i32.and(i32.wrap(local.get(va)), i32.const(4095));
-      this.emit(frame.failIf(i32.eq(offset, i32.const(4080))));
-    }
+  #tagStore(va: number): { probe: Probe; addend: number } {
     const found = this.#tagProbe('write', va);
     this.#requireBytes(found.probe, found.addend);
     return found;

@@ -130,14 +130,16 @@ export class VectorFormBuilder extends PauthFormBuilder {
   ): void {
     // What is stored is computed before the access, whose code must be the last that can give up.
     const named = values.map((value) => this.letV(value));
-    const host = local.get(this.vectorAccess('write', address, element, total, access));
+    const place = this.vectorAccess('write', address, element, total, access);
+    const host = local.get(place);
     for (let at = 0; at < total; at += 16) {
-      this.emit(this.#stored(Math.min(16, total - at), host, at, 0, named[at / 16]!.code));
+      this.emit(this.#laid(Math.min(16, total - at), host, at, 0, named[at / 16]!.code));
     }
+    this.stored(place, total, access);
   }
 
   /** Bytes of a vector from `from` on. */
-  #stored(bytes: number, host: Code, at: number, from: number, value: Code): Code {
+  #laid(bytes: number, host: Code, at: number, from: number, value: Code): Code {
     if (bytes === 16) return v128.store(host, value, at);
     if (bytes === 8) return v128.store64Lane(from / 8, host, value, at);
     if (bytes === 4) return v128.store32Lane(from / 4, host, value, at);
@@ -145,8 +147,8 @@ export class VectorFormBuilder extends PauthFormBuilder {
     if (bytes === 1) return v128.store8Lane(from, host, value, at);
     const element = bytes / 3;
     return [
-      this.#stored(2 * element, host, at, from, value),
-      this.#stored(element, host, at + 2 * element, from + 2 * element, value),
+      this.#laid(2 * element, host, at, from, value),
+      this.#laid(element, host, at + 2 * element, from + 2 * element, value),
     ];
   }
 

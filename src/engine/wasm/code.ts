@@ -171,8 +171,8 @@ export const loop = (label: Label, body: Code): Code =>
 export const when = (condition: Code, body: Code, otherwise?: Code): Code =>
   structure(0x04, undefined, NO_RESULT, condition, body, otherwise, undefined);
 /** The condition is nearly always false. */
-export const whenUnlikely = (condition: Code, body: Code): Code =>
-  structure(0x04, undefined, NO_RESULT, condition, body, undefined, false);
+export const whenUnlikely = (condition: Code, body: Code, otherwise?: Code): Code =>
+  structure(0x04, undefined, NO_RESULT, condition, body, otherwise, false);
 /** An `if` that gives a value. */
 export const choose = (type: ValueType, condition: Code, body: Code, otherwise: Code): Code =>
   structure(0x04, undefined, type, condition, body, otherwise, undefined);
