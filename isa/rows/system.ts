@@ -142,7 +142,7 @@ const operations: readonly Row[] = [
       ]),
       { name: 'msr', operands: { operation: genericOperation(), rt: X('Rt') }, when: 'never' as const },
     ],
-    execute: (b, { operation, rt }) => b.systemOperation(operation, b.readX(64, rt)),
+    execute: (b, { operation, rt }) => b.systemOperation(operation, b.readBase(rt)),
   }),
   defineRow({
     id: 'SYSL',

@@ -94,14 +94,7 @@ export class MemoryFormBuilder extends FormBuilder {
     const other = this.nested(() => {
       if (element > 1) this.emit(this.#failWhereAligned(i32.and(local.get(low), i32.const(element - 1))));
       if (size > 1) this.emit(this.#failAtPageEnd(low, size));
-      const entry = this.#look(table, va, low);
-      this.emit(
-        local.set(cache.hostAddend, this.#ofEntry(table, entry, HOST_ADDEND)),
-        cache.tagAddend === undefined
-          ? []
-          : local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
-        local.set(cache.page, i64.and(local.get(va), i64.const(~0xfffn))),
-      );
+      this.#remember(cache, table, va, low);
       if (tagAddend !== undefined && size > 1) {
         const last = this.compareTag(probe.address, i32.add(local.get(low), i32.const(size - 1)), tagAddend);
         this.emit(when(i32.ltU(local.get(tagAddend), i32.const(SPECIAL)), last));
@@ -115,6 +108,17 @@ export class MemoryFormBuilder extends FormBuilder {
       this.emit(when(i32.geU(local.get(tagAddend), i32.const(SPECIAL)), slow, first));
     }
     return this.keep32(this.#host(probe));
+  }
+
+  #remember(cache: PageCache, table: Table, va: number, low: number): void {
+    const entry = this.#look(table, va, low);
+    this.emit(
+      local.set(cache.hostAddend, this.#ofEntry(table, entry, HOST_ADDEND)),
+      cache.tagAddend === undefined
+        ? []
+        : local.set(cache.tagAddend, this.#ofEntry(table, entry, TAG_ADDEND)),
+      local.set(cache.page, i64.and(local.get(va), i64.const(~0xfffn))),
+    );
   }
 
   /** The local of the host offset of an address's entry, which is in the TLB. */
@@ -389,6 +393,21 @@ export class MemoryFormBuilder extends FormBuilder {
 
   protected probeOf(table: Table, address: number, low: number): Probe {
     return this.#find(table, address, low);
+  }
+  /** The same, in the page that the base register led to before where that is remembered with its tags. */
+  protected probeFromBase(table: Table, address: number, low: number): Probe {
+    const cache = this.frame.pageCache?.(table);
+    if (cache?.tagAddend === undefined) return this.#find(table, address, low);
+    const page = i64.and(local.get(address), i64.const(~0xfffn));
+    const differs = i64.ne(page, local.get(cache.page));
+    this.emit(
+      whenUnlikely(
+        differs,
+        this.nested(() => this.#remember(cache, table, address, low)),
+      ),
+    );
+    const [hostAddend, tagAddend] = [local.get(cache.hostAddend), local.get(cache.tagAddend)];
+    return { address, low, hostAddend, tagAddend };
   }
   /** The check of `bytes` bytes, as an access of them. */
   protected checkBlock(probe: Probe, bytes: number): void {

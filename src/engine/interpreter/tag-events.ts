@@ -1,9 +1,12 @@
 /**
- * The function of generated code that begins an event of the tagging history, called by forms and regions.
+ * The function of generated code that remembers a tag store which does not lengthen the run before it, called by
+ * forms and regions.
  *
- * It writes what TagHistory writes when an event begins in TypeScript, the return addresses of the frames
- * included, as far as the TLB has their records. It stands in the interpreter's table at Handler.tagEvent; its
- * type is the first of every module, so that code can call it before its module is known.
+ * In the frame of a function, and where nobody is known to run, that is by granule (tag-writers.ts). Otherwise an
+ * event of the tagging history begins: it writes what TagHistory writes when that happens in TypeScript, the
+ * return addresses of the frames included, as far as the TLB has their records. It stands in the interpreter's
+ * table at Handler.tagEvent; its type is the first of every module, so that code can call it before its module is
+ * known.
  *
  * Ref. src/machine/memory/tag-history.ts, src/kernel/frame-chain.ts.
  */
@@ -16,6 +19,7 @@ import {
   TAG_LOG_BYTES,
   TAG_RING_HEAD,
   TAG_RING_LOGGED,
+  TAG_RUN_STACK,
   TagEventField,
   Tagging,
   TagLogField,
@@ -34,7 +38,7 @@ import {
   when,
 } from '../wasm/index.js';
 import { endOfForm, FunctionFrame } from './frame.js';
-import { Cell, Outcome, STATE } from './layout.js';
+import { Cell, Outcome, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
 import { MemoryFormBuilder } from './memory-forms.js';
 import { RecordOperands } from './record-operands.js';
 
@@ -60,6 +64,13 @@ const GRANULES_SHIFT = 8;
 /** The first parameter: the first granule's tag before, the tag after, and granules written. */
 export const tagsOfEvent = (before: Code, value: Code, granules: number): Code =>
   i32.or(i32.or(before, i32.shl(value, i32.const(VALUE_SHIFT))), i32.const(granules << GRANULES_SHIFT));
+
+/** An i32 each. */
+const tagsIn = (tags: Code): Readonly<Record<'before' | 'value' | 'granules', Code>> => ({
+  before: i32.and(tags, i32.const(15)),
+  value: i32.and(i32.shrU(tags, i32.const(VALUE_SHIFT)), i32.const(15)),
+  granules: i32.shrU(tags, i32.const(GRANULES_SHIFT)),
+});
 
 /** A store of the event at local `event` as the log has it; all i32, `log`: a local. */
 export function logTagStore(
@@ -91,7 +102,62 @@ class TagEventBuilder extends MemoryFormBuilder {
     return i32.load(this.frame.cpu, STATE + CpuLayout.TAGGING + word);
   }
 
-  event(): void {
+  note(): void {
+    const nobody = i32.eqz(this.#tagging(Tagging.SPACE));
+    const aboveSp = i32.sub(i32.wrap(get(Param.va)), i32.wrap(get(Param.sp)));
+    const isByGranule = i32.or(nobody, i32.ltU(aboveSp, i32.const(TAG_RUN_STACK)));
+    const byGranule = this.nested(() => this.#granules());
+    const event = this.nested(() => this.#event());
+    this.emit(when(isByGranule, byGranule, event));
+  }
+
+  /** Who writes each granule. Gives up where another granule has the entry, before anything is remembered. */
+  #granules(): void {
+    const { frame } = this;
+    const low = this.keep32(i32.wrap(get(Param.va)));
+    const probe = this.probeOf('write', Param.va, low);
+    const addend = this.keep32(probe.tagAddend);
+    const first = this.keep32(i32.shrU(this.hostOf(probe), i32.const(4)));
+    const { value, granules } = tagsIn(get(Param.tags));
+    const end = this.keep32(i32.add(get(first), granules));
+    const [key, entry, at] = [frame.local(I32), frame.local(I32), frame.local(I32)];
+    const { GRANULE, TAGS, PC, STEP, BYTES } = TagWriterEntry;
+    const each = (body: Code): Code => {
+      const again = new Label('next granule');
+      const index = i32.and(get(key), i32.const(TAG_WRITER_ENTRIES - 1));
+      return [
+        local.set(key, get(first)),
+        loop(again, [
+          local.set(entry, i32.add(frame.tagWriters!, i32.mul(index, i32.const(BYTES)))),
+          body,
+          local.set(key, i32.add(get(key), i32.const(1))),
+          when(i32.ltU(get(key), get(end)), br(again)),
+        ]),
+      ];
+    };
+    const known = i32.load(get(entry), GRANULE);
+    this.emit(each(when(known, frame.failIf(i32.ne(known, get(key))))));
+    const byte = i32.load8U(i32.add(i32.shrU(get(at), i32.const(5)), get(addend)));
+    const shift = i32.and(i32.shrU(get(at), i32.const(2)), i32.const(4));
+    const before = i32.and(i32.shrU(byte, shift), i32.const(15));
+    this.emit(
+      each([
+        local.set(at, i32.add(get(low), i32.shl(i32.sub(get(key), get(first)), i32.const(4)))),
+        i32.store(get(entry), get(key), GRANULE),
+        i32.store(get(entry), i32.or(before, i32.shl(value, i32.const(8))), TAGS),
+        i64.store(get(entry), get(Param.pc), PC),
+        i64.store(get(entry), this.#step(), STEP),
+      ]),
+    );
+  }
+
+  /** An i64: instructions executed before this one. */
+  #step(): Code {
+    const { cpu, fuelLeft } = this.frame;
+    return i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(fuelLeft));
+  }
+
+  #event(): void {
     const ring = this.keep32(this.#tagging(Tagging.RING));
     this.emit(this.frame.failIf(i32.eqz(get(ring))));
     const number = i32.and(i32.load(get(ring)), i32.const(MOST_TAG_EVENTS - 1));
@@ -147,14 +213,12 @@ class TagEventBuilder extends MemoryFormBuilder {
   }
 
   #begin(slot: number, ring: number): void {
-    const { cpu, fuelLeft } = this.frame;
+    const { cpu } = this.frame;
     const put = (field: number, code: Code) => i32.store(get(slot), code, field);
     const low = i32.wrap(get(Param.va));
-    const value = i32.and(i32.shrU(get(Param.tags), i32.const(VALUE_SHIFT)), i32.const(15));
-    const before = i32.and(get(Param.tags), i32.const(15));
-    const granules = i32.shrU(get(Param.tags), i32.const(GRANULES_SHIFT));
+    const { before, value, granules } = tagsIn(get(Param.tags));
     const high = i32.wrap(i64.shrU(get(Param.va), i64.const(32n)));
-    const step = i64.sub(i64.load(cpu, STATE + Cell.STEPS_AT_END), i64.extendI32U(fuelLeft));
+    const step = this.#step();
     this.emit(
       put(TagEventField.START, i32.or(low, value)),
       put(TagEventField.END, i32.add(low, i32.shl(granules, i32.const(4)))),
@@ -179,10 +243,10 @@ class TagEventBuilder extends MemoryFormBuilder {
   }
 }
 
-/** The function: 0 where the event has begun, Outcome.evaluate where it cannot in generated code. */
+/** The function: 0 where the store is remembered, Outcome.evaluate where that cannot be in generated code. */
 export function tagEventFunction(): { readonly locals: readonly ValueType[]; readonly code: Code } {
   const frame = new FunctionFrame(PARAMS.length);
   const builder = new TagEventBuilder(frame, new RecordOperands(frame));
-  builder.event();
+  builder.note();
   return { locals: frame.locals, code: endOfForm(builder.body, i32.const(Outcome.evaluate)) };
 }

@@ -34,7 +34,7 @@ import {
   whenUnlikely,
 } from '../wasm/index.js';
 import { FunctionFrame } from './frame.js';
-import { Cell, Handler, STATE, TAG_WRITER_ENTRIES, TagWriterEntry } from './layout.js';
+import { Cell, Handler, STATE } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
 import type { Operand } from './operands.js';
 import { BlockAction, Permission } from './system-forms.js';
@@ -165,7 +165,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
   /** The granule of an address, translated for tag access: the probe, and the tag addend in a local. */
   #tagProbe(table: Table, va: number): { probe: Probe; addend: number } {
     const low = this.keep32(i32.wrap(local.get(va)));
-    const probe = this.probeOf(table, va, low);
+    const probe = this.probeFromBase(table, va, low);
     const addend = this.keep32(probe.tagAddend);
     this.emit(this.frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
     return { probe, addend };
@@ -219,12 +219,10 @@ export class TagFormBuilder extends MemoryFormBuilder {
   #storeTags(addresses: readonly number[], value: number, granules: 1 | 2, zeroData: boolean): void {
     const places = addresses.map((va) => {
       const { probe, addend } = this.#tagStore(va);
-      const host = this.keep32(this.hostOf(probe));
-      const hostAddend = this.keep32(probe.hostAddend);
-      return { probe: { ...probe, hostAddend: local.get(hostAddend) }, addend, host };
+      return { probe, addend, host: this.keep32(this.hostOf(probe)) };
     });
-    for (const { probe, addend, host } of places) {
-      const noted = this.#noteTags(probe, addend, host, value, granules);
+    for (const { probe, addend } of places) {
+      const noted = this.#noteTags(probe, addend, value, granules);
       this.emit(when(this.#hasTags(addend), noted));
     }
     for (const { probe, addend, host } of places) {
@@ -241,76 +239,25 @@ export class TagFormBuilder extends MemoryFormBuilder {
     this.emit(this.frame.failIf(i32.and(i32.wrap(local.get(va)), i32.const(15))));
     const { probe, addend } = this.#tagStore(va);
     const host = this.keep32(this.hostOf(probe));
-    this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, host, value, 1)));
+    this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, value, 1)));
     this.putToHost(8, host, first, 0);
     this.putToHost(8, host, second, 8);
     this.emit(when(this.#hasTags(addend), this.#putTags(probe, addend, value, 1)));
   }
 
   /**
-   * Remembers who writes these tags, where that is asked for: in the history, or, in the frame of a function, by
-   * granule. Gives up where neither can be, before anything is remembered but an event's beginning, which the
-   * evaluator then finds; so it stands behind all else that gives up and before what is written.
+   * Remembers who writes these tags, where that is asked for: lengthens the run of granules that the CPU is tagging,
+   * or asks the function of tag-events.ts, see TagHistory. Gives up where that does, before anything is
+   * remembered but an event's beginning, which the evaluator then finds; so it stands behind all else that gives
+   * up and before what is written. In the switch nothing is asked.
    */
-  #noteTags(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
+  #noteTags(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
     const { frame } = this;
     if (frame.tagWriters === undefined) return [];
-    const [noted, byGranule] = [new Label('noted'), new Label('by granule')];
+    const [event, run, end, step, ring, log] = Array.from({ length: 6 }, () => frame.local(ValueType.i32));
+    const [noted, another] = [new Label('noted'), new Label('no run goes on')];
     const sp = this.operands.readX(64, { path: [], plus: SP_SLOT, isSP: true });
     const ofFrame = i32.ltU(i32.sub(local.get(probe.low), sp.low()), i32.const(TAG_RUN_STACK));
-    return when(
-      frame.tagWriters,
-      block(noted, [
-        block(byGranule, [
-          brIfUnlikely(byGranule, i32.eqz(this.#tagging(Tagging.SPACE))),
-          brIf(byGranule, ofFrame),
-          this.#noteRun(probe, addend, value, granules, noted),
-        ]),
-        this.#noteWriters(probe, addend, host, value, granules),
-      ]),
-    );
-  }
-
-  /** Who writes each granule. Gives up where another granule has the entry. */
-  #noteWriters(probe: Probe, addend: number, host: number, value: number, granules: 1 | 2 | 4): Code {
-    const { frame } = this;
-    const check: Code[] = [];
-    const note: Code[] = [];
-    for (let i = 0; i < granules; i++) {
-      const key = frame.local(ValueType.i32);
-      const entry = frame.local(ValueType.i32);
-      const index = i32.and(local.get(key), i32.const(TAG_WRITER_ENTRIES - 1));
-      const known = i32.load(local.get(entry), TagWriterEntry.GRANULE);
-      check.push(
-        local.set(key, i32.shrU(i32.add(local.get(host), i32.const(16 * i)), i32.const(4))),
-        local.set(entry, i32.add(frame.tagWriters!, i32.mul(index, i32.const(TagWriterEntry.BYTES)))),
-        when(known, frame.failIf(i32.ne(known, local.get(key)))),
-      );
-      const low = i32.add(local.get(probe.low), i32.const(16 * i));
-      const byte = i32.load8U(i32.add(i32.shrU(low, i32.const(5)), local.get(addend)));
-      const before = i32.and(
-        i32.shrU(byte, i32.and(i32.shrU(low, i32.const(2)), i32.const(4))),
-        i32.const(15),
-      );
-      const at = local.get(entry);
-      note.push(
-        i32.store(at, local.get(key), TagWriterEntry.GRANULE),
-        i32.store(at, i32.or(before, i32.shl(local.get(value), i32.const(8))), TagWriterEntry.TAGS),
-        i64.store(at, this.operands.pc(), TagWriterEntry.PC),
-        i64.store(at, this.#step(), TagWriterEntry.STEP),
-      );
-    }
-    return [check, note];
-  }
-
-  /**
-   * Lengthens the run of granules that the CPU is tagging, or begins another, see TagHistory. In the switch
-   * nothing begins.
-   */
-  #noteRun(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4, noted: Label): Code {
-    const { frame } = this;
-    const [event, run, end, step, ring, log] = Array.from({ length: 6 }, () => frame.local(ValueType.i32));
-    const begins = new Label('begins');
     const here = local.get(probe.low);
     const next = i32.add(here, i32.const(16 * granules));
     const at = local.get(event!);
@@ -320,14 +267,15 @@ export class TagFormBuilder extends MemoryFormBuilder {
     const since = i32.sub(local.get(step!), i32.load(at, TagEventField.LAST));
     const differs = i32.and(i32.xor(local.get(run!), local.get(value)), i32.const(15));
     const lengthen = [
+      brIf(another, ofFrame),
       local.set(event!, this.#tagging(Tagging.OPEN)),
-      brIfUnlikely(begins, i32.eqz(at)),
+      brIfUnlikely(another, i32.eqz(at)),
       local.set(run!, i32.load(at, TagEventField.START)),
-      brIfUnlikely(begins, differs),
+      brIfUnlikely(another, differs),
       local.set(end!, i32.load(at, TagEventField.END)),
-      brIfUnlikely(begins, i32.gtU(from, size)),
+      brIfUnlikely(another, i32.gtU(from, size)),
       local.set(step!, i32.wrap(this.#step())),
-      brIfUnlikely(begins, i32.gtU(since, i32.const(TAG_RUN_STEPS))),
+      brIfUnlikely(another, i32.gtU(since, i32.const(TAG_RUN_STEPS))),
       when(i32.ltU(here, start), i32.store(at, i32.or(here, local.get(value)), TagEventField.START)),
       when(i32.gtU(next, local.get(end!)), i32.store(at, next, TagEventField.END)),
       i32.store(at, local.get(step!), TagEventField.LAST),
@@ -340,12 +288,11 @@ export class TagFormBuilder extends MemoryFormBuilder {
       }),
       br(noted),
     ];
-    if (frame.onMiss === 'fail') return [block(begins, lengthen), frame.fail()];
-    return [
-      block(begins, lengthen),
-      frame.failIf(this.#beginEvent(probe, addend, value, granules)),
-      br(noted),
-    ];
+    const otherwise =
+      frame.onMiss === 'fail'
+        ? frame.fail()
+        : frame.failIf(this.#noteElsewhere(probe, addend, value, granules));
+    return when(frame.tagWriters, block(noted, [block(another, lengthen), otherwise]));
   }
 
   #tagging(word: number): Code {
@@ -358,8 +305,8 @@ export class TagFormBuilder extends MemoryFormBuilder {
     return i32.and(i32.shrU(i32.load8U(this.#tagByte(probe, addend)), shift), i32.const(15));
   }
 
-  /** An i32: not 0 where no event can begin here. */
-  #beginEvent(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
+  /** An i32: not 0 where TypeScript must do it. */
+  #noteElsewhere(probe: Probe, addend: number, value: number, granules: 1 | 2 | 4): Code {
     const { frame, operands } = this;
     const inCells = frame.onMiss === 'refill';
     const register = (n: number): Code =>
@@ -447,14 +394,14 @@ export class TagFormBuilder extends MemoryFormBuilder {
     this.emit(frame.failIf(i32.eqz(this.permitted(i32.const(Permission.blocks)))));
     const va = this.keep(i64.and(value.wide(), i64.const(~63n)));
     const low = this.keep32(i32.wrap(local.get(va)));
-    const probe = this.probeOf('write', va, low);
+    const probe = this.probeFromBase('write', va, low);
     const addend = this.keep32(probe.tagAddend);
     const host = this.keep32(this.hostOf(probe));
     const tag = this.keep32(i32.and(i32.wrap(i64.shrU(local.get(va), i64.const(56n))), i32.const(15)));
     const tagged = this.nested(() => {
       this.emit(frame.failIf(i32.eq(local.get(addend), i32.const(SPECIAL))));
       this.#requireBytes(probe, addend);
-      this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, host, tag, 4)));
+      this.emit(when(this.#hasTags(addend), this.#noteTags(probe, addend, tag, 4)));
     });
     const checked = this.nested(() => this.checkBlock(probe, 64));
     const zeroed = this.nested(() => {
