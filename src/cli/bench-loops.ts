@@ -27,6 +27,8 @@ export interface LoopMeasurement {
   readonly ratio: number | undefined;
   /** The same for further rivals, by their names. */
   readonly others?: Readonly<Record<string, number>>;
+  /** The same to the first rival where the interpreter runs it alone; measured with synchronous checks. */
+  readonly interpreted?: number | undefined;
 }
 
 /** Names of rivals that loops are measured beside, the one of `ratio` first. */
@@ -86,6 +88,16 @@ const USER_TARGETS = [
   ['plain', 1, 1.8],
 ] as const;
 const SYSTEM_TARGET = 0.1;
+const INTERPRETER_TARGET = 0.8;
+/** The interpreter does this part of the rounds. */
+const INTERPRETED_PART = 8;
+
+/** What the interpreter alone is measured with; undefined for what it is not measured with. */
+export function interpretedWorkload(workload: LoopWorkload): LoopWorkload | undefined {
+  if (!workload.name.endsWith(' sync')) return undefined;
+  const [least, most] = workload.amounts.map((rounds) => Math.ceil(rounds / INTERPRETED_PART));
+  return { ...workload, amounts: [least!, Math.max(most!, least! + 1)] };
+}
 
 /** The targets and what was reached; those against a rival only where there is one. */
 export function loopVerdicts(measurements: readonly LoopMeasurement[], rivals: LoopRivals): Verdict[] {
@@ -105,11 +117,18 @@ export function loopVerdicts(measurements: readonly LoopMeasurement[], rivals: L
   if (system.length > 0) {
     out.push({ what: `sync, median to ${rivals.system}`, value: median(system), most: SYSTEM_TARGET });
   }
+  const interpreted = of('sync').flatMap((m) => m.interpreted ?? []);
+  if (interpreted.length > 0) {
+    const what = `sync, interpreter alone, median to ${rivals.first}`;
+    out.push({ what, value: median(interpreted), most: INTERPRETER_TARGET });
+  }
   const sync = of('sync');
   const async = of('async').map(({ unitsPerSecond }, i) => sync[i]!.unitsPerSecond / unitsPerSecond);
   out.push({ what: 'time async / sync, median', value: median(async), most: 1.1 });
   return out;
 }
+
+const widthOf = (column: string) => Math.max(10, column.length + 2);
 
 export function printLoops(
   measurements: readonly LoopMeasurement[],
@@ -118,16 +137,18 @@ export function printLoops(
 ): void {
   const named = [rivals.first, ...rivals.users, rivals.system].filter((name) => name !== undefined);
   for (const rival of named) {
-    io.stdout(
-      `\n${`loops / ${rival}`.padEnd(34)}${MODES.map((mode) => mode.padStart(10)).join('')}   (ratios)\n`,
-    );
+    const isFirst = rival === rivals.first;
+    const columns = [...MODES, ...(isFirst ? ['interpreter, sync'] : [])];
+    const title = `loops / ${rival}`.padEnd(34);
+    io.stdout(`\n${title}${columns.map((name) => name.padStart(widthOf(name))).join('')}   (ratios)\n`);
     for (const [name] of LOOPS) {
       const cells = MODES.map((mode) => {
         const found = measurements.find((m) => m.name === `${name} ${mode}`);
-        const ratio = rival === rivals.first ? found?.ratio : found?.others?.[rival];
-        return (ratio === undefined ? '-' : ratio.toFixed(2)).padStart(10);
+        return isFirst ? found?.ratio : found?.others?.[rival];
       });
-      io.stdout(`${name.padEnd(34)}${cells.join('')}\n`);
+      if (isFirst) cells.push(measurements.find((m) => m.name === `${name} sync`)?.interpreted);
+      const texts = cells.map((ratio, i) => (ratio?.toFixed(2) ?? '-').padStart(widthOf(columns[i]!)));
+      io.stdout(`${name.padEnd(34)}${texts.join('')}\n`);
     }
   }
   io.stdout('\n');

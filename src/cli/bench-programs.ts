@@ -37,7 +37,7 @@ interface Program {
 
 const COMPILER = 'aarch64-linux-gnu-gcc';
 const BUSYBOX = 'MTEMU_ARM64_BUSYBOX';
-const LINES = 60_000;
+const LINES = 300_000;
 
 const HEAP = `#include <stdio.h>
 #include <stdlib.h>
@@ -91,13 +91,13 @@ const PROGRAMS: readonly Program[] = [
   {
     name: 'glibc heap, tagged',
     source: HEAP,
-    args: ['1500000'],
+    args: ['4500000'],
     env: 'GLIBC_TUNABLES=glibc.mem.tagging=3',
     target: 0.4,
   },
-  { name: 'glibc heap', source: HEAP, args: ['3000000'] },
-  { name: 'glibc qsort', source: SORT, args: ['1000000'] },
-  { name: 'glibc printf of numbers', source: PRINT, args: ['100000'] },
+  { name: 'glibc heap', source: HEAP, args: ['9000000'] },
+  { name: 'glibc qsort', source: SORT, args: ['3000000'] },
+  { name: 'glibc printf of numbers', source: PRINT, args: ['300000'] },
   { name: 'busybox awk', args: ['awk', '-f', 'FILE/program.awk', 'FILE/lines.txt'] },
   { name: 'busybox sort', args: ['sort', 'FILE/lines.txt'] },
   { name: 'busybox gzip', args: ['gzip', '-c', 'FILE/lines.txt'] },

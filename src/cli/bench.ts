@@ -31,8 +31,10 @@ import { measureHost, printHost } from './bench-host.js';
 import { measureKernel, printKernel } from './bench-kernel.js';
 import { measureOnLinux } from './bench-linux.js';
 import {
+  interpretedWorkload,
   type LoopMeasurement,
   type LoopRivals,
+  type LoopWorkload,
   loopVerdicts,
   loopWorkloads,
   printLoops,
@@ -207,7 +209,11 @@ export const benchCommand: Command = {
       const users = rival === undefined ? [] : furtherRivals();
       const onLinux = measureOnLinux(bytes, workloads, folder);
       const loops = workloads.map((w): LoopMeasurement => {
-        const measured = measureProgram(w, bytes, engine, rounds, rival, folder, users);
+        const translated = measureProgram(w, bytes, engine, rounds, rival, folder, users);
+        const measured = {
+          ...translated,
+          interpreted: interpretedRatio(w, bytes, translated, rounds, folder),
+        };
         const theirs = onLinux?.seconds.get(w.name);
         if (onLinux === undefined || theirs === undefined) return measured;
         const ratio = 1 / measured.unitsPerSecond / theirs;
@@ -329,6 +335,20 @@ function measureProgram(
       others.flatMap((other, i) => (ratios[i + 1] === undefined ? [] : [[nameOf(other), ratios[i + 1]!]])),
     ),
   };
+}
+
+/** Time of the interpreter alone divided by the rival's, whose time is known from `measured`. */
+function interpretedRatio(
+  workload: LoopWorkload,
+  bytes: Uint8Array,
+  measured: Measurement,
+  rounds: number,
+  folder: string,
+): number | undefined {
+  const interpreted = interpretedWorkload(workload);
+  if (interpreted === undefined || measured.ratio === undefined) return undefined;
+  const alone = measureProgram(interpreted, bytes, 'interpret', rounds, undefined, folder);
+  return (measured.ratio * measured.unitsPerSecond) / alone.unitsPerSecond;
 }
 
 function runOwn(bytes: Uint8Array, args: readonly string[], engine: string) {

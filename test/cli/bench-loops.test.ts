@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { MiB } from '../../src/base/index.js';
 import { readTimes } from '../../src/cli/bench-linux.js';
-import { loopVerdicts, loopWorkloads, printLoops } from '../../src/cli/bench-loops.js';
+import { interpretedWorkload, loopVerdicts, loopWorkloads, printLoops } from '../../src/cli/bench-loops.js';
 import type { CommandIo } from '../../src/cli/command.js';
 import { readElf } from '../../src/elf/index.js';
 import { bootSystem } from '../../src/kernel/index.js';
@@ -73,9 +73,20 @@ describe('verdicts', () => {
     };
     const io = { stdout };
     printLoops(measured(1.2, 0.15, 1), RIVALS, io as unknown as CommandIo);
-    expect(text).toMatch(/^copy {36}1\.20 {6}0\.15 {6}0\.15$/m);
+    expect(text).toMatch(/^copy {36}1\.20 {6}0\.15 {6}0\.15 +-$/m);
     expect(text).toMatch(/^sync, median to qemu-user 7\.2 +0\.15 +target 0\.20: met$/m);
     expect(text).toMatch(/^plain, median to qemu-user 7\.2 +1\.20 +target 1\.00: missed$/m);
+  });
+
+  it('say what the interpreter reaches alone', () => {
+    const measurements = measured(0.9, 0.15, 1).map((m) =>
+      m.name === 'copy sync' ? { ...m, interpreted: 0.9 } : m,
+    );
+    const verdict = loopVerdicts(measurements, RIVALS).find(({ what }) => what.includes('interpreter'));
+    expect(verdict).toMatchObject({ value: 0.9, most: 0.8 });
+    const workload = workloads.find(({ name }) => name === 'copy sync')!;
+    expect(interpretedWorkload(workload)!.amounts[1]).toBeLessThan(workload.amounts[1]);
+    expect(interpretedWorkload(workloads.find(({ name }) => name === 'copy async')!)).toBeUndefined();
   });
 
   it('leave out what has no rival', () => {
