@@ -6,12 +6,15 @@
 import { describe, expect, it } from 'vitest';
 import { VA } from '../../src/base/index.js';
 import type { MaySleep, Strategy } from '../../src/kernel/contexts/index.js';
-import { Scheduler, searchSchedules, sleepPoint } from '../../src/kernel/contexts/index.js';
-import type { AddressSpace, Page } from '../../src/kernel/mm/index.js';
+import { Scheduler, searchSchedules, sleepPoint, sweepPreemptions } from '../../src/kernel/contexts/index.js';
+import type { AddressSpace, Page, TagRegion } from '../../src/kernel/mm/index.js';
 import {
+  __GFP_TAGGED,
+  allocContigRange,
   allocPages,
   folioIsolateLru,
   folioPutbackLru,
+  freePages,
   GFP_HIGHUSER_MOVABLE,
   ksmDoScan,
   lruAddDrainAll,
@@ -84,6 +87,8 @@ interface Race {
   readonly merged?: boolean;
   readonly swapPages?: number;
   readonly runs?: number;
+  /** A task that is interrupted at each of its steps besides, for the others to run. */
+  readonly interrupted?: string;
   tasks(stage: Stage): readonly MaySleep<unknown>[];
   verify(stage: Stage): void;
 }
@@ -107,22 +112,22 @@ function stage(prot: number, swapPages: number, merged: boolean): Stage {
   return { k, user, at, other, otherAt };
 }
 
-function search({ prot = RW, merged = false, swapPages = 0, runs = 40, tasks, verify }: Race): void {
-  const failure = searchSchedules(
-    (strategy: Strategy) => {
-      const s = stage(prot, swapPages, merged);
-      const scheduler = new Scheduler(s.k.contexts, strategy);
-      for (const [cpu, work] of tasks(s).entries()) scheduler.spawn(`cpu ${cpu}`, work, { cpu });
-      return {
-        scheduler,
-        verify: () => {
-          verify(s);
-          finish(s);
-        },
-      };
-    },
-    { runs, seed: 5 },
-  );
+function search({ prot = RW, merged = false, swapPages = 0, runs = 40, ...race }: Race): void {
+  const scenario = (strategy: Strategy) => {
+    const s = stage(prot, swapPages, merged);
+    const scheduler = new Scheduler(s.k.contexts, strategy);
+    for (const [cpu, work] of race.tasks(s).entries()) scheduler.spawn(`cpu ${cpu}`, work, { cpu });
+    return {
+      scheduler,
+      verify: () => {
+        race.verify(s);
+        finish(s);
+      },
+    };
+  };
+  const failure =
+    searchSchedules(scenario, { runs, seed: 5 }) ??
+    (race.interrupted && sweepPreemptions(scenario, race.interrupted).failure);
   if (failure) {
     throw new Error(`schedule ${failure.schedule}: ${String(failure.error)}`, { cause: failure.error });
   }
@@ -290,6 +295,53 @@ describe('interleavings', () => {
       verify(s) {
         expectPages(s.user, s.at, [91, SAME, SAME, SAME]);
         expectPages(s.other, s.otherAt, [SAME, 92]);
+      },
+    });
+  });
+
+  it('a tagged copy at swap-in, while the block that the page lies in is taken back', () => {
+    let frame: Page;
+    let owner: Page;
+    search({
+      merged: true,
+      interrupted: 'cpu 1',
+      swapPages: 64,
+      tasks(s) {
+        const { k, user, other } = s;
+        const { memmap } = k.mm;
+        for (let i = 0; i < 50 && user.pfn(s.at) !== undefined; i++) {
+          k.run(tryToFreePages(k.mm, GFP_HIGHUSER_MOVABLE, 2));
+        }
+        expect(other.mprotect(s.otherAt, 1, RW | PROT_MTE)).toBe(0);
+        expect(user.load(s.at, 1)).toEqual(EQUAL.slice(0, 1));
+        // The page of the swap cache goes to where the tags of data page 1000 belong.
+        const [{ memStartPfn, tagStartPfn }] = k.regions as [TagRegion];
+        owner = memmap.pfnToPage(memStartPfn + 1000)!;
+        frame = memmap.pfnToPage(tagStartPfn + Math.floor(1000 / 32))!;
+        for (const page of [owner, frame]) {
+          const type = memmap.pageblockMigratetype(page);
+          expect(k.run(allocContigRange(k.mm, page, page + 1, type))).toBe(0);
+        }
+        k.run(lruAddDrainAll(k.mm));
+        const source = pageOf(k, user, s.at);
+        expect(folioIsolateLru(k.mm, source)).toBe(true);
+        const toFrame = function* () {
+          yield* [];
+          return frame;
+        };
+        expect(k.run(migratePages(k.mm, [source], toFrame))).toBe(0);
+        expect(pageOf(k, user, s.at)).toBe(frame);
+        k.run(lruAddDrainAll(k.mm));
+        return [
+          store(k, other.as, s.otherAt, 92, 7),
+          k.mm.hooks.archAllocPage(owner, 0, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED),
+        ];
+      },
+      verify(s) {
+        s.k.run(freePages(s.k.mm, owner, 0));
+        expectPages(s.user, s.at, [SAME, SAME, SAME, SAME]);
+        expectPages(s.other, s.otherAt, [92, SAME]);
+        expect(s.other.loadTag(s.otherAt)).toBe(7);
       },
     });
   });

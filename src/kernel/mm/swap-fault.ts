@@ -40,7 +40,8 @@ export function* doSwapIn(mm: Mm, vmf: VmFault, at: PA, orig: Pte): MaySleep<num
   const isSlots = () => mm.memmap.test(page, PG_swapcache) && mm.memmap.private[page] === entry;
   let copy: Page | undefined;
   if (isSlots() && needsCopy(mm, vma, vmf.addr, page)) {
-    // Not while it is locked: for a tagged copy a block of tag storage may be taken back, and the page be in it.
+    // Not while it is locked: for a tagged copy a block of tag storage may be taken back, and whoever is about to take
+    // back the one that the page is in waits for the page, holding tag_blocks_lock.
     folioUnlock(mm, page);
     copy = yield* vmaAllocFolio(mm, GFP_HIGHUSER_MOVABLE, vma);
     yield* folioLock(mm, page);
