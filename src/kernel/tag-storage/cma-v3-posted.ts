@@ -66,6 +66,12 @@ class PostedBlocks extends TagBlocks {
     this.xaLock.unlock();
   }
 
+  /** Tags may have been saved for a page that is reserved: the window of F9. */
+  override *free(page: Page, order: number): Atomic<void> {
+    yield* this.stash.drop(page, order);
+    yield* super.free(page, order);
+  }
+
   /** The replacement takes the first page there is, with its block or without. */
   override *allocWithStorage(alloc: () => MaySleep<Page | undefined>): MaySleep<Page | undefined> {
     return yield* alloc();

@@ -87,6 +87,8 @@ function* retry(mm: Mm, folio: Page, context: FaultOnAccessContext): MaySleep<Fa
 export function* replaceFolioWithTagged(mm: Mm, blocks: TagBlocks, folio: Page): MaySleep<number> {
   yield* lruCacheDisable(mm);
   const head = mm.memmap.head(folio);
+  // In this order as Linux does it. Nobody runs between the two, for freeing a page is its last step, and a free page is
+  // on no list: the other order would be as good.
   const isolated = folioIsolateLru(mm, head);
   yield* putPage(mm, folio);
   let result = -EAGAIN;

@@ -206,7 +206,11 @@ export class TagBlocks {
     this.xaLock.unlockIrqrestore();
   }
 
-  /** free_tag_storage(): the pages are being freed; their tag lines must not outlive them. */
+  /**
+   * free_tag_storage(): the pages are being freed; their tag lines must not outlive them. There is nothing of theirs in
+   * the stash: what was there went to its place as they were marked reserved, under the lock that whoever saves tags
+   * looks at the mark under.
+   */
   *free(page: Page, order: number): Atomic<void> {
     const { port, pageSize, metrics } = this.mm;
     const blocks = this.blocksOf(page, order);
@@ -218,7 +222,6 @@ export class TagBlocks {
     const bytes = pageSize * (1 << order);
     port.dcacheInvalTagsPoc(this.mm.pageToPa(page), bytes);
     metrics.tagLinesInvalidated += bytes / 2048;
-    yield* this.stash.drop(page, order);
     for (const block of blocks) {
       if (!this.reserved.has(this.firstPage(block))) {
         this.mm.warn(`tag block 0x${block.pfn.toString(16)} is not reserved`);
