@@ -46,6 +46,7 @@ import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
 import { Directory, type DirectorySource, type Inode, RegularFile, SpecialFile, Symlink } from './inode.js';
 import { IN, Notifier } from './inotify.js';
+import { Leases } from './leases.js';
 import { FileLocks } from './locks.js';
 import { MountTable } from './mounts.js';
 import { MqueueFile, MqueueInode, Mqueues } from './mqueue.js';
@@ -102,6 +103,7 @@ export class FileSystem {
   /** Of /mnt, where there is a disk. */
   readonly disk: FileStore | undefined;
   readonly locks = new FileLocks();
+  readonly leases = new Leases();
   readonly notifier = new Notifier();
   readonly mqueues: Mqueues;
   readonly #random: Random;

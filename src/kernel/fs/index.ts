@@ -7,6 +7,7 @@ export * from './file-table.js';
 export type { HostEntry, HostFolder } from './host-tree.js';
 export * from './inode.js';
 export * from './inotify.js';
+export * from './leases.js';
 export * from './locks.js';
 export * from './mounts.js';
 export * from './mqueue.js';

@@ -85,6 +85,8 @@ export class RegularFile extends Inode {
   linkable = false;
   /** Open files: without a name and without these the content is given back. */
   opens = 0;
+  /** Those that can write (i_writecount). */
+  writers = 0;
   /** Told when it is. */
   onGone: (() => void) | undefined;
 

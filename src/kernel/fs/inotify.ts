@@ -51,6 +51,8 @@ export const IN = {
 } as const;
 /** IN_ALL_EVENTS. */
 const EVENTS = 0xfff;
+/** FS_DN_RENAME: a name changed inside one folder; dnotify alone asks. */
+export const DN_RENAMED = 0x20000;
 /** What a folder is told of its files. */
 const ON_CHILD = IN.ACCESS | IN.MODIFY | IN.ATTRIB | IN.CLOSE_WRITE | IN.CLOSE_NOWRITE | IN.OPEN;
 /** ALL_INOTIFY_BITS. */
@@ -67,8 +69,14 @@ export interface Place {
   readonly name: string;
 }
 
+/** Who is told: an inotify file, or the owner of a folder's file (dnotify). */
+interface Listener {
+  tell(watch: Watch, mask: number, name: string, cookie: number): void;
+  drop(watch: Watch): void;
+}
+
 interface Watch {
-  readonly file: InotifyFile;
+  readonly file: Listener;
   readonly wd: number;
   readonly inode: Inode;
   mask: number;
@@ -98,9 +106,33 @@ export class Notifier {
     return this.#watches.size > 0;
   }
 
-  watchOf(inode: Inode, file: InotifyFile): Watch | undefined {
+  watchOf(inode: Inode, file: Listener): Watch | undefined {
     for (const watch of this.#watches.get(inode) ?? []) if (watch.file === file) return watch;
     return undefined;
+  }
+
+  readonly #folders = new Map<Watch, object>();
+
+  /** The F_NOTIFY watch of a folder that belongs to a process's descriptors. */
+  folderWatch(inode: Directory, owner: object): Watch | undefined {
+    for (const watch of this.#watches.get(inode) ?? []) if (this.#folders.get(watch) === owner) return watch;
+    return undefined;
+  }
+
+  /** F_NOTIFY: `tell` at each event, or with IN_ONESHOT at the first; no longer than a descriptor of it is open. */
+  watchFolder(inode: Directory, owner: object, file: OpenFile, mask: number, tell: () => void): void {
+    const drop = (watch: Watch) => this.remove(watch);
+    const listener: Listener = {
+      drop,
+      tell(watch) {
+        tell();
+        if ((watch.mask & IN.ONESHOT) !== 0) drop(watch);
+      },
+    };
+    const watch: Watch = { file: listener, wd: 0, inode, mask };
+    this.add(watch);
+    this.#folders.set(watch, owner);
+    file.onRelease.add(() => drop(watch));
   }
 
   add(watch: Watch): void {
@@ -113,6 +145,7 @@ export class Notifier {
     const known = this.#watches.get(watch.inode);
     known?.delete(watch);
     if (known?.size === 0) this.#watches.delete(watch.inode);
+    this.#folders.delete(watch);
   }
 
   /** fsnotify_create(), fsnotify_delete() and the two halves of a move: of a name in a folder. */
@@ -150,8 +183,9 @@ export class Notifier {
   moved(from: Place, to: Place, inode: Inode, replaced: Inode | undefined): void {
     if (!this.active) return;
     const cookie = this.#nextCookie++;
-    this.name(from, inode, IN.MOVED_FROM, cookie);
-    this.name(to, inode, IN.MOVED_TO, cookie);
+    const inside = from.parent === to.parent ? DN_RENAMED : 0;
+    this.name(from, inode, IN.MOVED_FROM | inside, cookie);
+    this.name(to, inode, IN.MOVED_TO | inside, cookie);
     if (replaced !== undefined) this.self(replaced, IN.ATTRIB);
     this.self(inode, IN.MOVE_SELF);
   }
@@ -167,7 +201,8 @@ export class Notifier {
   #send(inode: Inode, mask: number, name: string, cookie: number, nameless = false): void {
     for (const watch of [...(this.#watches.get(inode) ?? [])]) {
       if (nameless && (watch.mask & IN.EXCL_UNLINK) !== 0) continue;
-      if ((watch.mask & mask & (EVENTS | IN.UNMOUNT)) !== 0) watch.file.tell(watch, mask, name, cookie);
+      const wanted = watch.mask & mask & (EVENTS | IN.UNMOUNT | DN_RENAMED);
+      if (wanted !== 0) watch.file.tell(watch, mask & ~DN_RENAMED, name, cookie);
     }
   }
 

@@ -43,6 +43,15 @@ export function* settle<T>(io: Io<T>): MaySleep<T> {
 const isPending = <T>(io: Io<T>): io is MaySleep<T> =>
   typeof io === 'object' && io !== null && 'next' in io && 'throw' in io;
 
+/** struct fown_struct. */
+export interface FileOwner {
+  readonly kind: 'thread' | 'process' | 'group';
+  readonly id: number;
+  /** Whose it is to send signals. */
+  readonly uid: number;
+  readonly euid: number;
+}
+
 export abstract class OpenFile {
   readonly inode: Inode;
   /** O_* as fcntl(F_GETFL) gives them. */
@@ -51,9 +60,11 @@ export abstract class OpenFile {
   path: string;
   /** Descriptors and others that hold this file. */
   users = 0;
-  /** F_SETOWN and F_SETSIG: kept; nobody is told of events by signal. */
-  signalOwner = 0;
+  /** F_SETOWN and F_SETSIG: who is told of events, and by which signal; 0: SIGIO. */
+  signalOwner: FileOwner | undefined;
   signal = 0;
+  /** O_ASYNC: ends it. */
+  stopTelling: (() => void) | undefined;
   /** The name it was opened by, for who watches the folder. */
   place: Inode['place'];
   /** Told when the last user is gone (epoll's watches of this file). */
@@ -130,6 +141,7 @@ export class RegularOpenFile extends OpenFile {
   constructor(inode: RegularFile, flags: number, path: string) {
     super(inode, flags, path);
     inode.opens++;
+    if (this.writable) inode.writers++;
     this.positionLock = inode.store.newPositionLock();
   }
 
@@ -170,6 +182,7 @@ export class RegularOpenFile extends OpenFile {
 
   override release(): void {
     this.inode.opens--;
+    if (this.writable) this.inode.writers--;
     this.inode.forgetIfUnused();
   }
 }

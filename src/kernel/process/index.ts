@@ -9,6 +9,7 @@ export * from './exceptions.js';
 export * from './exec.js';
 export * from './execve.js';
 export * from './exit.js';
+export * from './file-signals.js';
 export * from './futex.js';
 export * from './id-registers.js';
 export * from './kernel-log.js';

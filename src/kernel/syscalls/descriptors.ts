@@ -8,6 +8,7 @@ import {
   F_SEAL,
   makePipe,
   O_APPEND,
+  O_ASYNC,
   O_CLOEXEC,
   O_DIRECT,
   O_NOATIME,
@@ -24,6 +25,7 @@ import {
   SpecialFile,
 } from '../fs/index.js';
 import { CAP, capable, readString, type Thread, unshareFiles, writeUser } from '../process/index.js';
+import { setAsync, TELL_COMMANDS, tellCommand } from './file-signals.js';
 import { LOCK_COMMAND, lockCommand } from './locks.js';
 import { fileOf, rawFileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
@@ -35,10 +37,6 @@ const F = {
   SETFD: 2,
   GETFL: 3,
   SETFL: 4,
-  SETOWN: 8,
-  GETOWN: 9,
-  SETSIG: 10,
-  GETSIG: 11,
   DUPFD_CLOEXEC: 1030,
   SETPIPE_SZ: 1031,
   GETPIPE_SZ: 1032,
@@ -99,6 +97,7 @@ function* fcntl(
   const file = files.get(fd);
   if (file === undefined) return -EBADF;
   if ((file.flags & O_PATH) !== 0 && !FOR_PATHS.has(command)) return -EBADF;
+  if (TELL_COMMANDS.has(command)) return yield* tellCommand(services, thread, file, [fd, command, arg]);
   if (LOCK_COMMANDS.has(command)) return yield* lockCommand(services, thread, file, command, arg);
   switch (command) {
     case F.DUPFD:
@@ -114,10 +113,9 @@ function* fcntl(
     case F.GETFL:
       return file.flags & ~O_CLOEXEC;
     case F.SETFL:
+      if (((int(arg) ^ file.flags) & O_ASYNC) !== 0) setAsync(services, file, fd, (int(arg) & O_ASYNC) !== 0);
       file.flags = (file.flags & ~SETTABLE) | (int(arg) & SETTABLE);
       return 0;
-    case F.GETOWN:
-      return file.signalOwner;
     case F.GETPIPE_SZ:
       return file instanceof PipeEnd ? file.pipe.capacity : -EBADF;
     case F.SETPIPE_SZ:
@@ -126,21 +124,13 @@ function* fcntl(
       return sealable(file)?.seals ?? -EINVAL;
     case F.ADD_SEALS:
       return addSeals(file, uint(arg));
-    case F.SETOWN:
-      file.signalOwner = int(arg);
-      return 0;
-    case F.SETSIG:
-      if (int(arg) < 0 || int(arg) > 64) return -EINVAL;
-      file.signal = int(arg);
-      return 0;
-    case F.GETSIG:
-      return file.signal;
     default:
       return -EINVAL;
   }
 }
 
 const FIONBIO = 0x5421;
+const FIOASYNC = 0x5452;
 const FIOCLEX = 0x5451;
 const FIONCLEX = 0x5450;
 
@@ -199,7 +189,7 @@ export const descriptorSyscalls: readonly Syscall[] = [
       if (file === undefined) return -EBADF;
       const what = uint(request);
       if (what === FIOCLEX || what === FIONCLEX) return files.setCloseOnExec(int(fd), what === FIOCLEX);
-      if (what === FIONBIO) {
+      if (what === FIONBIO || what === FIOASYNC) {
         const word = yield* mm.copyFromUser(
           thread.process.mm,
           arg as Parameters<typeof mm.copyFromUser>[1],
@@ -207,7 +197,8 @@ export const descriptorSyscalls: readonly Syscall[] = [
         );
         if (word.length < 4) return -EFAULT;
         const on = word.some((byte) => byte !== 0);
-        file.flags = on ? file.flags | O_NONBLOCK : file.flags & ~O_NONBLOCK;
+        if (what === FIOASYNC) setAsync(services, file, int(fd), on);
+        else file.flags = on ? file.flags | O_NONBLOCK : file.flags & ~O_NONBLOCK;
         return 0;
       }
       const terminal = terminalIoctl(services, thread, file, what, arg);

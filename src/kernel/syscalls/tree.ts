@@ -51,6 +51,7 @@ import {
   O_PATH,
   O_RDONLY,
   O_TMPFILE,
+  O_WRONLY,
   OpenDirectory,
   type OpenFile,
   PipeEnd,
@@ -72,6 +73,7 @@ import {
   type Thread,
   writeUser,
 } from '../process/index.js';
+import { breakLease } from './file-signals.js';
 import { type At, fileOf, inodeAt, rawFileOf, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
 
@@ -89,6 +91,11 @@ function* open(
   // /proc/self/fd/N and what links to it open the descriptor's own file, which may have no path.
   const link = descriptorLink(services, at.base, at.path);
   const made = flags & ~O_CLOEXEC;
+  if (!services.files.leases.none && (flags & O_PATH) === 0) {
+    const inode = link?.file.inode ?? services.files.lookup(at.base, at.path);
+    const error = typeof inode === 'number' ? 0 : yield* breakLease(services, thread, inode, flags);
+    if (error !== 0) return error;
+  }
   const file =
     link === undefined
       ? yield* services.files.open(at.base, at.path, made, mode & ~fs.umask & 0o7777)
@@ -511,7 +518,8 @@ export const treeSyscalls: readonly Syscall[] = [
       if (typeof inode === 'number') return inode;
       const isFile = inode instanceof RegularFile;
       const refused = isFile ? inodePermission(inode, MAY.WRITE, services.files.caller) : 0;
-      return refused !== 0 ? refused : yield* truncate(services, thread, inode, length);
+      const broken = refused || (yield* breakLease(services, thread, inode, O_WRONLY));
+      return broken !== 0 ? broken : yield* truncate(services, thread, inode, length);
     },
   },
   {
