@@ -31,6 +31,7 @@ const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
  * (-M virt,mte=on -cpu max).
  */
 const NOT_FOR_QEMU = [
+  'attributes',
   'threads',
   'tracing',
   'limits',
@@ -54,6 +55,7 @@ const NOT_FOR_QEMU = [
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
+  attributes: 0,
   stdio: 3,
   signals: 143,
   threads: 0,

@@ -41,6 +41,7 @@ import {
   O_WRONLY,
   S_IFCHR,
   S_IFIFO,
+  S_IFMT,
 } from './abi.js';
 import { FileStore } from './file-store.js';
 import { type HostFolder, HostSource } from './host-tree.js';
@@ -382,7 +383,8 @@ export class FileSystem {
     }
     if (inode instanceof RegularFile) {
       if ((flags & O_TRUNC) !== 0 && !made && (flags & O_ACCMODE) !== O_RDONLY) {
-        yield* inode.truncate(0);
+        const error = yield* inode.truncate(0);
+        if (error !== 0) return error;
         this.touch(inode);
         this.notifier.inode(inode, IN.MODIFY);
       }
@@ -420,6 +422,20 @@ export class FileSystem {
     const file = new RegularFile(this.nextInode(), mode & 0o7777, this.store, name, host);
     this.touch(file);
     return file;
+  }
+
+  /** mknod(2) of a device: that of /dev with this number, or one that nobody drives. */
+  newDevice(mode: number, device: number): SpecialFile {
+    const dev = this.root.lookup('dev');
+    const known = dev instanceof Directory && (mode & S_IFMT) === S_IFCHR ? dev : undefined;
+    const open = (flags: number, inode: SpecialFile): OpenFile | number => {
+      for (const name of known?.names() ?? []) {
+        const driven = known?.lookup(name);
+        if (driven instanceof SpecialFile && driven.device === device) return driven.open(flags, inode);
+      }
+      return -ENXIO;
+    };
+    return new SpecialFile(this.nextInode(), mode, open, device);
   }
 
   /** mkfifo(3): O_WRONLY | O_NONBLOCK without a reader is ENXIO; who opens an end waits for the other. */

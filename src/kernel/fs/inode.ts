@@ -27,6 +27,8 @@ export abstract class Inode {
   links = 1;
   /** Nanoseconds since 1970. */
   times = { access: 0n, modify: 0n, change: 0n };
+  /** Extended attributes, where it ever had some. */
+  attributes: Map<string, Uint8Array> | undefined;
   /** flock and fcntl locks, where it ever had some. */
   locks: InodeLocks | undefined;
   /** The name by which it was last found or made (inotify's idea of a dentry); not kept of what nobody may watch. */

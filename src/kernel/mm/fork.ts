@@ -67,7 +67,7 @@ import {
   isMigrationEntryAnon,
 } from './rmap.js';
 import { swapDuplicate } from './swap.js';
-import { VM_ACCOUNT, VM_LOCKED_MASK, VM_SHARED, VM_WRITE, Vma } from './vma.js';
+import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Vma } from './vma.js';
 
 /** mm_alloc(): undefined where the top table or an ASID cannot be had. */
 export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
@@ -123,13 +123,15 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
   khugepagedFork(mm, child, parent);
   let error = 0;
   for (const vma of parent.vmas.all) {
+    if ((vma.flags & VM_DONTCOPY) !== 0) continue;
     const pages = (vma.end - vma.start) / mm.pageSize;
     if ((vma.flags & VM_ACCOUNT) !== 0 && !vmEnoughMemory(mm, pages, parent.totalVm)) {
       error = -ENOMEM;
       break;
     }
     const copy = new Vma(child, vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.name);
-    yield* anonVmaFork(mm, copy, vma);
+    const isWiped = (vma.flags & VM_WIPEONFORK) !== 0;
+    if (!isWiped) yield* anonVmaFork(mm, copy, vma);
     if (vma.file) yield* linkFile(copy, vma.file);
     // What was promised to the parent is the parent's.
     if (vma.hugetlb) copy.hugetlb = childReservation();
@@ -137,7 +139,7 @@ export function* dupMmap(mm: Mm, parent: MmStruct): MaySleep<MmStruct | number> 
     child.totalVm += pages;
     if ((vma.flags & VM_ACCOUNT) !== 0) mm.committedPages += pages;
     // vma_needs_copy(): without an anon_vma there is nothing a fault would not bring back.
-    if (vma.anonVma) error = yield* copyPageRange(mm, copy, vma);
+    if (vma.anonVma && !isWiped) error = yield* copyPageRange(mm, copy, vma);
     if (error !== 0) break;
   }
   mm.tlb.flushTlbMm(parent.asid);

@@ -25,6 +25,11 @@ export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
 /** mlock(). */
 export const VM_LOCKED = 0x2000;
+/** madvise(MADV_SEQUENTIAL), MADV_RANDOM. */
+export const VM_SEQ_READ = 0x8000;
+export const VM_RAND_READ = 0x10000;
+/** madvise(MADV_DONTFORK). */
+export const VM_DONTCOPY = 0x20000;
 export const VM_DONTEXPAND = 0x40000;
 /** MLOCK_ONFAULT: locked as they come. */
 export const VM_LOCKONFAULT = 0x80000;
@@ -32,6 +37,10 @@ export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
 export const VM_HUGETLB = 0x400000;
+/** madvise(MADV_DONTDUMP): bit 26 in Linux. */
+export const VM_DONTDUMP = 0x800000;
+/** madvise(MADV_WIPEONFORK). */
+export const VM_WIPEONFORK = 0x2000000;
 /** VM_ARM64_BTI (VM_ARCH_1). */
 export const VM_ARM64_BTI = 0x1000000;
 /** Mapped Normal Tagged. */

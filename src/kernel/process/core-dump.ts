@@ -10,7 +10,7 @@
  */
 import { bytesOfText, VA as toVA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
-import type { VmaInfo } from '../mm/index.js';
+import { VM_DONTDUMP, type VmaInfo } from '../mm/index.js';
 import type { KernelState } from './kernel-state.js';
 import { NT } from './ptrace-abi.js';
 import { REGISTER_SETS } from './ptrace-registers.js';
@@ -178,7 +178,7 @@ export function* dumpCore(state: KernelState, thread: Thread, info: SignalInfo):
   for (const vma of vmas) {
     const memory = vma.end - vma.start;
     const flags = (vma.exec ? 1 : 0) | (vma.write ? 2 : 0) | (vma.read ? 4 : 0);
-    const isTaken = vma.read && memory <= BigInt(room);
+    const isTaken = vma.read && (vma.flags & VM_DONTDUMP) === 0 && memory <= BigInt(room);
     const contents = isTaken ? yield* contentsOf(state, thread, vma) : new Uint8Array();
     if (isTaken) room -= Number(memory);
     loads.push({ type: PT_LOAD, flags, start: vma.start, memory, contents });

@@ -17,6 +17,7 @@ import { memorySyscalls } from './memory.js';
 import { mountSyscalls } from './mount.js';
 import { mqueueSyscalls } from './mqueue.js';
 import { namespaceSyscalls } from './namespaces.js';
+import { openSyscalls } from './open.js';
 import { pidfdSyscalls } from './pidfd.js';
 import { pollSyscalls } from './poll.js';
 import { prctlSyscalls } from './prctl.js';
@@ -40,6 +41,7 @@ import { sharedMemorySyscalls } from './sysv-shm.js';
 import { timeSyscalls } from './time.js';
 import { treeSyscalls } from './tree.js';
 import { unprovidedSyscalls } from './unprovided.js';
+import { xattrSyscalls } from './xattr.js';
 
 export {
   KEEP_REGISTERS,
@@ -68,6 +70,7 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...mountSyscalls,
     ...mqueueSyscalls,
     ...namespaceSyscalls,
+    ...openSyscalls,
     ...pidfdSyscalls,
     ...pollSyscalls,
     ...prctlSyscalls,
@@ -93,5 +96,6 @@ export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
     ...timeSyscalls,
     ...treeSyscalls,
     ...unprovidedSyscalls,
+    ...xattrSyscalls,
   ].map((row) => [row.number, row]),
 );

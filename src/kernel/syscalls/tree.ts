@@ -1,18 +1,15 @@
 /**
- * System calls of the file tree: open, directories, links, names, modes, times.
+ * System calls of the file tree: directories, links, names, modes, times.
  *
  * Ref. fs/open.c, fs/namei.c, fs/readdir.c.
  */
 import { bytesOfText } from '../../base/index.js';
 import {
-  E2BIG,
-  EACCES,
   EBADF,
-  EFAULT,
+  EEXIST,
   EFBIG,
   EINVAL,
   EISDIR,
-  ELOOP,
   ENODEV,
   ENOENT,
   ENOSPC,
@@ -22,7 +19,6 @@ import {
   EPERM,
   ERANGE,
   ESPIPE,
-  EXDEV,
   type MaySleep,
 } from '../contexts/index.js';
 import {
@@ -34,8 +30,6 @@ import {
   changeOwner,
   Directory,
   F_SEAL,
-  HostInput,
-  HostOutput,
   IN,
   type Inode,
   inodePermission,
@@ -43,19 +37,12 @@ import {
   MAX_FILE_SIZE,
   MAY,
   mayChange,
-  O_ACCMODE,
-  O_CLOEXEC,
-  O_CREAT,
-  O_DIRECTORY,
-  O_LARGEFILE,
-  O_PATH,
-  O_RDONLY,
-  O_TMPFILE,
   O_WRONLY,
   OpenDirectory,
-  type OpenFile,
-  PipeEnd,
   RegularFile,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
   S_IFIFO,
   S_IFMT,
   S_IFREG,
@@ -64,7 +51,6 @@ import {
   Symlink,
 } from '../fs/index.js';
 import {
-  DescriptorLink,
   RLIMIT,
   readUser,
   SIGNAL,
@@ -74,130 +60,9 @@ import {
   writeUser,
 } from '../process/index.js';
 import { breakLease } from './file-signals.js';
-import { type At, fileOf, inodeAt, rawFileOf, userAt, userPath } from './paths.js';
+import { descriptorLink } from './open.js';
+import { fileOf, inodeAt, rawFileOf, userAt, userPath } from './paths.js';
 import { int, offset, type Syscall, type SyscallServices, uint } from './row.js';
-
-function* open(
-  services: SyscallServices,
-  thread: Thread,
-  dirfd: bigint,
-  path: bigint,
-  flags: number,
-  mode: number,
-): MaySleep<number> {
-  const at = yield* userAt(services, thread, dirfd, path);
-  if (typeof at === 'number') return at;
-  const { files, fs } = thread.process;
-  // /proc/self/fd/N and what links to it open the descriptor's own file, which may have no path.
-  const link = descriptorLink(services, at.base, at.path);
-  const made = flags & ~O_CLOEXEC;
-  if (!services.files.leases.none && (flags & O_PATH) === 0) {
-    const inode = link?.file.inode ?? services.files.lookup(at.base, at.path);
-    const error = typeof inode === 'number' ? 0 : yield* breakLease(services, thread, inode, flags);
-    if (error !== 0) return error;
-  }
-  const file =
-    link === undefined
-      ? yield* services.files.open(at.base, at.path, made, mode & ~fs.umask & 0o7777)
-      : yield* reopen(services, link.file, made);
-  if (typeof file === 'number') return file;
-  if (file instanceof PipeEnd) {
-    const error = yield* file.waitForPartner(thread);
-    if (error < 0) {
-      file.release();
-      return error;
-    }
-  }
-  return files.add(file, (flags & O_CLOEXEC) !== 0);
-}
-
-/** proc_fd_link(): what a descriptor stands for is opened anew, with a position and a mode of its own. */
-function* reopen(services: SyscallServices, file: OpenFile, flags: number): MaySleep<OpenFile | number> {
-  const { inode } = file;
-  if (file instanceof PipeEnd && (flags & O_PATH) === 0) {
-    return services.files.mayOpen(inode, flags) || new PipeEnd(inode, flags, file.path, file.pipe);
-  }
-  // The host's streams are there once.
-  if (file instanceof HostInput || file instanceof HostOutput) {
-    return (flags & O_ACCMODE) === O_RDONLY || file.writable ? file : -EACCES;
-  }
-  return yield* services.files.openInode(inode, flags, file.path);
-}
-
-/** struct open_how: flags, mode, how the path is resolved. */
-const OPEN_HOW_BYTES = 24;
-const RESOLVE = {
-  NO_XDEV: 1,
-  NO_MAGICLINKS: 2,
-  NO_SYMLINKS: 4,
-  BENEATH: 8,
-  IN_ROOT: 16,
-  CACHED: 32,
-} as const;
-/** VALID_OPEN_FLAGS. */
-const OPEN_FLAGS = 0o37777703;
-
-/** openat2(2). */
-function* openHow(
-  services: SyscallServices,
-  thread: Thread,
-  dirfd: bigint,
-  path: bigint,
-  how: bigint,
-  size: bigint,
-): MaySleep<number> {
-  if (size < BigInt(OPEN_HOW_BYTES)) return -EINVAL;
-  if (size > 4096n) return -E2BIG;
-  const bytes = yield* readUser(services.mm, thread, how, Number(size));
-  if (bytes === undefined) return -EFAULT;
-  if (bytes.subarray(OPEN_HOW_BYTES).some((byte) => byte !== 0)) return -E2BIG;
-  const view = new DataView(bytes.buffer);
-  const flags = view.getBigUint64(0, true);
-  const mode = view.getBigUint64(8, true);
-  const resolve = Number(view.getBigUint64(16, true) & 0xffffffffn);
-  const makes = (Number(flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) !== 0;
-  if ((flags & ~BigInt(OPEN_FLAGS)) !== 0n || view.getUint32(20, true) !== 0 || resolve >= 64) return -EINVAL;
-  if (makes ? mode > 0o7777n : mode !== 0n) return -EINVAL;
-  const at = yield* userAt(services, thread, dirfd, path);
-  if (typeof at === 'number') return at;
-  const refused = resolveRefused(services, at, resolve);
-  if (refused !== 0) return refused;
-  return yield* open(services, thread, dirfd, path, Number(flags) & ~O_LARGEFILE, Number(mode));
-}
-
-/** What RESOLVE_* forbids of a path: 0, -ELOOP or -EXDEV. */
-function resolveRefused({ files }: SyscallServices, { base, path }: At, resolve: number): number {
-  if ((resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0 && path.startsWith('/')) return -EXDEV;
-  let place: Directory = path.startsWith('/') ? files.root : base;
-  let depth = 0;
-  for (const name of path.split('/').filter((part) => part !== '')) {
-    if (name === '..') depth--;
-    else if (name !== '.') depth++;
-    if (depth < 0 && (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0) return -EXDEV;
-    const inode = name === '..' ? place.parent : name === '.' ? place : place.lookup(name);
-    if (inode instanceof DescriptorLink && (resolve & RESOLVE.NO_MAGICLINKS) !== 0) return -ELOOP;
-    if (inode instanceof Symlink && (resolve & RESOLVE.NO_SYMLINKS) !== 0) return -ELOOP;
-    // A link's own path is not looked at: beneath a folder none is followed.
-    if (inode instanceof Symlink) return (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) === 0 ? 0 : -EXDEV;
-    if (!(inode instanceof Directory)) return 0;
-    if ((resolve & RESOLVE.NO_XDEV) !== 0 && inode.store !== place.store) return -EXDEV;
-    place = inode;
-  }
-  return 0;
-}
-
-function descriptorLink(
-  { files }: SyscallServices,
-  base: Directory,
-  path: string,
-): DescriptorLink | undefined {
-  let inode = files.lookup(base, path, false);
-  for (let links = 0; links < 8 && inode instanceof Symlink; links++) {
-    if (inode instanceof DescriptorLink) return inode;
-    inode = inode.target.startsWith('/') ? files.lookup(files.root, inode.target, false) : -ENOENT;
-  }
-  return undefined;
-}
 
 /** The inode that linkat names: a path, a descriptor's link in /proc, or the descriptor itself. */
 function* linkSource(
@@ -422,7 +287,7 @@ export const treeSyscalls: readonly Syscall[] = [
     number: 33,
     name: 'mknodat',
     args: ['fd', 'string', 'octal', 'hex'],
-    *run(services, thread, [dirfd, path, mode]) {
+    *run(services, thread, [dirfd, path, mode, device]) {
       const at = yield* userAt(services, thread, dirfd, path);
       if (typeof at === 'number') return at;
       const found = services.files.walk(at.base, at.path, false);
@@ -437,7 +302,10 @@ export const treeSyscalls: readonly Syscall[] = [
           found,
           new SpecialFile(services.files.nextInode(), S_IFSOCK | permissions, () => -ENXIO),
         );
-      return -EPERM;
+      if (type === S_IFDIR) return -EPERM;
+      if (type !== S_IFCHR && type !== S_IFBLK) return -EINVAL;
+      if (!services.files.caller.makesDevices) return found.inode === undefined ? -EPERM : -EEXIST;
+      return services.files.create(found, services.files.newDevice(type | permissions, uint(device)));
     },
   },
   {
@@ -613,22 +481,6 @@ export const treeSyscalls: readonly Syscall[] = [
       const file = fileOf(thread, fd);
       if (file === undefined) return -EBADF;
       return chown(services, file.inode, int(uid), int(gid));
-    },
-  },
-  {
-    number: 56,
-    name: 'openat',
-    args: ['fd', 'string', 'hex', 'octal'],
-    *run(services, thread, [dirfd, path, flags, mode]) {
-      return yield* open(services, thread, dirfd, path, int(flags) & ~O_LARGEFILE, uint(mode));
-    },
-  },
-  {
-    number: 437,
-    name: 'openat2',
-    args: ['fd', 'string', 'pointer', 'unsigned'],
-    *run(services, thread, [dirfd, path, how, size]) {
-      return yield* openHow(services, thread, dirfd, path, how, size);
     },
   },
   {
