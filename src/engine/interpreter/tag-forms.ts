@@ -33,7 +33,6 @@ import {
   when,
   whenUnlikely,
 } from '../wasm/index.js';
-import { FunctionFrame } from './frame.js';
 import { Cell, Handler, STATE } from './layout.js';
 import { MemoryFormBuilder, type Probe, SPECIAL, type Table } from './memory-forms.js';
 import type { Operand } from './operands.js';
@@ -199,7 +198,7 @@ export class TagFormBuilder extends MemoryFormBuilder {
       return;
     }
     const atEnd = i32.eq(i32.and(i32.wrap(local.get(va)), i32.const(4095)), i32.const(4080));
-    if (!(frame instanceof FunctionFrame)) {
+    if (frame.onMiss === 'fail') {
       this.emit(frame.failIf(atEnd));
       this.#storeTags([va], value, 2, zeroData);
       return;
