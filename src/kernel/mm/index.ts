@@ -93,7 +93,14 @@ export * from './migratetype.js';
 export type { FailureInjector, MemoryRequest, Mm, OomKiller, TraceSink } from './mm.js';
 export type { MmStruct } from './mm-struct.js';
 export { changeProtNuma } from './mprotect.js';
-export { LOCAL_DISTANCE, MAX_NUMNODES, type NumaLayout, type PglistData, REMOTE_DISTANCE } from './node.js';
+export {
+  LOCAL_DISTANCE,
+  LRU_INACTIVE_ANON,
+  MAX_NUMNODES,
+  type NumaLayout,
+  type PglistData,
+  REMOTE_DISTANCE,
+} from './node.js';
 export { numaBalancingEnabled, taskNumaWork } from './numa-balancing.js';
 export {
   allocPages,
@@ -111,6 +118,7 @@ export type { MemoryPort } from './port.js';
 export { unusedPages, zoneinfo } from './procfs.js';
 export { forEachEntry, forEachPte, type SeenEntry } from './pte-walk.js';
 export { isAnonPage, rmapWalk } from './rmap.js';
+export { inactiveIsLow, lruNoteCost, scanBalance } from './scan-balance.js';
 export { SHMEM_HUGE, type ShmemHuge } from './shmem-huge.js';
 export { SlabCache } from './slab.js';
 export { deferredSplitScan, splitFolioUnlocked } from './split-folio.js';
@@ -126,6 +134,7 @@ export {
 export * from './types.js';
 export * from './vma.js';
 export { balancePgdat, kswapd, tryToFreePages } from './vmscan.js';
+
 export type { Metrics, VmEvents } from './vmstat.js';
 export { backgroundFlush, filemapWriteAndWait, flusher, syncAll, syncFile } from './writeback.js';
-export { DMA32_LIMIT, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, type Zone } from './zone.js';
+export { DMA32_LIMIT, WMARK_HIGH, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, type Zone } from './zone.js';

@@ -60,6 +60,9 @@ export class Lruvec {
   readonly lists: Int32Array;
   /** Pages on each list. */
   readonly sizes = new Int32Array(NR_LRU_LISTS);
+  /** What reclaim of anonymous pages, and of files', has cost of late: lru_note_cost(). */
+  anonCost = 0;
+  fileCost = 0;
 
   constructor(memmap: Memmap) {
     this.lists = Int32Array.from({ length: NR_LRU_LISTS }, () => memmap.newListHead());

@@ -32,16 +32,33 @@ import {
   PG_writeback,
 } from './page-flags.js';
 import { folioReferenced, isAnonPage, tryToUnmap } from './rmap.js';
+import {
+  inactiveIsLow,
+  isActiveLru,
+  isFileLru,
+  lruNoteCost,
+  type ScanBalance,
+  SWAP_CLUSTER_MAX,
+  scanBalance,
+} from './scan-balance.js';
 import { moveToSwap } from './shmem-swap.js';
 import { deferredSplitScan, splitFolio } from './split-folio.js';
 import { addToSwap, deleteFromSwapCache, swapWritepage } from './swap.js';
 import { finishWriteback, startWriteback } from './writeback.js';
-import { WMARK_HIGH, WMARK_LOW } from './zone.js';
+import { WMARK_HIGH, WMARK_LOW, type Zone } from './zone.js';
 
-/** SWAP_CLUSTER_MAX: pages isolated at once, and what direct reclaim is after. */
-const SWAP_CLUSTER_MAX = 32;
 /** DEF_PRIORITY: the first rounds look at a 1/4096th of a list, the last at all of it. */
 const DEF_PRIORITY = 12;
+
+/** What a scan_control begins with. */
+const FRESH = {
+  maySwap: true,
+  priority: DEF_PRIORITY,
+  forceDeactivate: false,
+  skippedDeactivate: false,
+  reclaimed: 0,
+  written: 0,
+};
 
 const COND_RESCHED = sleepPoint('cond_resched');
 
@@ -53,9 +70,14 @@ interface ScanControl {
   readonly skipCma: boolean;
   readonly kswapd: boolean;
   maySwap: boolean;
-  /** A round looks at a 2^-priority-th of each list, and at a cluster at least. */
+  /** A round looks at a 2^-priority-th of each list. */
   priority: number;
+  forceDeactivate: boolean;
+  /** Some active list was spared, for there are inactive pages enough. */
+  skippedDeactivate: boolean;
   reclaimed: number;
+  /** nr_pageout: pages written, to the swap device or to their file. */
+  written: number;
   /** Somebody who knows says that these pages are not needed. */
   readonly ignoreReferences?: boolean;
 }
@@ -65,10 +87,6 @@ const canReclaim = (mm: Mm): boolean =>
   mm.swap !== undefined ||
   mm.nodes.online.some(({ deferredSplit }) => deferredSplit.size > 0) ||
   mm.globalLruSize(LRU_INACTIVE_FILE) + mm.globalLruSize(LRU_ACTIVE_FILE) > 0;
-
-/** inactive_is_low(): for small machines, when less than half of the list is inactive. */
-const inactiveIsLow = ({ lruvec }: PglistData, inactive: number, active: number): boolean =>
-  lruvec.sizes[inactive]! < lruvec.sizes[active]!;
 
 /** isolate_lru_folios(): up to a cluster from the end of a list. */
 function isolateLruFolios(
@@ -95,8 +113,14 @@ function isolateLruFolios(
 }
 
 /** shrink_active_list(): the oldest active pages become inactive; the next look decides. */
-function* shrinkActiveList(mm: Mm, node: PglistData, list: number, control: ScanControl): MaySleep<void> {
-  for (const page of isolateLruFolios(mm, node, list, SWAP_CLUSTER_MAX, control)) {
+function* shrinkActiveList(
+  mm: Mm,
+  node: PglistData,
+  list: number,
+  most: number,
+  control: ScanControl,
+): MaySleep<void> {
+  for (const page of isolateLruFolios(mm, node, list, most, control)) {
     mm.memmap.clear(page, PG_active);
     mm.events.pgdeactivate++;
     yield* folioPutbackLru(mm, page);
@@ -119,13 +143,13 @@ function* shrinkFolio(mm: Mm, page: Page, control: ScanControl): MaySleep<boolea
   return true;
 }
 
-function* shrinkLocked(mm: Mm, page: Page, { ignoreReferences }: ScanControl): MaySleep<boolean> {
+function* shrinkLocked(mm: Mm, page: Page, control: ScanControl): MaySleep<boolean> {
   const { memmap: map } = mm;
   if (map.test(page, PG_writeback) || map.test(page, PG_mlocked)) return false;
   // Somebody reads and writes it behind the kernel's back: its contents cannot be taken anywhere.
   if (maybeDmaPinned(mm, page)) return false;
   // folio_check_references(): used once since the last look, it is looked at again; used again, it goes up.
-  const looks = ignoreReferences !== true && folioMapcount(mm, page) > 0;
+  const looks = control.ignoreReferences !== true && folioMapcount(mm, page) > 0;
   const references = looks ? yield* folioReferenced(mm, page) : 0;
   if (references > 0) {
     if (references > 1 || map.test(page, PG_referenced)) {
@@ -152,12 +176,18 @@ function* shrinkLocked(mm: Mm, page: Page, { ignoreReferences }: ScanControl): M
     if (map.refcount[page]! !== 2 || !(yield* moveToSwap(mm, inode, page))) return false;
   }
   if (map.test(page, PG_swapcache)) {
-    if (map.test(page, PG_dirty) && (yield* swapWritepage(mm, page)) !== 0) return false;
+    if (map.test(page, PG_dirty)) {
+      control.written++;
+      if ((yield* swapWritepage(mm, page)) !== 0) return false;
+    }
     return yield* removeMapping(mm, page);
   }
   // Pages of a file that can be read again, once they are as the file has them.
   if (inode === undefined) return false;
-  if (map.test(page, PG_dirty) && !(yield* pageout(mm, inode, page))) return false;
+  if (map.test(page, PG_dirty)) {
+    control.written++;
+    if (!(yield* pageout(mm, inode, page))) return false;
+  }
   if (map.refcount[page] !== 2 || map.test(page, PG_dirty)) return false;
   yield* removeFromPageCache(mm, inode, page);
   return true;
@@ -180,52 +210,110 @@ function* removeMapping(mm: Mm, page: Page): Atomic<boolean> {
   return true;
 }
 
-/** shrink_inactive_list(). */
-function* shrinkInactiveList(mm: Mm, node: PglistData, list: number, control: ScanControl): MaySleep<void> {
-  let left = Math.max(SWAP_CLUSTER_MAX, node.lruvec.sizes[list]! >> control.priority);
-  while (left > 0 && control.reclaimed < SWAP_CLUSTER_MAX) {
-    const pages = isolateLruFolios(mm, node, list, SWAP_CLUSTER_MAX, control);
-    if (pages.length === 0) return;
-    left -= pages.length;
-    for (const page of pages) {
-      if (yield* shrinkFolio(mm, page, control)) control.reclaimed++;
-      else yield* folioPutbackLru(mm, page);
+/** shrink_inactive_list(): looks at up to `most` pages. */
+function* shrinkInactiveList(
+  mm: Mm,
+  node: PglistData,
+  list: number,
+  most: number,
+  control: ScanControl,
+): MaySleep<void> {
+  const pages = isolateLruFolios(mm, node, list, most, control);
+  const before = control.written;
+  let inVain = 0;
+  for (const page of pages) {
+    if (yield* shrinkFolio(mm, page, control)) {
+      control.reclaimed++;
+    } else {
+      inVain++;
+      yield* folioPutbackLru(mm, page);
     }
-    yield* lruAddDrainAll(mm);
   }
+  lruNoteCost(node, isFileLru(list), control.written - before, inVain);
+  yield* lruAddDrainAll(mm);
+}
+
+/** shrink_list(). */
+function* shrinkList(
+  mm: Mm,
+  node: PglistData,
+  list: number,
+  most: number,
+  control: ScanControl,
+  balance: ScanBalance,
+): MaySleep<void> {
+  if (!isActiveLru(list)) yield* shrinkInactiveList(mm, node, list, most, control);
+  else if (isFileLru(list) ? balance.deactivateFile : balance.deactivateAnon)
+    yield* shrinkActiveList(mm, node, list, most, control);
+  else control.skippedDeactivate = true;
 }
 
 /**
- * What get_scan_count() decides without figures: anonymous pages need a swap device, and vm.swappiness 0 leaves them
- * alone while there are files' pages worth taking, as 200 does the other way round.
+ * Enough is freed: the kind of which less is left is left alone, and of the other as large a part is looked at yet as
+ * was of the first, so that the balance holds.
  */
-function mayScan(mm: Mm, node: PglistData, list: number, control: ScanControl): boolean {
-  const [swappiness] = mm.sysctl.swappiness;
-  const { sizes } = node.lruvec;
-  if (list === LRU_INACTIVE_FILE) {
-    const anon = sizes[LRU_INACTIVE_ANON]! + sizes[LRU_ACTIVE_ANON]!;
-    return swappiness! < 200 || mm.swap === undefined || anon === 0 || control.priority === 0;
+function keepProportion(left: number[], targets: readonly number[]): void {
+  const anon = left[LRU_INACTIVE_ANON]! + left[LRU_ACTIVE_ANON]!;
+  const file = left[LRU_INACTIVE_FILE]! + left[LRU_ACTIVE_FILE]!;
+  const [smaller, larger] =
+    file > anon ? [LRU_INACTIVE_ANON, LRU_INACTIVE_FILE] : [LRU_INACTIVE_FILE, LRU_INACTIVE_ANON];
+  const wanted = targets[smaller]! + targets[smaller + 1]! + 1;
+  const percentage = Math.floor((Math.min(anon, file) * 100) / wanted);
+  for (const i of [0, 1]) {
+    const scanned = targets[larger + i]! - left[larger + i]!;
+    left[smaller + i] = 0;
+    const rest = Math.floor((targets[larger + i]! * (100 - percentage)) / 100);
+    left[larger + i] = rest - Math.min(rest, scanned);
   }
-  if (mm.swap === undefined || !control.maySwap) return false;
-  if (swappiness! > 0) return true;
-  // file_is_tiny: all of them together would not lift the node above its watermarks.
-  const free = node.zones.reduce((sum, zone) => sum + zone.freePages, 0);
-  const high = node.zones.reduce((sum, zone) => sum + zone.wmarkPages(WMARK_HIGH), 0);
-  return sizes[LRU_INACTIVE_FILE]! + sizes[LRU_ACTIVE_FILE]! + free <= high;
 }
 
-/** shrink_node(): one round over all lists of a node. */
+/** shrink_lruvec(): a cluster of each list in turn, as many as scanBalance() says. */
+function* shrinkLruvec(mm: Mm, node: PglistData, control: ScanControl): MaySleep<void> {
+  const balance = scanBalance(mm, node, control);
+  const left = [...balance.targets];
+  const before = control.reclaimed;
+  const proportional = !control.kswapd && control.priority === DEF_PRIORITY;
+  let adjusted = false;
+  while (left[LRU_INACTIVE_ANON]! > 0 || left[LRU_ACTIVE_FILE]! > 0 || left[LRU_INACTIVE_FILE]! > 0) {
+    for (const list of left.keys()) {
+      const most = Math.min(left[list]!, SWAP_CLUSTER_MAX);
+      if (most === 0) continue;
+      left[list]! -= most;
+      yield* shrinkList(mm, node, list, most, control, balance);
+    }
+    yield COND_RESCHED;
+    if (control.reclaimed - before < SWAP_CLUSTER_MAX || proportional || adjusted) continue;
+    const anon = left[LRU_INACTIVE_ANON]! + left[LRU_ACTIVE_ANON]!;
+    const file = left[LRU_INACTIVE_FILE]! + left[LRU_ACTIVE_FILE]!;
+    if (anon === 0 || file === 0) break;
+    keepProportion(left, balance.targets);
+    adjusted = true;
+  }
+  // Anonymous pages age though none may be taken now.
+  if (mm.swap !== undefined && inactiveIsLow(mm, node, LRU_INACTIVE_ANON))
+    yield* shrinkActiveList(mm, node, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, control);
+}
+
+/** shrink_node(): one round over the lists of a node. */
 function* shrinkNode(mm: Mm, node: PglistData, control: ScanControl): MaySleep<void> {
   yield* lruAddDrainAll(mm);
   control.reclaimed += yield* deferredSplitScan(mm, node);
-  for (const [inactive, active] of [
-    [LRU_INACTIVE_FILE, LRU_ACTIVE_FILE],
-    [LRU_INACTIVE_ANON, LRU_ACTIVE_ANON],
-  ] as const) {
-    if (!mayScan(mm, node, inactive, control)) continue;
-    if (control.priority === 0 || inactiveIsLow(node, inactive, active))
-      yield* shrinkActiveList(mm, node, active, control);
-    if (control.reclaimed < SWAP_CLUSTER_MAX) yield* shrinkInactiveList(mm, node, inactive, control);
+  yield* shrinkLruvec(mm, node, control);
+}
+
+/** do_try_to_free_pages(): harder and harder, until a cluster is freed. */
+function* shrinkZones(mm: Mm, control: ScanControl, zonelist: readonly Zone[]): MaySleep<void> {
+  for (let priority = DEF_PRIORITY; priority >= 0 && control.reclaimed < SWAP_CLUSTER_MAX; priority--) {
+    if (mm.contexts.current.fatalSignalPending) break;
+    control.priority = priority;
+    // shrink_zones().
+    let last = -1;
+    for (const zone of zonelist) {
+      if (zone.index > control.highestZone || zone.nodeId === last) continue;
+      last = zone.nodeId;
+      yield* shrinkNode(mm, mm.nodes.at(last)!, control);
+    }
+    yield COND_RESCHED;
   }
 }
 
@@ -249,22 +337,14 @@ export function* tryToFreePages(
     highestZone,
     skipCma: !useCma,
     kswapd: false,
-    maySwap: true,
-    priority: DEF_PRIORITY,
-    reclaimed: 0,
+    ...FRESH,
   };
   task.memalloc = true;
-  for (let priority = DEF_PRIORITY; priority >= 0 && control.reclaimed < SWAP_CLUSTER_MAX; priority--) {
-    if (task.fatalSignalPending) break;
-    control.priority = priority;
-    // shrink_zones().
-    let last = -1;
-    for (const zone of zonelist) {
-      if (zone.index > highestZone || zone.nodeId === last) continue;
-      last = zone.nodeId;
-      yield* shrinkNode(mm, mm.nodes.at(last)!, control);
-    }
-    yield COND_RESCHED;
+  yield* shrinkZones(mm, control, zonelist);
+  // Active pages were spared, and it was of no use.
+  if (control.reclaimed === 0 && control.skippedDeactivate && !task.fatalSignalPending) {
+    control.forceDeactivate = true;
+    yield* shrinkZones(mm, control, zonelist);
   }
   task.memalloc = false;
   return control.reclaimed;
@@ -284,9 +364,7 @@ export function* reclaimPages(mm: Mm, pages: readonly Page[]): MaySleep<number> 
     highestZone: 2,
     skipCma: false,
     kswapd: false,
-    maySwap: true,
-    priority: DEF_PRIORITY,
-    reclaimed: 0,
+    ...FRESH,
     ignoreReferences: true,
   };
   task.memalloc = true;
@@ -318,9 +396,7 @@ export function* balancePgdat(mm: Mm, node: PglistData): MaySleep<void> {
     highestZone: 2,
     skipCma: false,
     kswapd: true,
-    maySwap: true,
-    priority: DEF_PRIORITY,
-    reclaimed: 0,
+    ...FRESH,
   };
   task.memalloc = true;
   mm.events.pageoutrun++;
