@@ -62,6 +62,8 @@ export const POLLRDHUP = 0x2000;
 export const SEEK_SET = 0;
 export const SEEK_CUR = 1;
 export const SEEK_END = 2;
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
 
 /** makedev(), as stat's 32 bits have it. */
 export const deviceNumber = (major: number, minor: number): number =>

@@ -105,6 +105,8 @@ export class FileSystem {
   readonly disk: FileStore | undefined;
   readonly locks = new FileLocks();
   readonly leases = new Leases();
+  /** fs.pipe-max-size. */
+  readonly pipeLimits = { most: 1 << 20 };
   readonly notifier = new Notifier();
   readonly mqueues: Mqueues;
   readonly #random: Random;

@@ -5,7 +5,7 @@
  * it is the guest's own, and nothing is ever written back.
  */
 import { bytesOfText } from '../../base/index.js';
-import { EFBIG, EINVAL, ENOSPC, EPERM, type MaySleep, type Mutex } from '../contexts/index.js';
+import { EFBIG, EINVAL, ENOSPC, ENXIO, EPERM, type MaySleep, type Mutex } from '../contexts/index.js';
 import type { MappableFile } from '../mm/index.js';
 import { F_SEAL, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './abi.js';
 import type { FileStore } from './file-store.js';
@@ -176,6 +176,16 @@ export class RegularFile extends Inode {
     const now = this.#store.now();
     this.times = { ...this.times, modify: now, change: now };
     return written;
+  }
+
+  /** SEEK_DATA and SEEK_HOLE: where the next byte of that kind is, the end being a hole; -ENXIO at or beyond it. */
+  seek(offset: number, there: boolean): number {
+    const { size } = this;
+    if (offset < 0 || offset >= size) return -ENXIO;
+    const { pageSize } = this.#store;
+    const index = this.#file.nextPage(Math.floor(offset / pageSize), there);
+    if (index === undefined || index * pageSize >= size) return there ? -ENXIO : size;
+    return Math.max(offset, index * pageSize);
   }
 
   /** Shared mappings through which it is, or can be, written. */

@@ -9,14 +9,17 @@ import { O_NONBLOCK, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, S_IFREG } from './
 import { type Directory, Inode } from './inode.js';
 import { type Io, OpenFile } from './open-file.js';
 
-/** /proc/sys/fs/mqueue: DFLT_QUEUESMAX, DFLT_MSG, DFLT_MSGSIZE; then HARD_MSGMAX and HARD_MSGSIZEMAX. */
+/** /proc/sys/fs/mqueue. */
 export const MQUEUE_LIMITS = {
-  queues: 256,
-  messages: 10,
-  bytes: 8192,
-  hardMessages: 65536,
-  hardBytes: 1 << 24,
+  queues_max: 256,
+  msg_max: 10,
+  msgsize_max: 8192,
+  msg_default: 10,
+  msgsize_default: 8192,
 };
+/** HARD_MSGMAX and HARD_MSGSIZEMAX: what nobody may have more of. */
+export const HARD_MESSAGES = 65536;
+export const HARD_BYTES = 1 << 24;
 /** MQ_PRIO_MAX. */
 export const MOST_PRIORITIES = 32768;
 /** sizeof(struct msg_msg) and of struct posix_msg_tree_node, which count against RLIMIT_MSGQUEUE. */
@@ -141,6 +144,8 @@ export class MqueueFile extends OpenFile {
 /** The names of queues: the root of the file system that is at /dev/mqueue, and what users have in it. */
 export class Mqueues {
   readonly root: Directory;
+  /** The sysctls, which can be written. */
+  readonly limits = { ...MQUEUE_LIMITS };
 
   constructor(root: Directory) {
     this.root = root;

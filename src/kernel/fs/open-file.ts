@@ -27,7 +27,9 @@ import {
   POLLRDNORM,
   POLLWRNORM,
   SEEK_CUR,
+  SEEK_DATA,
   SEEK_END,
+  SEEK_HOLE,
   SEEK_SET,
 } from './abi.js';
 import { Directory, type Inode, MAX_FILE_SIZE, type RegularFile } from './inode.js';
@@ -175,7 +177,10 @@ export class RegularOpenFile extends OpenFile {
   }
 
   override seek(offset: number, whence: number): number {
-    const position = seekPosition(offset, whence, this.#position, this.inode.size);
+    const position =
+      whence === SEEK_DATA || whence === SEEK_HOLE
+        ? this.inode.seek(offset, whence === SEEK_DATA)
+        : seekPosition(offset, whence, this.#position, this.inode.size);
     if (position >= 0) this.#position = position;
     return position;
   }

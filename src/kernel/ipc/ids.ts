@@ -73,14 +73,15 @@ export function ipcOwns({ perm }: IpcObject, caller: IpcCaller): number {
 
 export class IpcIds<T extends IpcObject> {
   readonly #objects = new Map<number, T>();
-  readonly #most: number;
+  /** Objects at once. */
+  most: number;
   #last = -1;
   #sequence = 0;
   #next = 0;
 
   /** @param most objects at once. */
   constructor(most: number) {
-    this.#most = most;
+    this.most = most;
   }
 
   get size(): number {
@@ -135,7 +136,7 @@ export class IpcIds<T extends IpcObject> {
       return error === 0 ? found.perm.id : error;
     }
     if (key !== IPC.PRIVATE && (flags & IPC.CREAT) === 0) return -ENOENT;
-    if (this.#objects.size >= this.#most) return -ENOSPC;
+    if (this.#objects.size >= this.most) return -ENOSPC;
     const place = this.#freePlace();
     if (place <= this.#last) this.#sequence = (this.#sequence + 1) % SEQUENCES;
     const { uid, gid } = caller;

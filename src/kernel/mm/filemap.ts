@@ -91,6 +91,26 @@ export class Inode implements MappableFile {
   get cachedPages(): number {
     return this.pages.size;
   }
+
+  /** Whether a page of a file of RAM has contents, in memory or on the swap device. */
+  #has(index: number): boolean {
+    return this.pages.has(index) || this.swapped.has(index);
+  }
+
+  /** mapping_seek_hole_data(): what is on no disk has holes where no page is. */
+  nextPage(index: number, there: boolean): number | undefined {
+    if (!this.isShmem) return there ? index : undefined;
+    let at: number | undefined = index;
+    if (!there) {
+      while (this.#has(at)) at++;
+    } else if (!this.#has(index)) {
+      at = undefined;
+      for (const each of [...this.pages.keys(), ...this.swapped.keys()]) {
+        if (each >= index && (at === undefined || each < at)) at = each;
+      }
+    }
+    return at;
+  }
 }
 
 /** Page.mapping of a page of a file: the id, with PAGE_MAPPING_ANON clear. */

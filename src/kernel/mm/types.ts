@@ -154,6 +154,11 @@ export interface MappableFile {
   readonly size: number;
   /** Pages it has in memory. */
   readonly cachedPages: number;
+  /**
+   * The first page at or after an index that has contents (`there`) or has none; undefined where there is no such
+   * page. Of a file on a disk every page has contents.
+   */
+  nextPage(index: number, there: boolean): number | undefined;
   /** Mappings of it; shared ones that are, or can be made, writable. */
   readonly mappingCount: number;
   readonly writableMappings: number;

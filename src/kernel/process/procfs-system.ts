@@ -3,7 +3,7 @@
  *
  * Ref. fs/proc/stat.c, arch/arm64/kernel/cpuinfo.c, fs/proc/loadavg.c.
  */
-import { INOTIFY_LIMITS, MQUEUE_LIMITS } from '../fs/index.js';
+import { INOTIFY_LIMITS, LEASE_BREAK_TIME, MQUEUE_LIMITS } from '../fs/index.js';
 import type { KernelState } from './kernel-state.js';
 import { BOOT_EPOCH } from './timers.js';
 import type { UserCpu } from './user-context.js';
@@ -101,11 +101,11 @@ export const SYSCTLS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     Object.entries(INOTIFY_LIMITS).map(([name, value]) => [`fs/inotify/${name}`, `${value}`]),
   ),
-  'fs/mqueue/msg_default': String(MQUEUE_LIMITS.messages),
-  'fs/mqueue/msg_max': String(MQUEUE_LIMITS.messages),
-  'fs/mqueue/msgsize_default': String(MQUEUE_LIMITS.bytes),
-  'fs/mqueue/msgsize_max': String(MQUEUE_LIMITS.bytes),
-  'fs/mqueue/queues_max': String(MQUEUE_LIMITS.queues),
+  'fs/lease-break-time': String(LEASE_BREAK_TIME),
+  'fs/leases-enable': '1',
+  ...Object.fromEntries(
+    Object.entries(MQUEUE_LIMITS).map(([name, value]) => [`fs/mqueue/${name}`, `${value}`]),
+  ),
   'fs/nr_open': '1048576',
   'fs/pipe-max-size': '1048576',
   'kernel/cap_last_cap': '40',

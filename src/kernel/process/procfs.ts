@@ -175,15 +175,15 @@ export class ProcFs {
     }
     if (path === 'fs/inotify/') {
       const { limits } = this.#state.files.notifier;
-      for (const name of Object.keys(limits) as (keyof typeof limits)[]) {
-        const store = (text: string) => {
-          if (!/^[0-9]{1,9}$/.test(text.trim())) return -EINVAL;
-          limits[name] = Number(text);
-          return 0;
-        };
-        names.set(name, () => this.#file(() => `${limits[name]}\n`, store, 0o644));
-      }
+      for (const name of keysOf(limits)) names.set(name, () => this.#number(limits, name));
     }
+    if (path === 'fs/mqueue/') {
+      const { limits } = this.#state.files.mqueues;
+      for (const name of keysOf(limits)) names.set(name, () => this.#number(limits, name));
+    }
+    if (path === 'fs/')
+      names.set('pipe-max-size', () => this.#number(this.#state.files.pipeLimits, 'most', 4096));
+    if (path === 'kernel/') names.set('msgmni', () => this.#number(this.#state.ipc.msg.ids, 'most'));
     if (path === 'vm/' || path === 'kernel/') {
       const folder = path === 'vm/' ? 'vm' : 'kernel';
       const own = vmSysctlFiles(this.#state.mm, folder, (text, store, mode) => this.#file(text, store, mode));
@@ -195,6 +195,17 @@ export class ProcFs {
       );
     }
     return this.#directory(Object.fromEntries(names));
+  }
+
+  /** proc_dointvec_minmax(): a number that can be written and counts at once. */
+  #number<K extends string>(object: Record<K, number>, name: K, least = 0): SpecialFile {
+    const store = (text: string) => {
+      const value = /^[0-9]{1,9}$/.test(text.trim()) ? Number(text) : -1;
+      if (value < least) return -EINVAL;
+      object[name] = value;
+      return 0;
+    };
+    return this.#file(() => `${object[name]}\n`, store, 0o644);
   }
 
   #net(): Directory {
@@ -474,6 +485,8 @@ export class ProcFs {
     );
   }
 }
+
+const keysOf = <K extends string>(object: Record<K, number>): readonly K[] => Object.keys(object) as K[];
 
 /** name_to_int(): a number as it is written by the kernel, and no other way. */
 const isDescriptor = (name: string): boolean => /^(0|[1-9][0-9]{0,9})$/.test(name);

@@ -69,17 +69,15 @@ function addSeals(file: OpenFile, seals: number): number {
   return 0;
 }
 
-/** fs.pipe-max-size, and the least: a page. */
-const PIPE_MOST = 1 << 20;
+/** A page. */
 const PIPE_LEAST = 4096;
 
 /** pipe_set_size(): a power of two of bytes; who may override limits may have more. */
-function setPipeSize(thread: Thread, pipe: Pipe, asked: number): number {
+function setPipeSize(thread: Thread, pipe: Pipe, asked: number, most: number): number {
   if (asked < 0 || asked > 2 ** 31 - 1) return -EINVAL;
   const size = Math.max(PIPE_LEAST, 2 ** Math.ceil(Math.log2(Math.max(1, asked))));
   if (size > 2 ** 30) return -EINVAL;
-  if (size > PIPE_MOST && size > pipe.capacity && !capable(thread.credentials, CAP.SYS_RESOURCE))
-    return -EPERM;
+  if (size > most && size > pipe.capacity && !capable(thread.credentials, CAP.SYS_RESOURCE)) return -EPERM;
   if (size < pipe.length) return -EBUSY;
   pipe.capacity = size;
   pipe.changed.wake();
@@ -119,7 +117,9 @@ function* fcntl(
     case F.GETPIPE_SZ:
       return file instanceof PipeEnd ? file.pipe.capacity : -EBADF;
     case F.SETPIPE_SZ:
-      return file instanceof PipeEnd ? setPipeSize(thread, file.pipe, int(arg)) : -EBADF;
+      return file instanceof PipeEnd
+        ? setPipeSize(thread, file.pipe, int(arg), services.files.pipeLimits.most)
+        : -EBADF;
     case F.GET_SEALS:
       return sealable(file)?.seals ?? -EINVAL;
     case F.ADD_SEALS:

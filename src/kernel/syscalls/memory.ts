@@ -5,7 +5,17 @@
  * before mm/ is checked.
  */
 import { VA } from '../../base/index.js';
-import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM, type MaySleep } from '../contexts/index.js';
+import {
+  EACCES,
+  EBADF,
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+  type MaySleep,
+} from '../contexts/index.js';
 import { DeviceFile, F_SEAL, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
 import { CAP, capable, RLIMIT, type Thread, writeUser } from '../process/index.js';
@@ -37,6 +47,9 @@ interface FileMapping {
   readonly offset: bigint;
 }
 
+/** LEGACY_MAP_MASK. */
+const VALIDATED_FLAGS = 0x17f933;
+
 /** mmap of a file. */
 function* mapFile(
   { mm }: SyscallServices,
@@ -48,6 +61,8 @@ function* mapFile(
   const type = flags & MAP_TYPE;
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE;
   if (!shared && type !== MAP_PRIVATE) return -EINVAL;
+  // MAP_SHARED_VALIDATE: flags that file systems must know; MAP_SYNC is of persistent memory.
+  if (type === MAP_SHARED_VALIDATE && (flags & ~VALIDATED_FLAGS) !== 0) return -EOPNOTSUPP;
   if (!file.readable) return -EACCES;
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
   if (request.offset + BigInt(size) > MAX_OFFSET) return -EOVERFLOW;
@@ -72,6 +87,7 @@ function* mapFile(
   return yield* mm.mmap(thread.process.mm, {
     ...where,
     flags: flags | MAP_ANONYMOUS,
+    readOnlyFile: shared && !file.writable,
     name: file.path,
     lockLimit: lockLimit(thread),
   });

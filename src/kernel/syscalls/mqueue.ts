@@ -19,11 +19,12 @@ import {
   type MaySleep,
 } from '../contexts/index.js';
 import {
+  HARD_BYTES,
+  HARD_MESSAGES,
   inodePermission,
   letGo,
   MAY,
   MOST_PRIORITIES,
-  MQUEUE_LIMITS,
   MqueueFile,
   MqueueInode,
   O_ACCMODE,
@@ -60,13 +61,15 @@ function newQueue(
   attributes: DataView | undefined,
 ): MqueueInode | number {
   const { mqueues } = files;
+  const { limits } = mqueues;
   const isPrivileged = capable(thread.credentials, CAP.SYS_RESOURCE);
-  if (mqueues.queues.length >= MQUEUE_LIMITS.queues && !isPrivileged) return -ENOSPC;
-  const messages = attributes?.getBigInt64(8, true) ?? BigInt(MQUEUE_LIMITS.messages);
-  const bytes = attributes?.getBigInt64(16, true) ?? BigInt(MQUEUE_LIMITS.bytes);
+  if (mqueues.queues.length >= limits.queues_max && !isPrivileged) return -ENOSPC;
+  const messages = attributes?.getBigInt64(8, true) ?? BigInt(Math.min(limits.msg_max, limits.msg_default));
+  const bytes =
+    attributes?.getBigInt64(16, true) ?? BigInt(Math.min(limits.msgsize_max, limits.msgsize_default));
   const [mostMessages, mostBytes] = isPrivileged
-    ? [MQUEUE_LIMITS.hardMessages, MQUEUE_LIMITS.hardBytes]
-    : [MQUEUE_LIMITS.messages, MQUEUE_LIMITS.bytes];
+    ? [HARD_MESSAGES, HARD_BYTES]
+    : [limits.msg_max, limits.msgsize_max];
   if (messages <= 0n || bytes <= 0n || messages > BigInt(mostMessages) || bytes > BigInt(mostBytes)) {
     return -EINVAL;
   }
