@@ -44,7 +44,9 @@ import type { MemoryManager, PageSize, TraceSink, Violation } from './mm/index.j
 import { Network } from './net/index.js';
 import {
   auxRandom,
+  CAP,
   Clock,
+  capable,
   chargeCpu,
   deliverSignals,
   exec,
@@ -67,6 +69,7 @@ import {
   ResourceLimits,
   RLIM_INFINITY,
   RLIMIT,
+  ROOT_CREDENTIALS,
   resumeRseq,
   rseqDue,
   SIGNAL,
@@ -328,6 +331,7 @@ export class Kernel implements Supervisor {
     };
     this.#state = state;
     mm.useOomKiller((request) => outOfMemory(state, request));
+    mm.useCapabilities(() => capable(currentThread()?.credentials ?? ROOT_CREDENTIALS, CAP.SYS_ADMIN));
     for (const { nodeId } of mm.nodeInfo().filter((node) => node.hasMemory)) {
       state.runQueue.spawn(contexts.newTask(`kswapd${nodeId}`), mm.kswapd(nodeId));
       state.runQueue.spawn(

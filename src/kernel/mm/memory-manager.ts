@@ -577,6 +577,10 @@ export class KernelMemoryManager implements MemoryManager {
     this.mm.oomKiller = killer;
   }
 
+  useCapabilities(capSysAdmin: () => boolean): void {
+    this.mm.capSysAdmin = capSysAdmin;
+  }
+
   countOomKill(): void {
     this.mm.events.oom_kill++;
   }

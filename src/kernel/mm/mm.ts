@@ -121,6 +121,8 @@ export class Mm {
   trace: TraceSink = () => {};
   /** Left out, an allocation fails where memory is out. */
   oomKiller: OomKiller | undefined;
+  /** capable(CAP_SYS_ADMIN) of whoever runs; everybody is, where nobody says otherwise. */
+  capSysAdmin: () => boolean = () => true;
   /** CONFIG_NUMA: vma_alloc_folio() is a function; without it, a macro of its own. */
   numa = true;
   readonly #zoneById: (Zone | undefined)[] = [];

@@ -18,8 +18,7 @@ export function vmCommitLimit(mm: Mm): number {
 }
 
 /**
- * __vm_enough_memory() for `pages` more pages, which the caller then accounts. Everybody is taken for root, for whom
- * nothing is set aside (admin_reserve_kbytes).
+ * __vm_enough_memory() for `pages` more pages, which the caller then accounts.
  *
  * @param totalVm pages of the address space that asks: some of its share stays for others.
  */
@@ -27,7 +26,10 @@ export function vmEnoughMemory(mm: Mm, pages: number, totalVm: number): boolean 
   const [mode] = mm.sysctl.overcommitMemory;
   if (mode === OVERCOMMIT_ALWAYS) return true;
   if (mode === OVERCOMMIT_GUESS) return pages <= mm.totalramPages() + (mm.swap?.pages ?? 0);
-  const reserve = Math.floor((mm.sysctl.userReserveKbytes[0]! * 1024) / mm.pageSize);
-  const allowed = vmCommitLimit(mm) - Math.min(Math.floor(totalVm / 32), reserve);
+  const inPages = (kbytes: number) => Math.floor((kbytes * 1024) / mm.pageSize);
+  // Enough for root to log in and to end what is too large.
+  const forAdmin = mm.capSysAdmin() ? 0 : inPages(mm.sysctl.adminReserveKbytes[0]!);
+  const forOthers = Math.min(Math.floor(totalVm / 32), inPages(mm.sysctl.userReserveKbytes[0]!));
+  const allowed = vmCommitLimit(mm) - forAdmin - forOthers;
   return mm.committedPages + pages < allowed;
 }

@@ -533,6 +533,8 @@ export interface MemoryManager {
 
   /** Who is asked where memory is out. */
   useOomKiller(killer: OomKiller): void;
+  /** Says whether who runs has CAP_SYS_ADMIN: for whom the last of what may be promised is kept. */
+  useCapabilities(capSysAdmin: () => boolean): void;
   countOomKill(): void;
 
   /** /proc/vmstat names. */

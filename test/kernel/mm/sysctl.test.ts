@@ -236,6 +236,21 @@ describe('promises of memory', () => {
     expect(u.mmap(limit - 50, RW)).toBeGreaterThan(0);
   });
 
+  it('the last of it is root’s (admin_reserve_kbytes)', () => {
+    const k = boot();
+    const u = k.user();
+    expect(write(k, 'overcommit_memory', 2)).toBe(0);
+    expect(write(k, 'admin_reserve_kbytes', 400)).toBe(0);
+    const limit = Math.floor(k.mm.totalramPages() / 2);
+    k.mm.capSysAdmin = () => false;
+    expect([u.mmap(limit - 1, RW), u.mmap(limit - 100, RW)]).toEqual([ENOMEM, ENOMEM]);
+    const most = u.mmap(limit - 101, RW);
+    expect(most).toBeGreaterThan(0);
+    u.munmap(most, limit - 101);
+    k.mm.capSysAdmin = () => true;
+    expect(u.mmap(limit - 1, RW)).toBeGreaterThan(0);
+  });
+
   it('max_map_count is how many mappings there may be', () => {
     const k = boot();
     const u = k.user();

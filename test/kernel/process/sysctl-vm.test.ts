@@ -75,3 +75,49 @@ describe('/proc/sys/vm', () => {
     expect(await sysctl('compact_memory')).toEqual([EACCES, '']);
   });
 });
+
+describe('overcommit_memory 2', () => {
+  /** Promises are kept; 28 MiB as root, and again as user 1000: the status has a bit for each that was refused. */
+  const ASKS = `
+        .include "runtime.inc"
+        .global _start
+_start: mov     x0, #-100
+        adr     x1, file
+        mov     x2, #1
+        call    56
+        adr     x1, two
+        mov     x2, #1
+        call    64
+        mov     x20, #0
+        bl      ask
+        mov     x0, #1000
+        call    146
+        bl      ask
+        mov     x0, x20
+        call    93
+ask:    mov     x0, #0
+        mov     x1, #28 << 20
+        mov     x2, #3
+        mov     x3, #0x22
+        mov     x4, #-1
+        mov     x5, #0
+        call    222
+        tbnz    x0, #63, 1f
+        mov     x1, #28 << 20
+        call    215
+        lsl     x20, x20, #1
+        ret
+1:      lsl     x20, x20, #1
+        add     x20, x20, #1
+        ret
+file:   .asciz  "/proc/sys/vm/overcommit_memory"
+two:    .ascii  "2"
+`;
+
+  it('keeps admin_reserve_kbytes for who has CAP_SYS_ADMIN', async () => {
+    const files = { 'p.s': ASKS, 'runtime.inc': RUNTIME };
+    const { status, stderr } = await mtemu(['run', '--memory', '64M', 'p.s'], files);
+    // Refused to the user alone.
+    expect([status, stderr]).toEqual([1, '']);
+  });
+});
