@@ -142,10 +142,12 @@ describe('a failure that is found comes back', () => {
       { op: 'mmapShared', a: 0, b: 57, c: 3477 },
       { op: 'tagMany', a: 0, b: 129, c: 3986 },
       { op: 'pressure', a: 0, b: 0, c: 0 },
+      // The first look at a page only finds that it was used.
+      { op: 'reclaim', a: 0, b: 179, c: 131 },
       {
         op: 'together',
         steps: [
-          { op: 'reclaim', a: 0, b: 178, c: 131 },
+          { op: 'reclaim', a: 0, b: 179, c: 131 },
           { op: 'tagMany', a: 0, b: 173, c: 3306 },
         ],
         order: { seed },
