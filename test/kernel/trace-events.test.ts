@@ -50,3 +50,30 @@ it('is for the mini-kernel only', async () => {
     expect.stringMatching(/--trace-events is for programs under the mini-kernel/),
   ]);
 });
+
+it.each([
+  // The zero page's block, and the one that the program's page takes.
+  ['alloc_pages_success', '2\n'],
+  ['alloc_pages_fail', '0\n'],
+])('/sys/kernel/mm/cma: %s of the area', async (name, want) => {
+  const program = PROGRAM.replace(
+    'finish\n',
+    `mov     x0, #-100
+        adr     x1, file
+        mov     x2, #0
+        call    56
+        sub     sp, sp, #64
+        mov     x1, sp
+        mov     x2, #64
+        call    63
+        mov     x2, x0
+        mov     x0, #1
+        mov     x1, sp
+        call    SYS_write
+        finish
+file:   .asciz  "/sys/kernel/mm/cma/cma0/${name}"
+`,
+  );
+  const { status, stdout } = await mtemu(['run', 'p.s'], { 'p.s': program, 'runtime.inc': RUNTIME });
+  expect([status, stdout]).toEqual([0, want]);
+});

@@ -573,6 +573,10 @@ export class KernelMemoryManager implements MemoryManager {
     this.mm.trace = sink;
   }
 
+  get cmaAreas(): Mm['cmaAreas'] {
+    return this.mm.cmaAreas;
+  }
+
   useOomKiller(killer: OomKiller): void {
     this.mm.oomKiller = killer;
   }

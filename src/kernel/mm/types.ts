@@ -7,6 +7,7 @@
  */
 import type { PA, Pfn, VA } from '../../base/index.js';
 import type { MaySleep } from '../contexts/index.js';
+import type { CmaArea } from './cma.js';
 import type { Freezer, PowerCycle } from './hibernate.js';
 import type { HugetlbPool } from './hugetlb.js';
 import type { Ksm } from './ksm.js';
@@ -444,6 +445,8 @@ export interface MemoryManager {
   ): MaySleep<void>;
   /** ksmd, likewise; `pause` sleeps for so many milliseconds. */
   ksmd(pause: (milliseconds: number) => MaySleep<void>): MaySleep<void>;
+  /** CMA areas with the counters of /sys/kernel/mm/cma, in pages. */
+  readonly cmaAreas: readonly Readonly<Pick<CmaArea, 'name' | 'allocPagesSuccess' | 'allocPagesFail'>>[];
   /** /sys/kernel/mm/ksm: what is shown, and what can be set by assignment. */
   readonly ksm: Ksm;
   /** Writes to /sys/kernel/mm/ksm/run, max_page_sharing and merge_across_nodes: 0 or a negative errno. */

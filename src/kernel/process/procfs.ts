@@ -59,6 +59,7 @@ import {
 } from './procfs-system.js';
 import { transparentHugepageFiles } from './procfs-thp.js';
 import { vmSysctlFiles } from './sysctl-vm.js';
+import { cmaFiles } from './sysfs-cma.js';
 import { hugepagesFiles, nrHugepages } from './sysfs-hugepages.js';
 import { ksmFiles, ksmStatText } from './sysfs-ksm.js';
 import { nodeEntries, numaMapsText } from './sysfs-node.js';
@@ -280,11 +281,19 @@ export class ProcFs {
                       hugepagesFiles(this.#state.mm, (text, store) => this.#file(text, store, 0o644)),
                     ),
                 }),
+              cma: () => this.#cmaAreas(),
               ksm: () =>
                 this.#directory(ksmFiles(this.#state.mm, (text, store) => this.#file(text, store, 0o644))),
             }),
         }),
     });
+  }
+
+  #cmaAreas(): Directory {
+    const areas = Object.entries(cmaFiles(this.#state.mm, (text) => this.#file(text)));
+    return this.#directory(
+      Object.fromEntries(areas.map(([name, files]) => [name, () => this.#directory(files)])),
+    );
   }
 
   #transparentHugepage(): Directory {
