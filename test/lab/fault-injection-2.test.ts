@@ -4,8 +4,8 @@
 import { sweep } from './fault-sweep.js';
 
 sweep(1, {
-  page_alloc: 1340,
-  reserve_tag_storage: 150,
+  page_alloc: 1500,
+  reserve_tag_storage: 340,
   xa_store: 35,
   migrate: 250,
   slab: 30,
