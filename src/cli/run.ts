@@ -137,9 +137,10 @@ function run(args: string[], io: CommandIo): number {
   const split = firstPositional(OPTIONS, args);
   const { values } = parseOptions(COMMAND, SPECS, args.slice(0, split).map(withNumber));
   if (values['tag-storage'] === 'list') {
+    const width = Math.max(...policies().map((p) => p.name.length));
     io.stdout(
       policies()
-        .map((p) => `${p.name.padEnd(10)} ${p.summary}\n`)
+        .map((p) => `${p.name.padEnd(width)}  ${p.summary}\n`)
         .join(''),
     );
     return 0;
