@@ -209,6 +209,27 @@ describe('preparation of pages (patches 1 and 2)', () => {
     expect(k.memory.tagStorageMetrics()['atomicRefused']).toBe(1);
     k.check();
   });
+
+  it('a policy that refuses pages is offered others, each once, and all go back', () => {
+    const k = boot({ policy: 'cma-v2-posted' });
+    const free = k.unused();
+    const offered: Page[] = [];
+    const { archAllocPage } = k.mm.hooks;
+    k.mm.hooks.archAllocPage = function* (page, order, gfp) {
+      offered.push(page);
+      return offered.length > 3000 && (yield* archAllocPage.call(k.mm.hooks, page, order, gfp));
+    };
+    const page = k.run(allocPages(k.mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, 0))!;
+    expect([offered.length, new Set(offered).size, offered.at(-1)]).toEqual([3001, 3001, page]);
+    k.run(freePages(k.mm, page, 0));
+    expect(k.unused()).toBe(free);
+    // Where every page is refused, memory has run out, and none is lost.
+    k.mm.shouldFail = (what) => what === 'reserve_tag_storage';
+    expect(k.run(allocPages(k.mm, GFP_HIGHUSER_MOVABLE | __GFP_TAGGED, 0))).toBeUndefined();
+    k.mm.shouldFail = () => false;
+    expect(k.unused()).toBe(free);
+    k.check();
+  });
 });
 
 describe('slab', () => {
