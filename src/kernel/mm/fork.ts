@@ -80,6 +80,7 @@ export function* mmAlloc(mm: Mm): MaySleep<MmStruct | undefined> {
   }
   const as = new MmStruct(mm.contexts, mm.nextMmId++, mm.pageToPa(pgd), asid, mm.layout);
   as.nrTables = 1;
+  mm.tablesInHand.delete(pgd);
   mm.addressSpaces.add(as);
   return as;
 }

@@ -98,7 +98,7 @@ export function* doHugePmdAnonymousPage(mm: Mm, vmf: VmFault): MaySleep<number> 
     if (!zero) yield* putPage(mm, page);
     return 0;
   }
-  depositTable(as, table);
+  depositTable(mm, as, table);
   let entry = pmdMkhuge(paPte(mm.pageToPa(page), vma.pageProt));
   if (zero) {
     entry = pteMkspecial(entry);

@@ -54,7 +54,8 @@ import { folioMarkDirty } from './writeback.js';
 export const blockStart = (mm: Mm, addr: number): number => addr - (addr % mm.layout.pmdSize);
 
 /** pgtable_trans_huge_deposit(); the table is counted from here on. */
-export function depositTable(as: MmStruct, table: Page): void {
+export function depositTable(mm: Mm, as: MmStruct, table: Page): void {
+  mm.tablesInHand.delete(table);
   as.deposits.push(table);
   as.nrTables++;
 }
@@ -220,7 +221,7 @@ export function* copyHugePmd(
     pmd = withMigrationType(pmd, SWP_MIGRATION_READ);
     mm.port.write64(source, pmd);
     to.mm.anonPages += pages;
-    depositTable(to.mm, table);
+    depositTable(mm, to.mm, table);
     mm.port.write64(target, pmd);
     return true;
   }
@@ -240,7 +241,7 @@ export function* copyHugePmd(
     pmd = pteWrprotect(pmd);
     mm.port.write64(source, pmd);
   }
-  depositTable(to.mm, table);
+  depositTable(mm, to.mm, table);
   yield* setHugePmd(mm, target, pteMkold(pmd));
   return true;
 }

@@ -236,7 +236,7 @@ function* hugetlbNoPage(mm: Mm, vma: Vma, at: PA, start: number, write: boolean)
     yield* putPage(mm, page);
     return 0;
   }
-  depositTable(as, table);
+  depositTable(mm, as, table);
   folioAddNewAnonRmap(mm, page, vma, start);
   as.anonPages += mm.layout.entriesPerTable;
   as.hugetlbPages += mm.layout.entriesPerTable;

@@ -96,7 +96,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
   const locked = new Uint8Array(map.pages);
   /** Of heads: PMDs that map the folio. */
   const entire = new Int32Array(map.pages);
-  let tables = 0;
+  let tables = mm.tablesInHand.size;
   for (const as of mm.addressSpaces) {
     tables += as.nrTables;
     let resident = 0;
@@ -172,7 +172,7 @@ function checkReferences(mm: Mm, out: Violation[]): void {
   if (tables !== tablePages || tables !== mm.globalNodeState('nr_page_table_pages')) {
     out.push({
       invariant: 'counters',
-      detail: `page tables: ${tables} by mm, ${tablePages} by flag, ${mm.globalNodeState('nr_page_table_pages')} counted`,
+      detail: `page tables: ${tables} by mm and in hand, ${tablePages} by flag, ${mm.globalNodeState('nr_page_table_pages')} counted`,
     });
   }
 }

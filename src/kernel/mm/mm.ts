@@ -79,6 +79,8 @@ export class Mm {
   readonly metrics = new Metrics();
   readonly cmaAreas: CmaArea[] = [];
   readonly addressSpaces = new Set<MmStruct>();
+  /** Table pages that somebody has allocated and that no address space counts yet. */
+  readonly tablesInHand = new Set<Page>();
   /** The swap device, after swapon(). */
   swap: SwapDevice | undefined;
   /** Files that have, or may have, pages in memory; by id. */

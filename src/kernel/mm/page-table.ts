@@ -43,12 +43,14 @@ export function* allocTable(mm: Mm): MaySleep<Page | undefined> {
   if (page === undefined) return undefined;
   mm.memmap.set(page, PG_table);
   mm.nodeStats(page).nr_page_table_pages++;
+  mm.tablesInHand.add(page);
   return page;
 }
 
 export function* freeTable(mm: Mm, page: Page): Atomic<void> {
   mm.memmap.clear(page, PG_table);
   mm.nodeStats(page).nr_page_table_pages--;
+  mm.tablesInHand.delete(page);
   yield* freePages(mm, page, 0);
 }
 
@@ -113,6 +115,7 @@ function* tableBelow(mm: Mm, as: MmStruct, at: PA): MaySleep<number | 'huge' | u
       descriptor = tableDescriptor(mm.pageToPa(page));
       port.write64(at, descriptor);
       as.nrTables++;
+      mm.tablesInHand.delete(page);
     }
     as.pageTableLock.unlock();
     if (!mine) yield* freeTable(mm, page);
