@@ -5,13 +5,17 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mtemu } from '../cli/in-process.js';
+import { FullMachine } from './full-machine.js';
 
 const BUSYBOX = process.env['MTEMU_ARM64_BUSYBOX'];
 const qemu = ['qemu-aarch64', 'qemu-aarch64-static'].find(
   (name) => spawnSync(name, ['--version']).status === 0,
 );
+
+const GCC = 'aarch64-linux-gnu-gcc';
+const gcc = spawnSync(GCC, ['--version']).status === 0;
 
 /** Applets that the shell must execve come, under qemu-user, from the host's own tools: only what all print alike. */
 const SCRIPTS: Readonly<Record<string, string>> = {
@@ -32,9 +36,21 @@ const SCRIPTS: Readonly<Record<string, string>> = {
   tar: 'cd /tmp && mkdir mtemu-bt && seq 1 100 > mtemu-bt/x && tar cf - mtemu-bt | tar tf -; rm -r mtemu-bt',
 };
 
-describe.skipIf(BUSYBOX === undefined || qemu === undefined)(
-  'busybox [needs MTEMU_ARM64_BUSYBOX and qemu-user]',
+/** For every other script. */
+const IN_FULL_MACHINE = [
+  ['--engine translate --check', '--engine interpret'],
+  ['--engine translate', '--engine evaluate'],
+];
+
+describe.skipIf(BUSYBOX === undefined || qemu === undefined || !gcc)(
+  'busybox [needs MTEMU_ARM64_BUSYBOX, qemu-user and aarch64-linux-gnu-gcc]',
   () => {
+    let machine: FullMachine;
+    beforeAll(() => {
+      machine = new FullMachine(GCC);
+    });
+    afterAll(() => machine.close());
+
     it.each(Object.keys(SCRIPTS))(
       'sh: %s',
       async (name) => {
@@ -53,10 +69,12 @@ describe.skipIf(BUSYBOX === undefined || qemu === undefined)(
           stdout: theirs.stdout,
           status,
         });
-        const pressed = await run('--memory', '64M', '--tag-storage', 'cma', '--seed', '3');
-        expect(pressed.stdout).toBe(theirs.stdout);
+        for (const options of IN_FULL_MACHINE[Object.keys(SCRIPTS).indexOf(name) % 2]!) {
+          const full = await machine.run('busybox', image, ['sh', '-c', script], ...options.split(' '));
+          expect({ stdout: full.stdout, status: full.status }).toEqual({ stdout: theirs.stdout, status });
+        }
       },
-      30_000,
+      120_000,
     );
   },
 );

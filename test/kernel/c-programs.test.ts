@@ -6,8 +6,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mtemu } from '../cli/in-process.js';
+import { FullMachine } from './full-machine.js';
 
 const FOLDER = new URL('./c-programs/', import.meta.url).pathname;
 const PROGRAMS = readdirSync(FOLDER)
@@ -86,12 +87,25 @@ const ENDS: Readonly<Record<string, number>> = {
   syslog: 0,
 };
 
+/** It wants 2 MiB in one piece. */
+const NEEDS_MEMORY = ['mounts'];
+/** What sleeps long, while the other processes of the full machine do not: too long for checks, and for the evaluator. */
+const LONG = ['limits', 'sequences', 'locks', 'terminals', 'futexes', 'mqueues', 'permissions', 'signals'];
+const IN_FULL_MACHINE = PROGRAMS.filter((name) => !NEEDS_MEMORY.includes(name)).flatMap((name, index) => {
+  const options = LONG.includes(name)
+    ? ['--engine translate', '--engine interpret']
+    : ['--engine translate --check', index % 2 === 0 ? '--engine interpret' : '--engine evaluate'];
+  return options.map((option) => [name, option] as const);
+});
+
 const images: Record<string, Uint8Array> = {};
 let folder = '';
+let machine: FullMachine;
 
 describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'mtemu-c-'));
+    machine = new FullMachine(GCC);
     for (const name of PROGRAMS) {
       const args = [
         '-O2',
@@ -109,6 +123,8 @@ describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () =
     }
   }, 60_000);
 
+  afterAll(() => machine.close());
+
   const run = (name: string, ...options: string[]) => mtemu(['run', ...options, name], images);
 
   it.each(PROGRAMS)('%s prints what it should', async (name) => {
@@ -117,7 +133,7 @@ describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () =
     expect(outcome.status).toBe(ENDS[name]);
   });
 
-  it.each(PROGRAMS)(
+  it.each([...LONG, ...NEEDS_MEMORY])(
     '%s: the same with little memory, lent tag storage and checked invariants',
     async (name) => {
       const outcome = await run(name, '--memory', '64M', '--tag-storage', 'cma', '--check', '--seed', '7');
@@ -125,6 +141,16 @@ describe.skipIf(!gcc)('static glibc programs [need aarch64-linux-gnu-gcc]', () =
       expect(outcome.status).toBe(ENDS[name]);
     },
     60_000,
+  );
+
+  it.each(IN_FULL_MACHINE)(
+    '%s prints the same in a full machine, %s',
+    async (name, options) => {
+      const outcome = await machine.run(name, images[name]!, [], ...options.split(' '));
+      expect(outcome.stdout).toBe(readFileSync(join(FOLDER, `${name}.txt`), 'utf8'));
+      expect(outcome.status).toBe(ENDS[name]);
+    },
+    120_000,
   );
 
   it('are the same run for the same seed', async () => {

@@ -8,8 +8,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mtemu } from '../cli/in-process.js';
+import { FullMachine } from './full-machine.js';
 
 const SELFTESTS = process.env['MTEMU_KERNEL_SELFTESTS'];
 const GCC = 'aarch64-linux-gnu-gcc';
@@ -44,6 +45,19 @@ const SIGNAL_TESTS =
         .filter((name) => /^(fake_sigreturn|mangle_pstate).*\.c$/.test(name) && !/_s[mv]e_/.test(name))
         .map((name) => name.slice(0, -2));
 
+const LONG = ['child_memory', 'ksm_options', 'tags_inclusion', 'user_mem'].map((name) => `mte/check_${name}`);
+/** Where tag storage is lent and taken back under them; what takes long is run with fewer checks. */
+const IN_FULL_MACHINE = [...Object.keys(COUNTED), 'tags/tags_test', ...SIGNAL_TESTS].flatMap(
+  (name, index) => {
+    const isLong = LONG.includes(name);
+    const first = isLong ? '--engine translate' : '--engine translate --check';
+    const second = isLong || index % 2 === 0 ? '--engine interpret' : '--engine evaluate';
+    return (name.startsWith('signal/') ? [[first, second][index % 2]!] : [first, second]).map(
+      (options) => [name, options] as const,
+    );
+  },
+);
+
 /** What vm/ksm_tests wants of headers that are not there. */
 const KSM_TIME = '#define NSEC_PER_SEC 1000000000L\n#define NSEC_PER_USEC 1000L\n';
 const KSM_NUMA = `
@@ -59,6 +73,7 @@ static inline void numa_free(void *at, unsigned long bytes) { }
 const ARCHITECTURE_FREE = ['ptrace', 'breakpoints'];
 
 let folder = '';
+let machine: FullMachine;
 
 /** The uapi headers that the tests want newer than the C library's. */
 function copyHeaders(source: string): string {
@@ -110,7 +125,9 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), 'mtemu-selftests-'));
       copyHeaders(SELFTESTS!);
+      machine = new FullMachine(GCC);
     });
+    afterAll(() => machine.close());
 
     it.each(Object.entries(COUNTED))(
       '%s passes %i',
@@ -185,21 +202,17 @@ describe.skipIf(SELFTESTS === undefined || !gcc)(
       expect((await run('tags/tags_test')).status).toBe(0);
     });
 
-    it.each([
-      'mte/check_buffer_fill',
-      'mte/check_child_memory',
-      'mte/check_mmap_options',
-      'mte/check_ksm_options',
-    ])(
-      '%s with lent tag storage and little memory',
-      async (name) => {
-        const outcome = await run(name, '--memory', '64M', '--tag-storage', 'cma');
-        expect(outcome.stdout.split('\n').filter((line) => line.startsWith('ok ')).length).toBe(
-          COUNTED[name],
-        );
+    it.each(IN_FULL_MACHINE)(
+      '%s in a full machine, %s',
+      async (name, options) => {
+        const outcome = await machine.run('selftest', image(name), [], ...options.split(' '));
+        const lines = outcome.stdout.split('\n');
+        expect(lines.filter((line) => line.startsWith('ok ')).length).toBe(COUNTED[name] ?? 0);
+        expect(lines.filter((line) => line.startsWith('not ok'))).toEqual([]);
+        if (name.startsWith('signal/')) expect(outcome.stderr).toContain('PASS(1)');
         expect(outcome.status).toBe(0);
       },
-      60_000,
+      120_000,
     );
   },
 );

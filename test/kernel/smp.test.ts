@@ -14,6 +14,7 @@ import { bootSystem, RunQueue } from '../../src/kernel/index.js';
 import type { Violation } from '../../src/kernel/mm/index.js';
 import { defaultTree } from '../../src/machine/index.js';
 import { mtemu } from '../cli/in-process.js';
+import { fullTree } from './full-machine.js';
 
 const FOLDER = new URL('./smp/', import.meta.url).pathname;
 const GCC = 'aarch64-linux-gnu-gcc';
@@ -27,6 +28,7 @@ const expected = (name: string) => readFileSync(join(FOLDER, `${name}.txt`), 'ut
 interface Statistics {
   readonly instructions: number;
   readonly cpus: readonly Readonly<Record<string, number>>[];
+  readonly vmstat: Readonly<Record<string, number>>;
   readonly tagStorage: Readonly<Record<string, number>>;
 }
 
@@ -39,7 +41,7 @@ function statistics(stderr: string): Statistics {
 describe.skipIf(!gcc)('several CPUs [need aarch64-linux-gnu-gcc]', () => {
   beforeAll(() => {
     const folder = mkdtempSync(join(tmpdir(), 'mtemu-smp-'));
-    for (const name of ['smp', 'tags', 'files', 'processes']) {
+    for (const name of ['smp', 'tags', 'files', 'processes', 'storm']) {
       const out = join(folder, name);
       const built = spawnSync(
         GCC,
@@ -116,6 +118,18 @@ describe.skipIf(!gcc)('several CPUs [need aarch64-linux-gnu-gcc]', () => {
     const options = '--cpus 4 --seed 8 --memory 64M --tag-storage cma --check';
     const { status, stdout, stderr } = await run(options, 'tags', '4000', '1');
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expected('tags'), stderr: '' });
+  }, 120_000);
+
+  it('everything that moves pages at once, in little memory with swap, invariants checked', async () => {
+    const options = '--machine full.dts --cpus 3 --seed 2 --tag-storage cma --check --stats';
+    const files = { ...images, 'full.dts': fullTree('mtemu.swap=96M') };
+    const { status, stdout, stderr } = await mtemu(['run', ...options.split(' '), 'storm', '40', '2'], files);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '0 processes failed\n' });
+    const { tagStorage, vmstat } = statistics(stderr);
+    for (const event of ['pswpout', 'pswpin', 'pgmigrate_success', 'thp_split_page']) {
+      expect([event, vmstat[event]! > 0]).toEqual([event, true]);
+    }
+    expect(tagStorage['pagesMigrated']).toBeGreaterThan(0);
   }, 120_000);
 
   it('one seed is one run, another seed another', async () => {

@@ -44,7 +44,7 @@ static int churn(long pages, int ready, int over) {
             asm volatile(".arch armv8.5-a+memtag\nstg %0, [%0]" : : "r"(tagged) : "memory");
             *(long *)tagged = round + i;
         }
-        if (round == 1 && write(ready, "c", 1) != 1) return 4;
+        if (round == 3 && write(ready, "c", 1) != 1) return 4;
         nanosleep(&pause, 0);
         for (long i = 0; i < pages; i++) {
             unsigned long tagged = (unsigned long)(at + i * PAGE);
