@@ -32,6 +32,7 @@ const QEMU_DIFFERS = /^(ill: |again: |spawned )/;
  * (-M virt,mte=on -cpu max).
  */
 const NOT_FOR_QEMU = [
+  'aio',
   'attributes',
   'threads',
   'tracing',
@@ -56,6 +57,7 @@ const NOT_FOR_QEMU = [
 ];
 
 const ENDS: Readonly<Record<string, number>> = {
+  aio: 0,
   attributes: 0,
   stdio: 3,
   signals: 143,

@@ -277,6 +277,12 @@ export class EventCounter extends OpenFile {
     return 8;
   }
 
+  /** eventfd_signal(): one more, without waiting; at the most it stays. */
+  countUp(): void {
+    if (this.#count < EVENT_MAX) this.#count += 1n;
+    this.#changed.wake(POLLIN | POLLRDNORM);
+  }
+
   override poll(): number {
     return (
       (this.#count > 0n ? POLLIN | POLLRDNORM : 0) | (this.#count < EVENT_MAX ? POLLOUT | POLLWRNORM : 0)

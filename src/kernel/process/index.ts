@@ -1,5 +1,6 @@
 /** Processes and threads: loading programs, signals, fork and exit, user registers, MTE control, /proc. */
 export * from './abi.js';
+export * from './aio.js';
 export * from './core-dump.js';
 export * from './cpu-time.js';
 export * from './credentials.js';

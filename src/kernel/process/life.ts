@@ -283,6 +283,7 @@ export function unshareFiles(process: Process): void {
 /** mmput(). */
 export function* dropSpace(state: KernelState, space: SharedSpace): MaySleep<void> {
   if (--space.users > 0) return;
+  for (const context of space.aio?.values() ?? []) context.destroy();
   yield* state.mm.exitMmap(space.as);
 }
 

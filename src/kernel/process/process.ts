@@ -8,6 +8,7 @@ import { WaitList } from '../contexts/index.js';
 import type { FileTable, FsContext } from '../fs/index.js';
 import type { AddressSpace } from '../mm/index.js';
 import type { TagFaultReport } from '../report/index.js';
+import type { AioContext } from './aio.js';
 import { CpuClock, NO_USAGE, type Usage } from './cpu-time.js';
 import { ResourceLimits } from './limits.js';
 import type { PointerAuthKeys } from './pointer-auth-keys.js';
@@ -33,6 +34,8 @@ export type Symbolizer = (address: bigint) => string | undefined;
 export interface SharedSpace {
   readonly as: AddressSpace;
   users: number;
+  /** Contexts of asynchronous I/O, by the address of their rings. */
+  aio?: Map<bigint, AioContext>;
 }
 
 /** The program a process runs: what execve replaces. */

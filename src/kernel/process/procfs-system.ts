@@ -4,6 +4,7 @@
  * Ref. fs/proc/stat.c, arch/arm64/kernel/cpuinfo.c, fs/proc/loadavg.c.
  */
 import { INOTIFY_LIMITS, LEASE_BREAK_TIME, MQUEUE_LIMITS } from '../fs/index.js';
+import { AIO_MAX_NR } from './aio.js';
 import type { KernelState } from './kernel-state.js';
 import { BOOT_EPOCH } from './timers.js';
 import type { UserCpu } from './user-context.js';
@@ -97,6 +98,7 @@ export const DEVICES = 'Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devic
 /** What /proc/sys says, by path; numbers are those of the kernel's own limits. */
 export const SYSCTLS: Readonly<Record<string, string>> = {
   'abi/tagged_addr_disabled': '0',
+  'fs/aio-max-nr': String(AIO_MAX_NR),
   'fs/file-max': '40961',
   ...Object.fromEntries(
     Object.entries(INOTIFY_LIMITS).map(([name, value]) => [`fs/inotify/${name}`, `${value}`]),

@@ -1,6 +1,7 @@
 /** The system call table, and how a call is looked up and described. */
 
 import { affinitySyscalls } from './affinity.js';
+import { aioSyscalls } from './aio.js';
 import { barrierSyscalls } from './barriers.js';
 import { cloneSyscalls } from './clone.js';
 import { credentialSyscalls } from './credentials.js';
@@ -56,6 +57,7 @@ export { seccompCheck };
 /** One row each; the number is the key. */
 export const SYSCALLS: ReadonlyMap<number, Syscall> = new Map(
   [
+    ...aioSyscalls,
     ...barrierSyscalls,
     ...credentialSyscalls,
     ...descriptorSyscalls,

@@ -149,7 +149,7 @@ function positionLockOf({ process }: Thread, file: OpenFile): Mutex | undefined 
 }
 
 /** Several stretches, up to the first that is not moved whole. */
-function* moveAll(
+export function* moveAll(
   services: SyscallServices,
   thread: Thread,
   file: OpenFile,

@@ -9,13 +9,8 @@ import type { ArgumentKind, Syscall } from './row.js';
 
 type Absent = readonly [number, string, ...ArgumentKind[]];
 
-/** Not configured: AIO, quotas, kexec, modules, keys, NUMA policies, bpf, io_uring, landlock and others. */
+/** Not configured: quotas, kexec, modules, keys, NUMA policies, bpf, io_uring, landlock and others. */
 const NOT_BUILT_IN: readonly Absent[] = [
-  [0, 'io_setup', 'unsigned', 'pointer'],
-  [1, 'io_destroy', 'hex'],
-  [2, 'io_submit', 'hex', 'int', 'pointer'],
-  [3, 'io_cancel', 'hex', 'pointer', 'pointer'],
-  [4, 'io_getevents', 'hex', 'int', 'int', 'pointer', 'pointer'],
   [18, 'lookup_dcookie', 'hex', 'pointer', 'unsigned'],
   [42, 'nfsservctl', 'int', 'pointer', 'pointer'],
   [60, 'quotactl', 'hex', 'string', 'int', 'pointer'],
