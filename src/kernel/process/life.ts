@@ -231,6 +231,7 @@ function newProcess(
   process.exitSignal = (flags & CLONE.PARENT) !== 0 ? from.exitSignal : flags & CLONE.CSIGNAL;
   process.actions = (flags & CLONE.SIGHAND) !== 0 ? from.actions : from.actions.clone();
   process.dumpable = from.dumpable;
+  process.personality = from.personality;
   process.noNewPrivileges = from.noNewPrivileges;
   process.membarriers = from.membarriers;
   process.startTime = state.clock.monotonic;

@@ -139,6 +139,8 @@ export class Process {
   unreported: StateChange | undefined;
   /** PR_SET_DUMPABLE. */
   dumpable = 1;
+  /** personality(2): kept and inherited; READ_IMPLIES_EXEC is what it changes. */
+  personality = 0;
   /** prctl(PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
   noNewPrivileges = false;

@@ -76,6 +76,9 @@ export type CurrentThread = () => Thread | undefined;
 
 type Content = string | Uint8Array;
 
+/** tgid_pidfd_to_pid(): a folder of /proc stands for its process as a pidfd does. */
+export const PROCESS_OF = new WeakMap<Inode, Process>();
+
 export class ProcFs {
   readonly #state: KernelState;
   readonly #current: CurrentThread;
@@ -305,7 +308,7 @@ export class ProcFs {
 
   #processDirectory(process: Process): Directory {
     const common = this.#threadFiles(process, () => process.leader, true);
-    return this.#owned(process, () => process.leader, {
+    const directory = this.#owned(process, () => process.leader, {
       ...common,
       task: () =>
         this.#directory(
@@ -326,6 +329,8 @@ export class ProcFs {
           },
         ),
     });
+    PROCESS_OF.set(directory, process);
+    return directory;
   }
 
   /** task_dump_owner(): a folder whose files are the effective user's, but for what may not be looked into. */
@@ -398,7 +403,8 @@ export class ProcFs {
       mountinfo: () => this.#file(() => mountinfoText(state)),
       net: () => this.#net(),
       ns: () => this.#namespaces(process),
-      personality: () => this.#file(() => '00000000\n', undefined, 0o400),
+      personality: () =>
+        this.#file(() => `${process.personality.toString(16).padStart(8, '0')}\n`, undefined, 0o400),
       timers: () => this.#file(() => ''),
       setgroups: () => this.#file(() => 'allow\n'),
       uid_map: () => this.#file(() => ID_MAP),

@@ -236,7 +236,7 @@ function vectored(
     args: ['fd', 'pointer', 'unsigned', ...more[positioned]],
     *run(services, thread, [fd, vectors, length, position, , flags]) {
       const file = fileOf(thread, fd);
-      if (!allowed(file, move)) return -EBADF;
+      if (file === undefined) return -EBADF;
       let at: number | undefined;
       // Only the forms with flags take -1 for where the file is.
       if (positioned !== 'no' && !(withFlags && long(position) === -1n)) {
@@ -245,6 +245,7 @@ function vectored(
         const error = positionError(file);
         if (error !== 0) return error;
       }
+      if (!allowed(file, move)) return -EBADF;
       const stretches = yield* readVectors(services, thread, vectors, length);
       if (typeof stretches === 'number') return stretches;
       if (!withFlags || uint(flags) === 0) return yield* moveAll(services, thread, file, stretches, at, move);

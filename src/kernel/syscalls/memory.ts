@@ -18,7 +18,7 @@ import {
 } from '../contexts/index.js';
 import { DeviceFile, F_SEAL, type OpenFile, RegularFile } from '../fs/index.js';
 import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, MAP_SHARED, PROT_MTE, PROT_WRITE } from '../mm/index.js';
-import { CAP, capable, RLIMIT, type Thread, writeUser } from '../process/index.js';
+import { CAP, capable, type Process, RLIMIT, type Thread, writeUser } from '../process/index.js';
 import { fileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices } from './row.js';
 
@@ -45,6 +45,16 @@ interface FileMapping {
   readonly prot: number;
   readonly flags: number;
   readonly offset: bigint;
+}
+
+/** personality(2): READ_IMPLIES_EXEC. */
+const READ_IMPLIES_EXEC = 0x400000;
+const PROT_READ = 1;
+const PROT_EXEC = 4;
+
+function protOf({ personality }: Process, prot: bigint): number {
+  const implied = (personality & READ_IMPLIES_EXEC) !== 0 && (int(prot) & PROT_READ) !== 0;
+  return implied ? int(prot) | PROT_EXEC : int(prot);
 }
 
 /** LEGACY_MAP_MASK. */
@@ -136,13 +146,13 @@ export const memorySyscalls: readonly Syscall[] = [
       if (size === undefined) return -ENOMEM;
       if (file !== undefined) {
         if (size === 0 || (int(flags) & MAP_HUGETLB) !== 0) return -EINVAL;
-        const request = { address, size, prot: int(prot), flags: int(flags), offset };
+        const request = { address, size, prot: protOf(thread.process, prot), flags: int(flags), offset };
         return yield* mapFile(services, thread, file, request);
       }
       return yield* mm.mmap(thread.process.mm, {
         addr: VA(address),
         length: size,
-        prot: int(prot),
+        prot: protOf(thread.process, prot),
         flags: int(flags),
         lockLimit: lockLimit(thread),
       });
@@ -154,7 +164,8 @@ export const memorySyscalls: readonly Syscall[] = [
     args: ['pointer', 'unsigned', 'prot'],
     *run({ mm }, { process }, [address, bytes, prot]) {
       const size = length(bytes);
-      return size === undefined ? -ENOMEM : yield* mm.mprotect(process.mm, VA(address), size, int(prot));
+      if (size === undefined) return -ENOMEM;
+      return yield* mm.mprotect(process.mm, VA(address), size, protOf(process, prot));
     },
   },
   {

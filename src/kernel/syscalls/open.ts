@@ -113,22 +113,42 @@ function* openHow(
   return yield* open(services, thread, dirfd, path, Number(flags) & ~O_LARGEFILE, Number(mode));
 }
 
+/** Links of /proc/PID that lead where they say without a path. */
+const MAGIC: ReadonlySet<string> = new Set(['cwd', 'exe', 'root']);
+
+/** Links on one path; opening says so when there are more. */
+const MOST_LINKS = 40;
+const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '');
+
 /** What RESOLVE_* forbids of a path: 0, -ELOOP or -EXDEV. */
 function resolveRefused({ files }: SyscallServices, { base, path }: At, resolve: number): number {
   if ((resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0 && path.startsWith('/')) return -EXDEV;
   let place: Directory = path.startsWith('/') ? files.root : base;
   let depth = 0;
-  for (const name of path.split('/').filter((part) => part !== '')) {
+  let links = 0;
+  const rest = partsOf(path);
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     if (name === '..') depth--;
     else if (name !== '.') depth++;
     if (depth < 0 && (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0) return -EXDEV;
     const inode = name === '..' ? place.parent : name === '.' ? place : place.lookup(name);
-    if (inode instanceof DescriptorLink && (resolve & RESOLVE.NO_MAGICLINKS) !== 0) return -ELOOP;
+    const isMagic = inode instanceof DescriptorLink || (place.fixed && MAGIC.has(name));
+    if (isMagic && (resolve & RESOLVE.NO_MAGICLINKS) !== 0) return -ELOOP;
     if (inode instanceof Symlink && (resolve & RESOLVE.NO_SYMLINKS) !== 0) return -ELOOP;
-    // A link's own path is not looked at: beneath a folder none is followed.
-    if (inode instanceof Symlink) return (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) === 0 ? 0 : -EXDEV;
+    // Beneath a folder no link is followed; a magic one leads where its path need not.
+    if (inode instanceof Symlink && (resolve & (RESOLVE.BENEATH | RESOLVE.IN_ROOT)) !== 0) return -EXDEV;
+    if (isMagic) return (resolve & RESOLVE.NO_XDEV) === 0 ? 0 : -EXDEV;
+    if (inode instanceof Symlink) {
+      if (++links > MOST_LINKS) return 0;
+      const next = inode.target.startsWith('/') ? files.root : place;
+      if ((resolve & RESOLVE.NO_XDEV) !== 0 && next.fixed !== place.fixed) return -EXDEV;
+      place = next;
+      rest.unshift(...partsOf(inode.target));
+      continue;
+    }
     if (!(inode instanceof Directory)) return 0;
-    if ((resolve & RESOLVE.NO_XDEV) !== 0 && inode.store !== place.store) return -EXDEV;
+    if ((resolve & RESOLVE.NO_XDEV) !== 0 && (inode.store !== place.store || inode.fixed !== place.fixed))
+      return -EXDEV;
     place = inode;
   }
   return 0;

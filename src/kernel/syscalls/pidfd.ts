@@ -6,10 +6,10 @@
 import { VA } from '../../base/index.js';
 import { EBADF, EINVAL, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import { O_NONBLOCK, SpecialFile } from '../fs/index.js';
-import { type Process, ProcessFile, ptraceMayAccess, type Thread } from '../process/index.js';
+import { PROCESS_OF, type Process, ProcessFile, ptraceMayAccess, type Thread } from '../process/index.js';
 
 import { readVectors } from './io.js';
-import { fileOf } from './paths.js';
+import { fileOf, rawFileOf } from './paths.js';
 import { int, type Syscall, type SyscallServices, uint } from './row.js';
 import { kill, queueInfo } from './signals.js';
 
@@ -37,7 +37,8 @@ function* sendSignal(
   [fd, signo, info, flags]: readonly [bigint, bigint, bigint, bigint],
 ): MaySleep<number> {
   if (uint(flags) !== 0) return -EINVAL;
-  const target = processOf(thread, fd);
+  const folder = rawFileOf(thread, fd)?.inode;
+  const target = (folder && PROCESS_OF.get(folder)) ?? processOf(thread, fd);
   if (typeof target === 'number') return target;
   if (info === 0n) return target.reaped ? -ESRCH : kill(services, thread, target.pid, int(signo));
   const self = target === thread.process;

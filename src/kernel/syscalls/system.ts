@@ -74,6 +74,10 @@ const MOST_RANDOM = 1 << 20;
 
 const YIELD = sleepPoint('sched_yield');
 
+/** personality(2): what changes nothing. */
+const ASKS_ONLY = 0xffffffff;
+const PER_LINUX32 = 8;
+
 export const systemSyscalls: readonly Syscall[] = [
   {
     number: 58,
@@ -86,8 +90,15 @@ export const systemSyscalls: readonly Syscall[] = [
     number: 92,
     name: 'personality',
     args: ['hex'],
-    // PER_LINUX, whatever is asked for.
-    run: () => 0,
+    run(_services, { process }, [persona]) {
+      const before = process.personality;
+      const next = uint(persona);
+      if (next === ASKS_ONLY) return before;
+      // There is no AArch32.
+      if ((next & 0xff) === PER_LINUX32) return -EINVAL;
+      process.personality = next;
+      return before;
+    },
   },
   {
     number: 124,

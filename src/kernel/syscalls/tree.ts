@@ -39,6 +39,7 @@ import {
   mayChange,
   O_WRONLY,
   OpenDirectory,
+  PipeEnd,
   RegularFile,
   S_IFBLK,
   S_IFCHR,
@@ -545,6 +546,12 @@ export const treeSyscalls: readonly Syscall[] = [
     number: 223,
     name: 'fadvise64',
     args: ['fd', 'int', 'int', 'int'],
-    run: (_services, thread, [fd]) => (fileOf(thread, fd) === undefined ? -EBADF : 0),
+    run(_services, thread, [fd, , , advice]) {
+      const file = fileOf(thread, fd);
+      if (file === undefined) return -EBADF;
+      if (file instanceof PipeEnd) return -ESPIPE;
+      // POSIX_FADV_*: hints, of which there are six.
+      return uint(advice) > 5 ? -EINVAL : 0;
+    },
   },
 ];
