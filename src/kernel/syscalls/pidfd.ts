@@ -4,9 +4,16 @@
  * Ref. kernel/pid.c, kernel/signal.c (pidfd_send_signal), mm/madvise.c (process_madvise).
  */
 import { VA } from '../../base/index.js';
-import { EBADF, EINVAL, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
+import { EBADF, EFAULT, EINVAL, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import { O_NONBLOCK, SpecialFile } from '../fs/index.js';
-import { PROCESS_OF, type Process, ProcessFile, ptraceMayAccess, type Thread } from '../process/index.js';
+import {
+  PROCESS_OF,
+  type Process,
+  ProcessFile,
+  ptraceMayAccess,
+  readU32,
+  type Thread,
+} from '../process/index.js';
 
 import { readVectors } from './io.js';
 import { fileOf, rawFileOf } from './paths.js';
@@ -41,6 +48,9 @@ function* sendSignal(
   const target = (folder && PROCESS_OF.get(folder)) ?? processOf(thread, fd);
   if (typeof target === 'number') return target;
   if (info === 0n) return target.reaped ? -ESRCH : kill(services, thread, target.pid, int(signo));
+  const said = yield* readU32(services.mm, thread, info);
+  if (said === undefined) return -EFAULT;
+  if (said !== uint(signo)) return -EINVAL;
   const self = target === thread.process;
   return yield* queueInfo(services, thread, target.reaped ? undefined : target, self, int(signo), info);
 }
