@@ -258,8 +258,9 @@ export function* queueInfo(
   const code = new DataView(raw.buffer).getInt32(8, true);
   if ((code >= 0 || code === -6) && !self) return -EPERM;
   if (target === undefined) return -ESRCH;
+  if (signo !== 0 && !valid(signo)) return -EINVAL;
+  if (!mayKill(thread, 'tid' in target ? target : target.leader, signo)) return -EPERM;
   if (signo === 0) return 0;
-  if (!valid(signo)) return -EINVAL;
   const info = queuedSignal(signo, raw);
   const sent = 'tid' in target ? sendToThread(target, info) : sendToProcess(target, info);
   return sent ? 0 : -EAGAIN;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,9 @@ static void owners(void) {
   SAY("neither", utimensat(AT_FDCWD, "/tmp/p/f004", omit, 0));
   SAY("truncate", truncate("/tmp/p/f004", 1));
   SAY("O_NOATIME", opens("/tmp/p/f004", O_RDONLY | O_NOATIME));
+  union sigval value = {0};
+  SAY("signal to root", kill(getppid(), SIGUSR1));
+  SAY("queued signal to root", sigqueue(getppid(), SIGUSR1, value));
   SAY("execute", execl("/tmp/p/f004", "x", (char *)0));
 }
 
