@@ -509,8 +509,13 @@ export class Kernel implements Supervisor {
       if (state.runQueue.step()) continue;
       const next = state.timers.next;
       const isIdle = next === undefined || state.timers.onlyBackground;
-      if (live?.wait(isIdle ? LONGEST_IDLE : Number(next - state.clock.monotonic) / 1e6) === true) continue;
-      if (isIdle && live !== undefined) continue;
+      if (live !== undefined) {
+        // Somebody sits at it: the machine's time is theirs, and does not run ahead while they think.
+        const passed = live.wait(isIdle ? LONGEST_IDLE : Number(next - state.clock.monotonic) / 1e6);
+        const until = state.clock.monotonic + BigInt(Math.ceil(passed * 1e6));
+        state.clock.idleUntil(next === undefined || until < next ? until : next);
+        continue;
+      }
       if (isIdle) return { kind: 'stuck' };
       state.clock.idleUntil(next);
     }

@@ -84,10 +84,12 @@ export class Console implements TtyEnd {
     return true;
   }
 
-  /** Every thread sleeps: passes a while, less than `milliseconds`, and looks; whether keys came. */
-  wait(milliseconds: number): boolean {
-    if (this.feed()) return true;
-    this.#keyboard.idle(Math.min(milliseconds, LOOK_MS));
-    return this.feed();
+  /** Every thread sleeps: passes a while, `milliseconds` at most, unless there are keys already; how long it was. */
+  wait(milliseconds: number): number {
+    if (this.feed()) return 0;
+    const passes = Math.min(milliseconds, LOOK_MS);
+    this.#keyboard.idle(passes);
+    this.feed();
+    return passes;
   }
 }
