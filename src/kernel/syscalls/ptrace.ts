@@ -7,7 +7,7 @@
  * Ref. kernel/ptrace.c (ptrace_request), arch/arm64/kernel/{ptrace,mte}.c, mm/process_vm_access.c.
  */
 import { VA } from '../../base/index.js';
-import { EFAULT, EINVAL, EIO, ESRCH, type MaySleep } from '../contexts/index.js';
+import { EFAULT, EINVAL, EIO, EPERM, ESRCH, type MaySleep } from '../contexts/index.js';
 import {
   AUDIT_ARCH,
   attach,
@@ -18,6 +18,7 @@ import {
   PTRACE,
   PTRACE_EVENTMSG_SYSCALL_ENTRY,
   PTRACE_O_MASK,
+  ptraceMayAccess,
   queuedSignal,
   readSome,
   readUser,
@@ -349,6 +350,9 @@ function* processVm(
   if (nextPiece(local) === undefined || nextPiece(far) === undefined) return 0;
   const target = table.thread(int(pid))?.process ?? table.get(int(pid));
   if (target === undefined || target.end !== undefined) return -ESRCH;
+  // mm_access(): whoever may not trace it may not look into it either.
+  const inspected = table.thread(int(pid)) ?? target.leader;
+  if (inspected !== undefined && !ptraceMayAccess(thread, inspected)) return -EPERM;
   let done = 0;
   for (;;) {
     const mine = nextPiece(local);

@@ -70,8 +70,9 @@ export function* setFilter(
 ): MaySleep<number> {
   const { process } = thread;
   if ((flags & ~FLAGS) !== 0) return -EINVAL;
-  if (!process.noNewPrivileges && !capable(thread.credentials, CAP.SYS_ADMIN)) return -EACCES;
   const program = yield* readProgram(services, thread, address);
+  if (program === -EFAULT) return program;
+  if (!process.noNewPrivileges && !capable(thread.credentials, CAP.SYS_ADMIN)) return -EACCES;
   if (typeof program === 'number') return program;
   const error = checkFilter(program);
   if (error !== 0) return error;

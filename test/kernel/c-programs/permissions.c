@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ static const char *outcome(long result) {
   else snprintf(at, 24, "ok");
   return at;
 }
+int main(int, char **);
 #define SAY(what, call) do { errno = 0; printf("  %-28s %s\n", what, outcome(call)); } while (0)
 
 static void make(const char *path, mode_t mode, uid_t uid, gid_t gid) {
@@ -101,6 +103,9 @@ static void owners(void) {
   SAY("O_NOATIME", opens("/tmp/p/f004", O_RDONLY | O_NOATIME));
   union sigval value = {0};
   SAY("signal to root", kill(getppid(), SIGUSR1));
+  char byte;
+  struct iovec mine = {&byte, 1}, theirs = {main, 1};
+  SAY("memory of root", process_vm_readv(getppid(), &mine, 1, &theirs, 1, 0));
   SAY("queued signal to root", sigqueue(getppid(), SIGUSR1, value));
   SAY("execute", execl("/tmp/p/f004", "x", (char *)0));
 }
