@@ -201,26 +201,32 @@ export function* filemapGetFolio(
       yield* putPage(mm, fresh);
       continue;
     }
-    if (inode.read !== undefined) {
-      const offset = index * mm.pageSize;
-      const length = Math.max(0, Math.min(mm.pageSize, inode.size - offset));
-      if (length > 0) mm.port.writeBytes(mm.pageToPa(fresh), inode.read(offset, length).subarray(0, length));
-    }
     folioTrylock(mm, fresh);
     addToPageCache(mm, inode, index, fresh);
-    if (inode.disk !== undefined) {
-      // Whoever finds it meanwhile waits for the lock, and looks again.
-      const error = yield* readFromDisk(mm, inode.disk, index, fresh);
-      if (error !== 0) {
-        yield* removeFromPageCache(mm, inode, fresh);
-        folioUnlock(mm, fresh);
-        yield* putPage(mm, fresh);
-        return error;
-      }
+    // Whoever finds it meanwhile waits for the lock, and looks again.
+    const error = yield* fillFolio(mm, inode, index, fresh);
+    if (error !== 0) {
+      yield* removeFromPageCache(mm, inode, fresh);
+      folioUnlock(mm, fresh);
+      yield* putPage(mm, fresh);
+      return error;
     }
     yield* folioAddLru(mm, fresh);
     return yield* stillInside(mm, inode, index, vma, fresh);
   }
+}
+
+/** read_folio(): the contents of a new, locked page, which is zeros: 0 or -EIO. */
+function* fillFolio(mm: Mm, inode: Inode, index: number, page: Page): MaySleep<number> {
+  const { cleanPages } = mm.hooks;
+  const hasSource = inode.read !== undefined || inode.disk !== undefined;
+  if (hasSource && cleanPages !== undefined && (yield* cleanPages.get(inode, index, page))) return 0;
+  if (inode.read !== undefined) {
+    const offset = index * mm.pageSize;
+    const length = Math.max(0, Math.min(mm.pageSize, inode.size - offset));
+    if (length > 0) mm.port.writeBytes(mm.pageToPa(page), inode.read(offset, length).subarray(0, length));
+  }
+  return inode.disk === undefined ? 0 : yield* readFromDisk(mm, inode.disk, index, page);
 }
 
 /** A page of a file of RAM that was just made for a mapping: the file may have been truncated since that was looked at. */
@@ -311,6 +317,8 @@ function* truncatePages(mm: Mm, inode: Inode, first: number): MaySleep<void> {
     yield* putPage(mm, folio);
   }
   inode.disk?.truncate(first);
+  const { cleanPages } = mm.hooks;
+  if (cleanPages !== undefined) yield* cleanPages.invalidate(inode, first);
 }
 
 /**

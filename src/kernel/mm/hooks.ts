@@ -7,6 +7,7 @@
  * without MTE: every hook compiled away.
  */
 import type { Atomic, MaySleep } from '../contexts/index.js';
+import type { Inode } from './filemap.js';
 import type { Gfp } from './gfp.js';
 import type { HibernationHooks } from './hibernate.js';
 import type { Page } from './memmap.js';
@@ -43,7 +44,23 @@ export type GfpCaller = 'vma_alloc_folio' | 'shmem' | 'shmem-huge' | 'swap-cache
 /** Where collapse asks about a mapping. */
 export type CollapseCaller = 'scan' | 'revalidate';
 
+/**
+ * Where copies of clean pages of files are kept when they leave the page cache, as Linux had it to 5.16
+ * (include/linux/cleancache.h; tag-storage.md 8.4). Nothing depends on a copy: it may be dropped at any moment, in any
+ * context.
+ */
+export interface CleanPages {
+  /** cleancache_put_page(): the page, locked and unmapped, is as the file has it, and leaves the cache at reclaim. */
+  put(inode: Inode, index: number, page: Page): Atomic<void>;
+  /** cleancache_get_page(): the new, locked page is filled where there was a copy, which is none from then on. */
+  get(inode: Inode, index: number, page: Page): Atomic<boolean>;
+  /** cleancache_invalidate_page() of all from page `first` on: the file was truncated there. */
+  invalidate(inode: Inode, first: number): Atomic<void>;
+}
+
 export interface MmHooks {
+  /** Undefined where nobody keeps them. */
+  readonly cleanPages?: CleanPages | undefined;
   /**
    * v3/1: after refcount 1, before zeroing. Under v3 best effort: the page is usable whatever happens.
    *

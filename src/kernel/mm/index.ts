@@ -62,6 +62,7 @@ export {
 } from './gup.js';
 export { type Freezer, type HibernationHooks, hibernate, type PowerCycle } from './hibernate.js';
 export type {
+  CleanPages,
   CollapseCaller,
   CopyPreparation,
   FaultOnAccessContext,

@@ -189,6 +189,8 @@ function* shrinkLocked(mm: Mm, page: Page, control: ScanControl): MaySleep<boole
     if (!(yield* pageout(mm, inode, page))) return false;
   }
   if (map.refcount[page] !== 2 || map.test(page, PG_dirty)) return false;
+  const { cleanPages } = mm.hooks;
+  if (cleanPages !== undefined) yield* cleanPages.put(inode, map.index[page]!, page);
   yield* removeFromPageCache(mm, inode, page);
   return true;
 }

@@ -7,6 +7,7 @@ import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import { EAGAIN, ENOMEM } from '../contexts/index.js';
 import type {
+  CleanPages,
   CollapseCaller,
   CopyPreparation,
   FaultOnAccessContext,
@@ -36,6 +37,10 @@ export class TagStorageHooks implements MmHooks {
     this.mte = mte;
     this.stash = stash;
     this.policy = policy;
+  }
+
+  get cleanPages(): CleanPages | undefined {
+    return this.policy.cleanPages;
   }
 
   *archAllocPage(page: Page, order: number, gfp: Gfp): MaySleep<boolean> {

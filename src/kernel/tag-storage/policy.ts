@@ -9,6 +9,7 @@
 import type { Mte } from '../arch/index.js';
 import type { Atomic, MaySleep } from '../contexts/index.js';
 import type {
+  CleanPages,
   FaultOnAccessContext,
   FaultOnAccessOutcome,
   Gfp,
@@ -99,6 +100,12 @@ export interface TagStoragePolicy {
    * @returns 0 to look again, or a negative errno; or 'as-it-is', which no sound policy says.
    */
   prepareRemoteAccess(page: Page, access: RemoteAccess): MaySleep<number | 'as-it-is'>;
+
+  /**
+   * Where a policy that lends tag storage to clean pages of files alone keeps them (8.4); left out by those that lend
+   * it through the allocator.
+   */
+  readonly cleanPages?: CleanPages;
 
   /** Is this tag page held for tags right now, and for how many pages? */
   tagsHeldIn(page: Page): TagsHeld | undefined;
