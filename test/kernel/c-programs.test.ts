@@ -92,7 +92,17 @@ const ENDS: Readonly<Record<string, number>> = {
 /** It wants 2 MiB in one piece. */
 const NEEDS_MEMORY = ['mounts'];
 /** What sleeps long, while the other processes of the full machine do not: too long for checks, and for the evaluator. */
-const LONG = ['limits', 'sequences', 'locks', 'terminals', 'futexes', 'mqueues', 'permissions', 'signals'];
+const LONG = [
+  'limits',
+  'sequences',
+  'locks',
+  'terminals',
+  'futexes',
+  'sysv-ipc',
+  'mqueues',
+  'permissions',
+  'signals',
+];
 const IN_FULL_MACHINE = PROGRAMS.filter((name) => !NEEDS_MEMORY.includes(name)).flatMap((name, index) => {
   const options = LONG.includes(name)
     ? ['--engine translate', '--engine interpret']
