@@ -47,16 +47,18 @@ const SIGNAL_TESTS =
 
 const LONG = ['child_memory', 'ksm_options', 'tags_inclusion', 'user_mem'].map((name) => `mte/check_${name}`);
 /** Where tag storage is lent and taken back under them; what takes long is run with fewer checks. */
-const IN_FULL_MACHINE = [...Object.keys(COUNTED), 'tags/tags_test', ...SIGNAL_TESTS].flatMap(
-  (name, index) => {
-    const isLong = LONG.includes(name);
-    const first = isLong ? '--engine translate' : '--engine translate --check';
-    const second = isLong || index % 2 === 0 ? '--engine interpret' : '--engine evaluate';
-    return (name.startsWith('signal/') ? [[first, second][index % 2]!] : [first, second]).map(
-      (options) => [name, options] as const,
-    );
-  },
-);
+const IN_FULL_MACHINE = [
+  ...Object.keys(COUNTED),
+  'tags/tags_test',
+  ...SIGNAL_TESTS.map((name) => `signal/${name}`),
+].flatMap((name, index) => {
+  const isLong = LONG.includes(name);
+  const first = isLong ? '--engine translate' : '--engine translate --check';
+  const second = isLong || index % 2 === 0 ? '--engine interpret' : '--engine evaluate';
+  return (name.startsWith('signal/') ? [[first, second][index % 2]!] : [first, second]).map(
+    (options) => [name, options] as const,
+  );
+});
 
 /** What vm/ksm_tests wants of headers that are not there. */
 const KSM_TIME = '#define NSEC_PER_SEC 1000000000L\n#define NSEC_PER_USEC 1000L\n';
