@@ -89,7 +89,7 @@ const ENDS: Readonly<Record<string, number>> = {
   syslog: 0,
 };
 
-/** One wants 2 MiB in one piece; the other takes it that nobody else is there. */
+/** One wants 2 MiB in one piece; the other signals its process group, which the launcher is in. */
 const NOT_IN_FULL_MACHINE = ['mounts', 'file-signals'];
 /** What sleeps long, while the other processes of the full machine do not: too long for checks, and for the evaluator. */
 const LONG = [
