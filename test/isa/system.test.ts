@@ -197,7 +197,7 @@ describe('semantics', () => {
     expect(assembled('msr tpidr_el0, x3')).toEqual([
       `writeSystemRegister(${0b11_011_1101_0000_010}, readX(64, x3))`,
     ]);
-    expect(assembled('dc zva, x3')).toEqual([`systemOperation(${0b01_011_0111_0100_001}, readX(64, x3))`]);
+    expect(assembled('dc zva, x3')).toEqual([`systemOperation(${0b01_011_0111_0100_001}, readBase(x3))`]);
   });
 
   it('reach NZCV through the flags', () => {
